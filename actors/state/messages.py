@@ -1,0 +1,278 @@
+"""What the state actor answers: etcd v3's data model in Kubus' records.
+
+Keys and values are bytes. A `revision` is the store's logical clock: every txn that writes gets the next one. A
+`range_end` follows etcd: empty means the single key, b"\\0" means everything from the key on, otherwise the half-open
+range [key, range_end). Errors are `bus.RemoteError` whose `kind` is one of `ERRORS`.
+
+Sender: the API server (and the command line, for reads). Receiver: the state actor.
+"""
+
+from typing import ClassVar
+
+from bus.record import Record, Request
+
+READERS = frozenset({"apiserver", "cli", "state"})
+WRITERS = frozenset({"apiserver", "state"})
+
+COMPACTED = "compacted"  # detail {"compact_revision": int}: the wanted revision is gone
+FUTURE_REVISION = "future_revision"  # the wanted revision is ahead of the store
+LEASE_NOT_FOUND = "lease_not_found"
+LEASE_EXISTS = "lease_exists"
+TOO_MANY_OPERATIONS = "too_many_operations"
+REQUEST_TOO_LARGE = "request_too_large"
+DUPLICATE_KEY = "duplicate_key"  # one txn puts the same key twice
+NO_SPACE = "no_space"
+NOT_LEADER = "not_leader"  # detail {"leader": name or ""}
+INVALID = "invalid"
+
+ERRORS = frozenset(
+    {COMPACTED, FUTURE_REVISION, LEASE_NOT_FOUND, LEASE_EXISTS, TOO_MANY_OPERATIONS, REQUEST_TOO_LARGE, DUPLICATE_KEY,
+     NO_SPACE, NOT_LEADER, INVALID}
+)  # fmt: skip
+
+MAX_TXN_OPERATIONS = 128  # etcd's default; a larger txn is refused with TOO_MANY_OPERATIONS
+MAX_REQUEST_BYTES = 1_572_864  # 1.5 MiB, etcd's default; a larger request is refused with REQUEST_TOO_LARGE
+
+
+class KeyValue(Record, frozen=True, array_like=True, gc=False):
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    version: int  # 1 at creation, one more with every put
+    lease: int = 0  # 0: none
+
+
+class Range(Record, frozen=True, array_like=True, gc=False, tag="range"):
+    """An operation of a txn, and the body of RangeRequest: keys in order. `revision` 0 means now, `limit` 0 all."""
+
+    key: bytes
+    range_end: bytes = b""
+    limit: int = 0
+    revision: int = 0
+    keys_only: bool = False
+    count_only: bool = False
+    sort_target: str = "key"  # key | version | create | mod | value
+    descending: bool = False
+
+
+class Put(Record, frozen=True, array_like=True, gc=False, tag="put"):
+    key: bytes
+    value: bytes
+    lease: int = 0
+    prev_kv: bool = False
+
+
+class DeleteRange(Record, frozen=True, array_like=True, gc=False, tag="delete"):
+    key: bytes
+    range_end: bytes = b""
+    prev_kv: bool = False
+
+
+class Compare(Record, frozen=True, array_like=True, gc=False):
+    """`target` is value | version | create | mod | lease; `result` is = | != | < | >. A missing key is all zeros."""
+
+    key: bytes
+    target: str
+    result: str
+    operand: int | bytes
+    range_end: bytes = b""
+
+
+class Txn(Record, frozen=True, array_like=True, gc=False, tag="txn"):
+    """If every compare holds, run `success`, else `failure`; all under one revision. Txns may nest."""
+
+    compare: list[Compare]
+    success: list["Operation"]
+    failure: list["Operation"] = []
+
+
+Operation = Range | Put | DeleteRange | Txn
+
+
+class RangeResult(Record, frozen=True, array_like=True, gc=False, tag="range"):
+    kvs: list[KeyValue]
+    count: int  # of all keys in the range, however many `limit` let through
+    more: bool = False
+
+
+class PutResult(Record, frozen=True, array_like=True, gc=False, tag="put"):
+    prev_kv: KeyValue | None = None
+
+
+class DeleteRangeResult(Record, frozen=True, array_like=True, gc=False, tag="delete"):
+    deleted: int
+    prev_kvs: list[KeyValue] = []
+
+
+class TxnResult(Record, frozen=True, array_like=True, gc=False, tag="txn"):
+    succeeded: bool
+    responses: list["Result"]
+
+
+Result = RangeResult | PutResult | DeleteRangeResult | TxnResult
+
+
+class RangeReply(Record, frozen=True, array_like=True, gc=False):
+    revision: int
+    result: RangeResult
+
+
+class RangeRequest(Request, frozen=True, array_like=True, gc=False):
+    """Read keys. Linearizable unless `serializable`."""
+
+    method: ClassVar[str] = "state.range"
+    roles: ClassVar[frozenset[str]] = READERS
+    reply: ClassVar[type[Record]] = RangeReply
+
+    range: Range
+    serializable: bool = False
+
+
+class TxnReply(Record, frozen=True, array_like=True, gc=False):
+    revision: int  # of the store after the txn
+    result: TxnResult
+
+
+class TxnRequest(Request, frozen=True, array_like=True, gc=False):
+    """Compare and write. Answered when durable. A repeat under the same message id gets the first answer."""
+
+    method: ClassVar[str] = "state.txn"
+    roles: ClassVar[frozenset[str]] = WRITERS
+    reply: ClassVar[type[Record]] = TxnReply
+    once: ClassVar[bool] = True
+
+    txn: Txn
+
+
+class RevisionReply(Record, frozen=True, array_like=True, gc=False):
+    revision: int
+    compact_revision: int = 0
+
+
+class RevisionRequest(Request, frozen=True, array_like=True, gc=False):
+    """The current revision, linearizably: the barrier of a read that a watch cache answers."""
+
+    method: ClassVar[str] = "state.revision"
+    roles: ClassVar[frozenset[str]] = READERS
+    reply: ClassVar[type[Record]] = RevisionReply
+
+
+class CompactRequest(Request, frozen=True, array_like=True, gc=False):
+    """Forget what was superseded at or before `revision`."""
+
+    method: ClassVar[str] = "state.compact"
+    roles: ClassVar[frozenset[str]] = WRITERS
+    reply: ClassVar[type[Record]] = RevisionReply
+
+    revision: int
+
+
+class Event(Record, frozen=True, array_like=True, gc=False):
+    """A change. A delete carries the key and its revision in `kv`, with an empty value and version 0."""
+
+    kv: KeyValue
+    deleted: bool = False
+    prev_kv: KeyValue | None = None
+
+
+class WatchBatch(Record, frozen=True, array_like=True, gc=False):
+    """All that happened up to and including `revision` since the batch before; no events: progress only.
+
+    Events of one revision never span two batches.
+    """
+
+    revision: int
+    events: list[Event]
+
+
+class WatchRequest(Request, frozen=True, array_like=True, gc=False):
+    """Every change of a range from `start_revision` on (0: from now), once and in order.
+
+    Ends with COMPACTED when the start is gone. An idle watch gets a progress batch every `progress_ms` (0: never),
+    and always one at its start.
+    """
+
+    method: ClassVar[str] = "state.watch"
+    roles: ClassVar[frozenset[str]] = READERS
+    reply: ClassVar[type[Record]] = WatchBatch
+    stream: ClassVar[bool] = True
+
+    key: bytes
+    range_end: bytes = b""
+    start_revision: int = 0
+    prev_kv: bool = False
+    progress_ms: int = 0
+
+
+class LeaseReply(Record, frozen=True, array_like=True, gc=False):
+    lease: int
+    ttl_s: int  # remaining; -1 when the lease is gone
+    granted_ttl_s: int = 0
+    keys: list[bytes] = []
+
+
+class LeaseGrantRequest(Request, frozen=True, array_like=True, gc=False):
+    """Grant a lease of `ttl_s` seconds; id 0 lets the store choose."""
+
+    method: ClassVar[str] = "state.lease_grant"
+    roles: ClassVar[frozenset[str]] = WRITERS
+    reply: ClassVar[type[Record]] = LeaseReply
+    once: ClassVar[bool] = True
+
+    ttl_s: int
+    lease: int = 0
+
+
+class LeaseKeepAliveRequest(Request, frozen=True, array_like=True, gc=False):
+    method: ClassVar[str] = "state.lease_keep_alive"
+    roles: ClassVar[frozenset[str]] = WRITERS
+    reply: ClassVar[type[Record]] = LeaseReply
+
+    lease: int
+
+
+class LeaseRevokeRequest(Request, frozen=True, array_like=True, gc=False):
+    """End a lease and delete its keys."""
+
+    method: ClassVar[str] = "state.lease_revoke"
+    roles: ClassVar[frozenset[str]] = WRITERS
+    reply: ClassVar[type[Record]] = RevisionReply
+
+    lease: int
+
+
+class LeaseTimeToLiveRequest(Request, frozen=True, array_like=True, gc=False):
+    method: ClassVar[str] = "state.lease_time_to_live"
+    roles: ClassVar[frozenset[str]] = READERS
+    reply: ClassVar[type[Record]] = LeaseReply
+
+    lease: int
+    keys: bool = False
+
+
+class LeaseListReply(Record, frozen=True, array_like=True, gc=False):
+    leases: list[int]
+
+
+class LeaseListRequest(Request, frozen=True, array_like=True, gc=False):
+    method: ClassVar[str] = "state.lease_list"
+    roles: ClassVar[frozenset[str]] = READERS
+    reply: ClassVar[type[Record]] = LeaseListReply
+
+
+class StatusReply(Record, frozen=True, array_like=True, gc=False):
+    member: str
+    leader: str
+    revision: int
+    compact_revision: int
+    keys: int
+    log_bytes: int
+    format_version: int
+    alarms: list[str] = []
+
+
+class StatusRequest(Request, frozen=True, array_like=True, gc=False):
+    method: ClassVar[str] = "state.status"
+    roles: ClassVar[frozenset[str]] = READERS
+    reply: ClassVar[type[Record]] = StatusReply
