@@ -1,0 +1,83 @@
+"""A cluster's config: what a file in `configs/` may say, with its defaults.
+
+`runtime.config` loads it from YAML and names file, key and what was expected where a file is wrong. `actors.cluster`
+turns it into child specs; an actor gets the whole of it in `Setup.settings["cluster"]`, its node's part under `"node"`.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    pod_cidr: str = "10.244.0.0/16"
+    service_cidr: str = "10.96.0.0/16"
+    node_ports: str = "30000-32767"
+    domain: str = "cluster.local"
+    node_cidr_mask: int = 24  # prefix length of the pod subnet that each node gets
+    bridge: str = ""  # of the pods on a node; empty: a name made from the data dir, so that two clusters differ
+    masquerade: bool = True  # pods that talk beyond the pod network use the node's address
+
+
+class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    bind: str = "127.0.0.1"
+    port: int = 6443  # 0: any free port; the kubeconfig says which
+    extra_names: list[str] = []  # DNS names and addresses that the serving certificate shall cover too
+
+
+class StateConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    segment_bytes: int = 16 * 1024 * 1024
+    snapshot_every_bytes: int = 64 * 1024 * 1024  # log written since the last snapshot
+    compact_every_s: int = 300
+
+
+class ControllerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    node_monitor_period_s: float = 5.0
+    node_monitor_grace_period_s: float = 40.0  # without a renewed Lease a Node becomes Unknown
+    pod_eviction_toleration_s: int = 300  # default of the not-ready and unreachable tolerations that pods get
+    lease_duration_s: float = 15.0
+    renew_deadline_s: float = 10.0
+    retry_period_s: float = 2.0
+
+
+class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    lease_duration_s: int = 40
+    lease_renew_s: float = 10.0
+    status_period_s: float = 10.0  # how often node status is computed; posted when changed, or each 5 minutes
+    max_pods: int = 110
+    start_latency_ms: int = 50  # simulated runtime only: from sandbox to running
+
+
+class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    roles: list[str]  # state | apiserver | scheduler | controller-manager | kubelet | proxy
+    runtime: Literal["containerd", "simulated"] = "containerd"
+    containerd_socket: str = ""  # of a containerd that is there already; empty: Kubus starts its own
+    count: int = 1  # simulated nodes that this kubelet plays; more than one are named NAME-0, NAME-1 ...
+    labels: dict[str, str] = {}
+    taints: list[dict[str, str]] = []
+    capacity: dict[str, str] = {}  # overrides, as cpu: "32", memory: 64Gi, pods: "110"
+    kubelet: KubeletConfig = KubeletConfig()
+
+
+class LogConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ClusterConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    nodes: dict[str, NodeConfig]
+    name: str = "kubus"
+    network: NetworkConfig = NetworkConfig()
+    apiserver: ApiServerConfig = ApiServerConfig()
+    state: StateConfig = StateConfig()
+    controllers: ControllerConfig = ControllerConfig()
+    log: LogConfig = LogConfig()
+
+
+def of_settings(settings: dict[str, Any]) -> ClusterConfig:
+    """Return the cluster's config out of an actor's settings."""
+    return msgspec.convert(settings["cluster"], ClusterConfig)
+
+
+def node_of_settings(settings: dict[str, Any]) -> NodeConfig:
+    """Return the config of an actor's own node out of its settings."""
+    return msgspec.convert(settings["node"], NodeConfig)
