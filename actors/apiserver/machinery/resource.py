@@ -1,0 +1,207 @@
+"""What a resource is: names, scope, verbs, subresources, columns, selectable fields, and a strategy of small hooks.
+
+A resource is data. `registry` holds the table of the built-in ones; a custom resource is one more row. The hooks of a
+kind live in `kinds/`, its schema in `schema`. Nothing here does I/O or reads a clock, and a hook never does either.
+
+Neighbours: serving looks a resource up by path, then calls `decode`, the strategy's hooks in the order that `Strategy`
+states, `validate`, and `encode_stored`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from actors.api.errors import Cause
+
+STANDARD_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+CREATE_ONLY = ("create",)
+READ_AND_WRITE = ("get", "patch", "update")  # the verbs of status and scale
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A part of an object with a path of its own, such as pods/status. `group_version` and `kind` are its body's."""
+
+    name: str
+    kind: str
+    group_version: str
+    verbs: tuple[str, ...]
+
+    @property
+    def group(self) -> str:
+        return self.group_version.rpartition("/")[0]
+
+    @property
+    def version(self) -> str:
+        return self.group_version.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`. `value(obj, now)` gives the cell; `now` is seconds since the epoch, for ages.
+
+    Columns of priority 1 appear with `-o wide` only.
+    """
+
+    name: str
+    value: Callable[[dict, float], Any]
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a resource that shares its storage with another version is stored and read.
+
+    Both functions return a new object. A resource with a conversion cannot hand on stored bytes: decode, `from_stored`,
+    encode. events.k8s.io/v1 is stored as core/v1, for example.
+    """
+
+    stored_group: str
+    stored_version: str
+    to_stored: Callable[[dict], dict]
+    from_stored: Callable[[dict], dict]
+
+
+class Strategy:
+    """The hooks of a kind. Each one may change `obj` and must leave `old` alone; each may be called more than once.
+
+    Create: `default`, `prepare_for_create`, `validate`. Update: `default`, `prepare_for_update`, `validate`,
+    `validate_update`. A write to the status subresource: `default`, `prepare_for_status_update`,
+    `validate_status_update`. `machinery.validate` runs the validation hooks after metadata's own validation.
+    """
+
+    allow_create_on_update = False  # may a PUT create the object?
+    allow_unconditional_update = True  # may a PUT leave out metadata.resourceVersion?
+
+    def default(self, obj: dict) -> None:
+        """Fill in what Kubernetes documents as defaults."""
+
+    def prepare_for_create(self, obj: dict) -> None:
+        """Drop what a creator may not set, such as the status; set the generation."""
+
+    def validate(self, obj: dict) -> list[Cause]:
+        """Return all that is wrong with the object by itself, metadata apart."""
+        return []
+
+    def prepare_for_update(self, obj: dict, old: dict) -> None:
+        """Take over from `old` what this path may not change; raise the generation when the spec changed."""
+
+    def validate_update(self, obj: dict, old: dict) -> list[Cause]:
+        """Return which changes are not allowed."""
+        return []
+
+    def prepare_for_status_update(self, obj: dict, old: dict) -> None:
+        """Take over everything but the status from `old`."""
+
+    def validate_status_update(self, obj: dict, old: dict) -> list[Cause]:
+        return []
+
+    def validate_name(self, name: str, prefix: bool = False) -> list[str]:
+        """Return what is wrong with a name; `prefix` when it is a generateName. DNS-1123 subdomain unless overridden."""
+        from actors.apiserver.machinery import names
+
+        return names.dns_subdomain(name, prefix)
+
+    def default_grace_period_s(self, obj: dict) -> int | None:
+        """Return how long a graceful deletion waits; None when the kind is deleted at once."""
+        return None
+
+    def warnings(self, obj: dict) -> list[str]:
+        """Return what the writer should be warned of (`Warning` headers)."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One row of the table. `verbs` are those of the resource itself; each subresource has its own."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str
+    namespaced: bool
+    list_kind: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = STANDARD_VERBS
+    subresources: Mapping[str, Subresource] = field(default_factory=dict)
+    strategy: Strategy = field(default_factory=Strategy)
+    columns: tuple[Column, ...] = ()
+    selectable_fields: Mapping[str, Callable[[dict], str]] = NONE
+    conversion: Conversion | None = None  # how another version's form is stored; None: stored as it is
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def group_resource(self) -> str:
+        """`pods`, `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def is_virtual(self) -> bool:
+        """True for what is answered and never stored, such as a SelfSubjectAccessReview."""
+        return self.verbs == CREATE_ONLY
+
+    @property
+    def storage_prefix(self) -> bytes:
+        """`b"/registry/apps/deployments/"`: all objects of the resource are under it."""
+        group = self.group if self.conversion is None else self.conversion.stored_group
+        return f"/registry/{group}/{self.plural}/".encode() if group else f"/registry/{self.plural}/".encode()
+
+    def key(self, namespace: str | None, name: str) -> bytes:
+        """Return the storage key of an object; `namespace` is ignored for cluster-scoped resources."""
+        tail = f"{namespace}/{name}" if self.namespaced else name
+        return self.storage_prefix + tail.encode()
+
+
+class Registry:
+    """Resources by group, version and plural, and by kind. Iterates in the order of the table."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self._by_path: dict[tuple[str, str, str], Resource] = {}
+        self._by_kind: dict[tuple[str, str], Resource] = {}
+        for resource in resources:
+            self.add(resource)
+
+    def add(self, resource: Resource) -> None:
+        path = (resource.group, resource.version, resource.plural)
+        assert path not in self._by_path, f"two resources at {path}"
+        self._by_path[path] = resource
+        self._by_kind[resource.api_version, resource.kind] = resource
+
+    def remove(self, resource: Resource) -> None:
+        del self._by_path[resource.group, resource.version, resource.plural]
+        del self._by_kind[resource.api_version, resource.kind]
+
+    def lookup(self, group: str, version: str, plural: str) -> Resource | None:
+        return self._by_path.get((group, version, plural))
+
+    def by_kind(self, api_version: str, kind: str) -> Resource | None:
+        return self._by_kind.get((api_version, kind))
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the versions of each group, best first, in the order of the table; the core group is ""."""
+        found: dict[str, list[str]] = {}
+        for group, version, _ in self._by_path:
+            versions = found.setdefault(group, [])
+            if version not in versions:
+                versions.append(version)
+        return found
+
+    def of_group_version(self, group: str, version: str) -> list[Resource]:
+        return [r for r in self._by_path.values() if r.group == group and r.version == version]
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(list(self._by_path.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_path)
