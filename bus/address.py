@@ -1,0 +1,84 @@
+"""Where actors are: endpoints of their sockets, and the directory that turns a name or a role into endpoints.
+
+On one machine an endpoint is a Unix socket in the cluster's run directory, which only its owner may enter. Off the
+machine it is tcp, and a bind there that is neither loopback nor encrypted is refused.
+"""
+
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bus.errors import BusError
+
+SOCKETS = ("work", "control", "events")
+MAX_IPC_PATH_BYTES = 107  # sockaddr_un.sun_path, less its closing zero
+
+
+class BadAddress(BusError):
+    """An endpoint that this machine can't have, or that would be open to the network."""
+
+    code = "bad_address"
+
+
+def role_of(name: str) -> str:
+    """Return `kubelet` for `kubelet@w1`."""
+    return name.partition("@")[0]
+
+
+def ipc_endpoint(run_dir: Path, name: str, socket: str) -> str:
+    """Return the endpoint of an actor's socket in a run directory; BadAddress when its path is too long."""
+    path = os.path.join(run_dir, f"{name}.{socket}")
+    if len(os.fsencode(path)) > MAX_IPC_PATH_BYTES:
+        raise BadAddress(f"socket path {path} has more than {MAX_IPC_PATH_BYTES} bytes; use a shorter run directory")
+    return f"ipc://{path}"
+
+
+def check_bind(endpoint: str, *, encrypted: bool) -> None:
+    """Refuse a bind that strangers could reach in the clear."""
+    scheme, _, rest = endpoint.partition("://")
+    if scheme in ("ipc", "inproc") or encrypted:
+        return
+    if scheme != "tcp":
+        raise BadAddress(f"{endpoint}: scheme must be ipc, tcp or inproc")
+    host = rest.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False  # "*" or an interface name: every address of the machine, or an unknown one
+    if not loopback:
+        raise BadAddress(f"{endpoint}: a bind off loopback needs CURVE keys")
+
+
+class Directory:
+    """All actors of a cluster by name. `remote` gives the endpoints of those that are not on this machine."""
+
+    def __init__(self, run_dir: Path, names: Iterable[str], remote: Mapping[str, Mapping[str, str]] | None = None):
+        self.run_dir = Path(run_dir)
+        self.names = tuple(names)
+        self.remote = {name: dict(sockets) for name, sockets in (remote or {}).items()}
+
+    def endpoint(self, name: str, socket: str) -> str:
+        """Return the endpoint of one of an actor's `SOCKETS`."""
+        if name in self.remote:
+            return self.remote[name][socket]
+        return ipc_endpoint(self.run_dir, name, socket)
+
+    def work(self, name: str) -> str:
+        return self.endpoint(name, "work")
+
+    def control(self, name: str) -> str:
+        return self.endpoint(name, "control")
+
+    def events(self, name: str) -> str:
+        return self.endpoint(name, "events")
+
+    def of_role(self, role: str) -> list[str]:
+        """Return the names of a role's actors, in the config's order."""
+        return [name for name in self.names if role_of(name) == role]
+
+    def work_of_role(self, role: str) -> list[str]:
+        """Return the work endpoints of a role's actors, in the config's order."""
+        return [self.work(name) for name in self.of_role(role)]

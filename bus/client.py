@@ -1,0 +1,177 @@
+"""The asking side of request/reply: deadlines, several endpoints for one service, retries where they are safe.
+
+With several endpoints the one that answered last is asked first (the zguide's Freelance pattern); one that can't be
+reached is passed over. A request that was sent and not answered is repeated only when the caller says `retry=True`, and
+then under the same message id (Lazy Pirate). After `DeadlineExceeded`, and after `Unavailable` of a sent request, a
+write's outcome is unknown.
+
+Neighbours: `connection` is one endpoint; `blocking` wraps this client for code without a loop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bus import frames
+from bus.connection import Connection
+from bus.errors import DeadlineExceeded, Overloaded, Refused, Unavailable
+from bus.frames import Kind
+from bus.record import Record, Request, decode, encode
+from bus.stream_in import WINDOW_BYTES, InStream
+
+CONNECT_SHARE = 0.5  # of the time left may pass before the next endpoint is tried
+ATTEMPT_SHARE = 0.5  # of the time left may pass in one attempt when there will be another
+ATTEMPTS = 6  # of one request with retry, over all endpoints
+PAUSE_S = 0.02  # before an attempt that follows a failed one; doubles
+
+Endpoints = str | Sequence[str]
+
+
+class Client:
+    """Asks servers on behalf of one actor, whose name every request carries."""
+
+    def __init__(self, sender: str):
+        self.sender = sender
+        self._connections: dict[str, Connection] = {}
+        self._last_good: dict[tuple[str, ...], str] = {}
+
+    async def request(
+        self,
+        endpoints: Endpoints,
+        request: Request,
+        *,
+        timeout_s: float = 5.0,
+        cause: str = "",
+        retry: bool = False,
+        message_id: str = "",
+    ) -> Any:
+        """Return the reply record. Raises the peer's error, Unavailable, Overloaded or DeadlineExceeded."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        candidates = self._in_order(endpoints)
+        message_id = message_id or frames.new_id()
+        body = encode(request)
+        attempts = ATTEMPTS if retry else len(candidates)
+        for attempt in range(attempts):
+            endpoint = candidates[attempt % len(candidates)]
+            last = attempt + 1 == attempts
+            left_s = deadline - loop.time()
+            sent = False
+            try:
+                connection = self._connection(endpoint)
+                await connection.wait_up(left_s if last else left_s * CONNECT_SHARE)
+                left_s = deadline - loop.time()
+                sent = True
+                attempt_s = left_s if last or not retry else left_s * ATTEMPT_SHARE
+                answer = await self._ask(connection, message_id, request, body, cause, attempt_s)
+            except (Unavailable, DeadlineExceeded, Overloaded):
+                if last or (sent and not retry) or deadline - loop.time() <= PAUSE_S:
+                    raise
+                await asyncio.sleep(min(PAUSE_S * 2**attempt, deadline - loop.time()))
+            else:
+                self._remember(endpoints, endpoint)
+                return decode(answer, request.reply)
+        raise Unavailable("no endpoint was given")
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        endpoints: Endpoints,
+        request: Request,
+        *,
+        timeout_s: float = 5.0,
+        cause: str = "",
+        window_bytes: int = WINDOW_BYTES,
+    ) -> AsyncIterator["Records"]:
+        """Open a stream at the first endpoint that can be reached; `async for` gives its records."""
+        stream = await self._open(endpoints, request, timeout_s, cause, window_bytes)
+        try:
+            yield Records(stream, request.reply)
+        finally:
+            stream.close()
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    async def _open(
+        self, endpoints: Endpoints, request: Request, timeout_s: float, cause: str, window_bytes: int
+    ) -> InStream:
+        candidates = self._in_order(endpoints)
+        message_id = frames.new_id()
+        body = encode(request)
+        fields = (request.method, self.sender, cause, int(timeout_s * 1000), window_bytes)
+        header = frames.pack(Kind.REQUEST, message_id, *fields)
+        for left, endpoint in zip(range(len(candidates) - 1, -1, -1), candidates, strict=True):
+            connection = self._connection(endpoint)
+            try:
+                await connection.wait_up(timeout_s * CONNECT_SHARE if left else timeout_s)
+                stream = connection.open_stream(message_id, header, body, window_bytes)
+            except Unavailable:
+                if not left:
+                    raise
+            else:
+                self._remember(endpoints, endpoint)
+                return stream
+        raise Unavailable("no endpoint was given")
+
+    async def _ask(
+        self, connection: Connection, message_id: str, request: Request, body: bytes, cause: str, timeout_s: float
+    ) -> bytes:
+        if request.stream:
+            raise Refused(f"{request.method} is a stream")
+        if timeout_s <= 0:
+            raise DeadlineExceeded(f"{request.method}: no time left to ask {connection.endpoint}")
+        header = frames.pack(
+            Kind.REQUEST, message_id, request.method, self.sender, cause, max(1, int(timeout_s * 1000)), 0
+        )
+        answer = connection.request(message_id, header, body)
+        timer = asyncio.get_running_loop().call_later(timeout_s, _expire, answer, request.method, connection.endpoint)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            connection.cancel(message_id)
+            raise
+        finally:
+            timer.cancel()
+            connection.forget(message_id)
+
+    def _connection(self, endpoint: str) -> Connection:
+        connection = self._connections.get(endpoint)
+        if connection is None:
+            connection = self._connections[endpoint] = Connection(endpoint)
+        return connection
+
+    def _in_order(self, endpoints: Endpoints) -> tuple[str, ...]:
+        if isinstance(endpoints, str):
+            return (endpoints,)
+        candidates = tuple(endpoints)
+        good = self._last_good.get(candidates)
+        if good is None or good == candidates[0]:
+            return candidates
+        return (good, *(endpoint for endpoint in candidates if endpoint != good))
+
+    def _remember(self, endpoints: Endpoints, good: str) -> None:
+        if not isinstance(endpoints, str) and len(endpoints) > 1:
+            self._last_good[tuple(endpoints)] = good
+
+
+class Records:
+    """The records of a stream."""
+
+    def __init__(self, stream: InStream, kind: type[Record]):
+        self._stream = stream
+        self._kind = kind
+
+    def __aiter__(self) -> "Records":
+        return self
+
+    async def __anext__(self) -> Any:
+        return decode(await self._stream.__anext__(), self._kind)
+
+
+def _expire(answer: "asyncio.Future[bytes]", method: str, endpoint: str) -> None:
+    if not answer.done():
+        answer.set_exception(DeadlineExceeded(f"{method}: no answer from {endpoint} in time"))

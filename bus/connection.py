@@ -1,0 +1,158 @@
+"""One DEALER to one endpoint: what was sent, what still waits for an answer, and whether the peer is there.
+
+libzmq reconnects by itself and tells nobody, so the socket's monitor is read too: when the peer goes away, everything
+that waits for it fails at once with `Unavailable` or `StreamLost` instead of sitting out its deadline.
+
+Neighbours: `client` chooses among connections; `stream_in` is the reading end of a stream.
+"""
+
+import asyncio
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from bus import frames
+from bus.errors import BusError, ProtocolViolation, Unavailable
+from bus.frames import Kind
+from bus.socket import LoopSocket, open_socket
+from bus.stream_in import InStream
+
+RECONNECT_MS = 10  # first pause between attempts to connect; doubles
+RECONNECT_MAX_MS = 200
+
+_UP = zmq.EVENT_HANDSHAKE_SUCCEEDED
+_DOWN = zmq.EVENT_DISCONNECTED
+
+
+class Connection:
+    def __init__(self, endpoint: str):
+        self.endpoint = endpoint
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._streams: dict[str, InStream] = {}
+        self._is_up = asyncio.Event()
+        self.violations = 0
+        socket = open_socket(zmq.DEALER)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        self._monitor = LoopSocket(socket.get_monitor_socket(_UP | _DOWN), self._on_monitor)
+        self._raw = socket
+        self._socket = LoopSocket(socket, self._on_frames)
+        socket.connect(endpoint)
+
+    @property
+    def is_up(self) -> bool:
+        return self._is_up.is_set()
+
+    async def wait_up(self, timeout_s: float) -> None:
+        """Return when the peer answers connects; Unavailable when it does not in time. Nothing was sent then."""
+        if self._is_up.is_set():
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._is_up.wait()
+        except TimeoutError:
+            raise Unavailable(f"nobody listens at {self.endpoint}") from None
+
+    def request(self, message_id: str, header: bytes, body: bytes) -> "asyncio.Future[bytes]":
+        """Send a request; the future gets the body of its answer, or its error."""
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._send(header, body)
+        self._waiting[message_id] = answer
+        return answer
+
+    def open_stream(self, message_id: str, header: bytes, body: bytes, window_bytes: int) -> InStream:
+        stream = InStream(self, message_id, window_bytes)
+        self._send(header, body)
+        self._streams[message_id] = stream
+        return stream
+
+    def forget(self, message_id: str) -> None:
+        """Nobody waits for this answer any more."""
+        self._waiting.pop(message_id, None)
+
+    def grant(self, message_id: str, more_bytes: int) -> None:
+        self._tell(frames.pack(Kind.CREDIT, message_id, more_bytes))
+
+    def cancel(self, message_id: str) -> None:
+        """Tell the peer that a stream, or a request, is not wanted any more."""
+        known = self._streams.pop(message_id, None) is not None
+        known = self._waiting.pop(message_id, None) is not None or known
+        if known and self.is_up:
+            self._tell(frames.pack(Kind.CANCEL, message_id))
+
+    def close(self) -> None:
+        self._fail_all("the connection was closed")
+        if not self._socket.closed:
+            self._raw.disable_monitor()
+            self._monitor.close()
+            self._socket.close()
+
+    def _send(self, header: bytes, body: bytes) -> None:
+        try:
+            self._socket.send((header, body))
+        except zmq.Again:
+            raise Unavailable(f"{self.endpoint} takes no more messages") from None
+
+    def _tell(self, header: bytes) -> None:
+        try:
+            self._socket.send((header, b""))
+        except zmq.ZMQError:
+            self._drop("a message could not be sent")  # a stream without credit would hang: end everything instead
+
+    def _on_frames(self, message: list[bytes]) -> None:
+        try:
+            if len(message) != 2:
+                raise ProtocolViolation(f"{len(message)} frames; a message has 2")
+            self._dispatch(frames.unpack(message[0]), message[1])
+        except ProtocolViolation:
+            self.violations += 1
+
+    def _dispatch(self, fields: tuple[Any, ...], body: bytes) -> None:
+        kind, message_id = fields[0], fields[1]
+        if kind == Kind.REPLY:
+            answer = self._waiting.pop(message_id, None)
+            if answer is not None and not answer.done():
+                answer.set_result(body)
+        elif kind == Kind.ERROR:
+            self._on_error(message_id, frames.unpack_error(body))
+        elif kind in (Kind.ITEM, Kind.ALIVE):
+            stream = self._streams.get(message_id)
+            if stream is not None:
+                stream.put(body if kind == Kind.ITEM else None)
+        elif kind == Kind.END:
+            stream = self._streams.pop(message_id, None)
+            if stream is not None:
+                stream.end(None)
+        else:
+            raise ProtocolViolation(f"kind {kind!r} is not for a client")
+
+    def _on_error(self, message_id: str, error: BusError) -> None:
+        answer = self._waiting.pop(message_id, None)
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+        stream = self._streams.pop(message_id, None)
+        if stream is not None:
+            stream.end(error)
+
+    def _on_monitor(self, message: list[bytes]) -> None:
+        event = parse_monitor_message(message)["event"]
+        if event == _UP:
+            self._is_up.set()
+        elif event == _DOWN:
+            self._drop("the peer went away")
+
+    def _drop(self, why: str) -> None:
+        self._is_up.clear()
+        self._socket.drain_now()  # what the peer said before it went still counts
+        self._fail_all(why)
+
+    def _fail_all(self, why: str) -> None:
+        waiting, self._waiting = self._waiting, {}
+        streams, self._streams = self._streams, {}
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(Unavailable(f"{self.endpoint}: {why}"))
+        for stream in streams.values():
+            stream.lose(f"{self.endpoint}: {why}")

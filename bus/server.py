@@ -1,0 +1,267 @@
+"""The answering side of request/reply: a ROUTER socket, handlers by method, streams held back by credit.
+
+Order owed: replies may come in any order; items of one stream keep theirs. A request past its deadline is answered with
+DeadlineExceeded and its handler cancelled. A handler that fails with anything but a BusError has broken an invariant:
+the caller learns `internal`, and `on_failure` decides the process's fate.
+
+Neighbours: `client` is the other end, `record` the bodies, `once` remembers answers, `stream_out` sends streams.
+"""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import zmq
+
+from bus import frames
+from bus.address import check_bind, role_of
+from bus.errors import BusError, DeadlineExceeded, Overloaded, ProtocolViolation, Refused
+from bus.frames import Kind
+from bus.once import Once
+from bus.record import ANYONE, Record, Request, decode, encode
+from bus.socket import LoopSocket, open_socket
+from bus.stream_out import OutStream
+
+MAX_IN_FLIGHT = 8192  # requests being worked on; one more is answered with Overloaded
+MAX_STREAMS_OF_PEER = 4096  # of one connection; one more is answered with Overloaded
+MAX_TIME_LEFT_MS = 3_600_000  # a deadline further away than an hour is cut to this
+RETRY_AFTER_MS = 100  # what an Overloaded answer tells the caller
+
+Handler = Callable[[Any, "Context"], Any]
+
+
+class Context:
+    """What a handler learns of its caller."""
+
+    __slots__ = ("sender", "message_id", "cause", "deadline", "_clock")
+
+    def __init__(self, sender: str, message_id: str, cause: str, deadline: float, clock: Callable[[], float]):
+        self.sender = sender
+        self.message_id = message_id
+        self.cause = cause
+        self.deadline = deadline
+        self._clock = clock
+
+    @property
+    def role(self) -> str:
+        return role_of(self.sender)
+
+    @property
+    def time_left_s(self) -> float:
+        return max(0.0, self.deadline - self._clock())
+
+
+class Server:
+    """Serves methods on one endpoint. `violations` counts messages that were dropped as malformed."""
+
+    def __init__(self, name: str, endpoint: str, *, on_failure: Callable[[BaseException], None] | None = None):
+        check_bind(endpoint, encrypted=False)
+        self.name = name
+        self.endpoint = endpoint
+        self.violations = 0
+        self._on_failure = on_failure
+        self._methods: dict[str, tuple[type[Request], Handler]] = {}
+        self._once = Once()
+        self._in_flight: dict[tuple[bytes, str], asyncio.Future[Any]] = {}
+        self._streams: dict[bytes, dict[str, OutStream]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._socket: LoopSocket | None = None
+
+    def register(self, request: type[Request], handler: Handler) -> None:
+        """Serve a request's method. See `Handler` in docs/wire.md: a function, a coroutine, or an async generator."""
+        if request.stream != inspect.isasyncgenfunction(handler):
+            raise TypeError(f"{request.method}: an async generator serves a stream, and only a stream")
+        self._methods[request.method] = (request, handler)
+
+    @property
+    def methods(self) -> dict[str, type[Request]]:
+        return {name: request for name, (request, _) in self._methods.items()}
+
+    def start(self) -> None:
+        """Bind and serve; zmq.ZMQError when the endpoint is taken."""
+        socket = open_socket(zmq.ROUTER)
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        try:
+            socket.bind(self.endpoint)
+        except zmq.ZMQError:
+            socket.close()
+            raise
+        self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT) or self.endpoint
+        self._socket = LoopSocket(socket, self._on_frames)
+
+    def close(self) -> None:
+        """Stop serving: streams end, requests being worked on are cancelled."""
+        for streams in list(self._streams.values()):
+            for stream in list(streams.values()):
+                stream.cancel()
+        for task in list(self._in_flight.values()):
+            task.cancel()
+        if self._socket is not None:
+            self._socket.close()
+
+    @property
+    def load(self) -> dict[str, int]:
+        """Requests being worked on, open streams, and messages dropped as malformed."""
+        streams = sum(len(of_peer) for of_peer in self._streams.values())
+        return {"in_flight": len(self._in_flight), "streams": streams, "violations": self.violations}
+
+    def _on_frames(self, message: list[bytes]) -> None:
+        try:
+            if len(message) != 3:
+                raise ProtocolViolation(f"{len(message) - 1} frames; a message has 2")
+            peer, header, body = message
+            fields = frames.unpack(header)
+            self._dispatch(peer, fields, body)
+        except ProtocolViolation:
+            self.violations += 1
+
+    def _dispatch(self, peer: bytes, fields: tuple[Any, ...], body: bytes) -> None:
+        kind, message_id = fields[0], fields[1]
+        if kind == Kind.REQUEST:
+            self._on_request(peer, message_id, fields[2:], body)
+        elif kind in (Kind.CREDIT, Kind.CANCEL):
+            stream = self._streams.get(peer, {}).get(message_id)
+            if stream is not None:
+                stream.cancel() if kind == Kind.CANCEL else stream.grant(_whole(fields[2:3]))
+            elif kind == Kind.CANCEL and (task := self._in_flight.get((peer, message_id))) is not None:
+                task.cancel()
+        else:
+            raise ProtocolViolation(f"kind {kind!r} is not for a server")
+
+    def _on_request(self, peer: bytes, message_id: str, fields: tuple[Any, ...], body: bytes) -> None:
+        try:
+            method, sender, cause, time_left_ms, window_bytes = fields
+        except ValueError as error:
+            raise ProtocolViolation("a request's header has 8 fields") from error
+        if not (isinstance(method, str) and isinstance(sender, str) and isinstance(cause, str)):
+            raise ProtocolViolation("method, sender and cause are strings")
+        time_left_s = min(_whole((time_left_ms,)), MAX_TIME_LEFT_MS) / 1000
+        context = Context(sender, message_id, cause, self._loop.time() + time_left_s, self._loop.time)
+        try:
+            request_type, handler = self._admit(method, context)
+            request = decode(body, request_type)
+            if request_type.stream:
+                self._open_stream(peer, handler(request, context), context, _whole((window_bytes,)))
+            elif not (request_type.once and self._answered_before(peer, message_id)):
+                self._call(peer, request_type, handler, request, context)
+        except BusError as error:
+            self._send_error(peer, message_id, error)
+
+    def _admit(self, method: str, context: Context) -> tuple[type[Request], Handler]:
+        try:
+            request_type, handler = self._methods[method]
+        except KeyError:
+            raise Refused(f"{self.name} has no method {method}") from None
+        if request_type.roles is not ANYONE and context.role not in request_type.roles:
+            raise Refused(f"{context.sender} may not call {method}")
+        if len(self._in_flight) >= MAX_IN_FLIGHT:
+            raise Overloaded(f"{self.name} works on {MAX_IN_FLIGHT} requests", {"retry_after_ms": RETRY_AFTER_MS})
+        return request_type, handler
+
+    def _answered_before(self, peer: bytes, message_id: str) -> bool:
+        answer = self._once.answer(message_id)
+        if answer is not None:
+            self._send(peer, answer)
+            return True
+        return self._once.join(message_id, functools.partial(self._send, peer))
+
+    def _call(self, peer: bytes, kind: type[Request], handler: Handler, request: Request, context: Context) -> None:
+        if kind.once:
+            self._once.begin(context.message_id)
+        try:
+            answer = handler(request, context)
+        except BusError as error:
+            self._answer_error(peer, kind, context.message_id, error)
+            return
+        except Exception as error:
+            self._fail(peer, kind, context.message_id, error)
+            raise
+        if isinstance(answer, Record):
+            self._answer(peer, kind, context.message_id, answer)
+        else:
+            self._await(peer, kind, context, answer)
+
+    def _await(self, peer: bytes, kind: type[Request], context: Context, answer: Awaitable[Record]) -> None:
+        task = asyncio.ensure_future(answer)
+        key = (peer, context.message_id)
+        self._in_flight[key] = task
+        timer = self._loop.call_at(context.deadline, task.cancel)
+        task.add_done_callback(functools.partial(self._on_done, key, kind, context, timer))
+
+    def _on_done(
+        self,
+        key: tuple[bytes, str],
+        kind: type[Request],
+        context: Context,
+        timer: asyncio.TimerHandle,
+        task: "asyncio.Future[Record]",
+    ) -> None:
+        timer.cancel()
+        self._in_flight.pop(key, None)
+        peer, message_id = key
+        if task.cancelled():
+            self._answer_error(peer, kind, message_id, DeadlineExceeded(f"{kind.method} took too long"))
+            return
+        error = task.exception()
+        if error is None:
+            self._answer(peer, kind, message_id, task.result())
+        elif isinstance(error, BusError):
+            self._answer_error(peer, kind, message_id, error)
+        else:
+            self._fail(peer, kind, message_id, error)
+
+    def _answer(self, peer: bytes, kind: type[Request], message_id: str, record: Record) -> None:
+        answer = (frames.pack(Kind.REPLY, message_id), encode(record))
+        if kind.once:
+            self._once.finish(message_id, answer)
+        self._send(peer, answer)
+
+    def _answer_error(self, peer: bytes, kind: type[Request], message_id: str, error: BusError) -> None:
+        answer = (frames.pack(Kind.ERROR, message_id), frames.pack_error(error))
+        if kind.once:
+            self._once.finish(message_id, answer, keep=not isinstance(error, (DeadlineExceeded, Overloaded)))
+        self._send(peer, answer)
+
+    def _fail(self, peer: bytes, kind: type[Request], message_id: str, error: BaseException) -> None:
+        self._answer_error(peer, kind, message_id, BusError(f"{self.name} failed in {kind.method}"))
+        if self._on_failure is not None:
+            self._on_failure(error)
+
+    def _send_error(self, peer: bytes, message_id: str, error: BusError) -> None:
+        self._send(peer, (frames.pack(Kind.ERROR, message_id), frames.pack_error(error)))
+
+    def _send(self, peer: bytes, message: tuple[bytes, bytes]) -> bool:
+        """Return False when the peer is gone or takes nothing more; it will learn so from its own deadline."""
+        if self._socket is None or self._socket.closed:
+            return False
+        try:
+            self._socket.send((peer, *message))
+        except zmq.ZMQError:
+            return False
+        return True
+
+    def _open_stream(self, peer: bytes, items: AsyncIterator[Record], context: Context, window_bytes: int) -> None:
+        of_peer = self._streams.setdefault(peer, {})
+        if len(of_peer) >= MAX_STREAMS_OF_PEER:
+            raise Overloaded(f"{context.sender} has {MAX_STREAMS_OF_PEER} streams", {"retry_after_ms": RETRY_AFTER_MS})
+        stream = OutStream(items, context.message_id, functools.partial(self._send, peer), window_bytes)
+        of_peer[context.message_id] = stream
+        stream.start(functools.partial(self._on_stream_end, peer, context.message_id))
+
+    def _on_stream_end(self, peer: bytes, message_id: str, failure: BaseException | None) -> None:
+        of_peer = self._streams.get(peer, {})
+        of_peer.pop(message_id, None)
+        if not of_peer:
+            self._streams.pop(peer, None)
+        if failure is not None and self._on_failure is not None:
+            self._on_failure(failure)
+
+
+def _whole(fields: tuple[Any, ...]) -> int:
+    """Return the one field as a whole number that is not negative."""
+    if len(fields) != 1 or type(fields[0]) is not int or fields[0] < 0:
+        raise ProtocolViolation("a header's number is missing, negative, or not whole")
+    return fields[0]
