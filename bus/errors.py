@@ -1,8 +1,8 @@
 """What can go wrong between processes, and whose fault it is.
 
 `Unavailable`, `Overloaded` and `DeadlineExceeded` are transient. After a deadline a write's outcome is *unknown*, never
-*failed*. `ProtocolViolation` is a peer's fault. `Refused` and `RemoteError` are the caller's: the peer answered and said
-no. An error crosses the wire as a code, a message and a detail; a traceback never does.
+*failed*. `ProtocolViolation` is a peer's fault. `Refused` and `RemoteError` are the caller's: the peer answered and
+said no. An error crosses the wire as a code, a message and a detail; a traceback never does.
 """
 
 from typing import Any
