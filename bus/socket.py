@@ -42,7 +42,7 @@ class LoopSocket:
         self._socket = socket
         self._on_frames = on_frames
         self._loop = asyncio.get_running_loop()
-        self._descriptor: int = socket.FD
+        self._descriptor = int(socket.FD)
         self._drain_is_due = False
         self.closed = False
         self._loop.add_reader(self._descriptor, self._drain)
@@ -51,12 +51,12 @@ class LoopSocket:
     def send(self, frames: Frames) -> None:
         """Queue a message; zmq.Again at the peer's queue limit, zmq.ZMQError when a ROUTER knows no such peer."""
         self._socket.send_multipart(frames, zmq.DONTWAIT, copy=len(frames[-1]) < 65_536)
-        if not self._drain_is_due and self._socket.EVENTS & zmq.POLLIN:
+        if not self._drain_is_due and int(self._socket.EVENTS) & zmq.POLLIN:
             self._schedule_drain()
 
     def drain_now(self) -> None:
         """Handle all that has arrived, before anything else happens."""
-        while not self.closed and self._socket.EVENTS & zmq.POLLIN:
+        while not self.closed and int(self._socket.EVENTS) & zmq.POLLIN:
             self._drain()
 
     def close(self) -> None:

@@ -1,0 +1,110 @@
+"""Events: what a component tells users about an object. Best effort, aggregated, never in the way of the work.
+
+The same event about the same object becomes one Event with a count. A burst about one object is cut, as client-go's spam
+filter does; when the queue is full or the API says no, an event is dropped and counted.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict, deque
+from typing import Any
+
+from actors.api.client import ApiClient
+from actors.api.errors import ApiError
+from actors.api.meta import Object, object_reference, rfc3339
+from bus import BusError
+from runtime.clock import Clock
+
+QUEUE = 1000  # events that wait to be sent; one more is dropped
+REMEMBERED = 4096  # events whose Event object is updated when they come again
+BURST = 25  # events about one object in a row; then one each `REFILL_S`
+REFILL_S = 300.0
+MAX_MESSAGE_BYTES = 1024  # of an Event's message, as the API demands
+
+_Key = tuple[str, ...]
+
+
+class EventRecorder:
+    def __init__(self, api: ApiClient, component: str, host: str, clock: Clock):
+        self._api = api
+        self._source = {"component": component, "host": host} if host else {"component": component}
+        self._clock = clock
+        self._queue: deque[tuple[_Key, Object]] = deque()
+        self._known: OrderedDict[_Key, Object] = OrderedDict()
+        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._sending: asyncio.Task[None] | None = None
+        self.dropped = 0
+
+    def event(self, obj: Object, kind: str, reason: str, message: str) -> None:
+        """Tell users; `kind` is Normal or Warning. Returns at once."""
+        reference = object_reference(obj)
+        if len(self._queue) >= QUEUE or not self._may_tell(reference.get("uid") or reference.get("name", "")):
+            self.dropped += 1
+            return
+        message = message.encode()[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+        key = (reference.get("uid", ""), reference.get("fieldPath", ""), kind, reason, message)
+        self._queue.append((key, self._made(reference, kind, reason, message)))
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.get_running_loop().create_task(self._send_all())
+
+    async def flush(self) -> None:
+        """Wait until all that was told is sent or dropped."""
+        if self._sending is not None:
+            await asyncio.wait((self._sending,))
+
+    def _may_tell(self, about: str) -> bool:
+        now = self._clock.monotonic()
+        tokens, at = self._tokens.pop(about, (float(BURST), now))
+        tokens = min(float(BURST), tokens + (now - at) / REFILL_S)
+        allowed = tokens >= 1
+        self._tokens[about] = (tokens - 1 if allowed else tokens, now)
+        if len(self._tokens) > REMEMBERED:
+            self._tokens.popitem(last=False)
+        return allowed
+
+    def _made(self, reference: Object, kind: str, reason: str, message: str) -> Object:
+        now_s = self._clock.wall()
+        now = rfc3339(now_s)
+        suffix = hashlib.blake2b(f"{reason}{message}{now_s}".encode(), digest_size=8).hexdigest()
+        namespace = reference.get("namespace") or "default"
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{reference.get('name', 'unknown')}.{suffix}", "namespace": namespace},
+            "involvedObject": reference,
+            "reason": reason,
+            "message": message,
+            "source": self._source,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "type": kind,
+            "reportingComponent": self._source["component"],
+            "reportingInstance": self._source.get("host", ""),
+        }
+
+    async def _send_all(self) -> None:
+        while self._queue:
+            key, event = self._queue.popleft()
+            try:
+                self._remember(key, await self._send(key, event))
+            except (ApiError, BusError):
+                self.dropped += 1
+
+    async def _send(self, key: _Key, event: Object) -> Object:
+        known = self._known.get(key)
+        if known is not None:
+            metadata = known["metadata"]
+            patch: Any = {"count": known["count"] + 1, "lastTimestamp": event["lastTimestamp"]}
+            try:
+                return await self._api.patch("events", metadata["name"], patch, metadata["namespace"])
+            except ApiError as error:
+                if error.reason != "NotFound":
+                    raise
+        return await self._api.create("events", event)
+
+    def _remember(self, key: _Key, event: Object) -> None:
+        self._known[key] = event
+        self._known.move_to_end(key)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
