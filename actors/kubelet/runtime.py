@@ -1,7 +1,8 @@
 """What a kubelet needs of a container runtime: one interface, two drivers.
 
 `actors.kubelet.containerd.driver.ContainerdDriver(setup, node)` implements it over the CRI;
-`actors.kubelet.simulated.driver.SimulatedDriver` needs nothing but Python. The kubelet and containers only in these records, so that no decision of it knows gRPC.
+`actors.kubelet.simulated.driver.SimulatedDriver` needs nothing but Python. The kubelet speaks of pods and containers
+only in these records, so that no decision of it knows gRPC.
 
 Ids are the runtime's own, opaque and without a scheme. Times are nanoseconds since the epoch, 0 for "not yet". Every
 call may raise a `RuntimeFault`; after any other exception the driver is broken and the kubelet crashes. A call that the

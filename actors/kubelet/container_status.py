@@ -1,0 +1,197 @@
+"""The ContainerStatus of each container of a pod: state, the state before it, readiness, counts, ids.
+
+Pure. What the runtime no longer has (its records were collected, or lost with the machine) is taken from `previous`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from actors.kubelet import pod as pods
+from actors.kubelet.compute import Healths, restart_count_of
+from actors.kubelet.observed import PodRuntime, has_exited, is_alive, is_running
+from actors.kubelet.runtime import ContainerState, ContainerStatus
+from actors.kubelet.timestamps import rfc3339_of_ns
+
+EXIT_CODE_OF_LOST = 137  # as if killed: nobody saw the end
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container does not run yet: ErrImagePull, CreateContainerConfigError, CrashLoopBackOff ..."""
+
+    reason: str
+    message: str = ""
+
+
+class _Facts(Protocol):
+    @property
+    def runtime_name(self) -> str: ...
+    @property
+    def healths(self) -> Healths: ...
+    @property
+    def waiting(self) -> Mapping[str, Waiting]: ...
+    @property
+    def finished(self) -> bool: ...
+
+
+def container_statuses(
+    pod: pods.Pod,
+    containers: list[pods.ContainerDict],
+    runtime: PodRuntime,
+    previous: dict[str, Any],
+    facts: _Facts,
+    list_name: str,
+) -> list[dict[str, Any]]:
+    """Return the statuses of one of the pod's three lists of containers, in the order of the spec."""
+    before = {item["name"]: item for item in previous.get(list_name) or ()}
+    return [_status(pod, item, runtime, before.get(item["name"]), facts) for item in containers]
+
+
+def _status(
+    pod: pods.Pod,
+    container: pods.ContainerDict,
+    runtime: PodRuntime,
+    before: dict[str, Any] | None,
+    facts: _Facts,
+) -> dict[str, Any]:
+    name = container["name"]
+    newest = runtime.newest(name)
+    if newest is None:
+        return _without_instance(pod, container, before, facts)
+    state, last = _states(pod, container, runtime, newest, before, facts)
+    running = "running" in state
+    started, ready = health_of(container, newest, facts.healths)
+    if _is_ordinary_init(pod, container):
+        ready = has_exited(newest) and newest.exit_code == 0
+        started = running
+    count = restart_count_of(newest)
+    return {
+        "name": name,
+        "state": state,
+        "lastState": last,
+        "ready": ready,
+        "started": started,
+        "restartCount": max(count, int(before.get("restartCount", 0))) if before else count,
+        "image": newest.container.image or container.get("image", ""),
+        "imageID": newest.image_ref or newest.container.image_id,
+        "containerID": container_id(facts.runtime_name, newest.container.id),
+    }
+
+
+def health_of(container: pods.ContainerDict, status: ContainerStatus, healths: Healths) -> tuple[bool, bool]:
+    """Return (started, ready) of an instance; without a probe's word, a container with probes is neither."""
+    if not is_running(status):
+        return False, False
+    health = healths.get(status.container.id)
+    if health is not None:
+        return health.started, health.started and health.ready
+    started = not container.get("startupProbe")
+    return started, started and not container.get("readinessProbe")
+
+
+def container_id(runtime_name: str, identity: str) -> str:
+    return f"{runtime_name}://{identity}"
+
+
+def _states(
+    pod: pods.Pod,
+    container: pods.ContainerDict,
+    runtime: PodRuntime,
+    newest: ContainerStatus,
+    before: dict[str, Any] | None,
+    facts: _Facts,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (state, lastState)."""
+    waiting = facts.waiting.get(container["name"])
+    if is_alive(newest):
+        state = {"running": {"startedAt": rfc3339_of_ns(newest.started_ns)}}
+    elif waiting is not None and not facts.finished:
+        state = _waiting(waiting)
+        if has_exited(newest):
+            return state, {"terminated": _terminated(newest, facts.runtime_name)}
+    elif newest.container.state is ContainerState.CREATED:
+        state = _waiting(_default_waiting(pod))
+    else:
+        state = {"terminated": _terminated(newest, facts.runtime_name)}
+    return state, _last_state(runtime, newest, before, facts)
+
+
+def _last_state(
+    runtime: PodRuntime, newest: ContainerStatus, before: dict[str, Any] | None, facts: _Facts
+) -> dict[str, Any]:
+    """Return how the instance before the newest ended, from the runtime or from what was written before."""
+    for item in runtime.instances(newest.container.name):
+        if item is not newest and has_exited(item):
+            return {"terminated": _terminated(item, facts.runtime_name)}
+    if before is None:
+        return {}
+    ended = (before.get("state") or {}).get("terminated")
+    if ended and ended.get("containerID") != container_id(facts.runtime_name, newest.container.id):
+        return {"terminated": ended}
+    return before.get("lastState") or {}
+
+
+def _terminated(status: ContainerStatus, runtime_name: str) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "exitCode": status.exit_code,
+        "reason": status.reason or ("Completed" if status.exit_code == 0 else "Error"),
+        "startedAt": rfc3339_of_ns(status.started_ns),
+        "finishedAt": rfc3339_of_ns(status.finished_ns),
+        "containerID": container_id(runtime_name, status.container.id),
+    }
+    if status.message:
+        state["message"] = status.message
+    return state
+
+
+def _waiting(waiting: Waiting) -> dict[str, Any]:
+    state = {"reason": waiting.reason}
+    if waiting.message:
+        state["message"] = waiting.message
+    return {"waiting": state}
+
+
+def _default_waiting(pod: pods.Pod) -> Waiting:
+    return Waiting("PodInitializing" if pods.init_containers(pod) else "ContainerCreating")
+
+
+def _without_instance(
+    pod: pods.Pod, container: pods.ContainerDict, before: dict[str, Any] | None, facts: _Facts
+) -> dict[str, Any]:
+    """The runtime knows no instance: there never was one, or it was lost."""
+    waiting = facts.waiting.get(container["name"]) or _default_waiting(pod)
+    status: dict[str, Any] = {
+        "name": container["name"],
+        "state": _waiting(waiting),
+        "lastState": (before or {}).get("lastState") or {},
+        "ready": False,
+        "started": False,
+        "restartCount": int((before or {}).get("restartCount", 0)),
+        "image": container.get("image", ""),
+        "imageID": (before or {}).get("imageID", ""),
+    }
+    if not before or not before.get("containerID"):
+        return status
+    status["containerID"] = before["containerID"]
+    ended = (before.get("state") or {}).get("terminated")
+    if ended is None and "running" in (before.get("state") or {}):
+        ended = {
+            "exitCode": EXIT_CODE_OF_LOST,
+            "reason": "ContainerStatusUnknown",
+            "message": "The container could not be located when the pod was terminated",
+            "startedAt": None,
+            "finishedAt": None,
+        }
+    is_done = ended is not None and _is_ordinary_init(pod, container) and ended["exitCode"] == 0
+    if ended is not None and (is_done or facts.finished or pods.is_deleting(pod)):
+        status["state"] = {"terminated": ended}
+        status["ready"] = is_done
+    elif ended is not None:
+        status["lastState"] = {"terminated": ended}
+    return status
+
+
+def _is_ordinary_init(pod: pods.Pod, container: pods.ContainerDict) -> bool:
+    """Tell whether this is an init container that runs to its end: such a one counts as ready when it succeeded."""
+    return container in pods.init_containers(pod) and not pods.is_sidecar(container)

@@ -1,0 +1,106 @@
+"""Reading a Pod: the questions that every part of the kubelet asks of the API object, with the API's defaults.
+
+Pods are plain dicts as the API server sends them, shared with the informer's cache: nothing here changes one.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+Pod = dict[str, Any]
+ContainerDict = dict[str, Any]
+
+TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
+DEFAULT_GRACE_PERIOD_S = 30
+
+
+def uid(pod: Pod) -> str:
+    """Return the uid that the runtime's labels carry: a static pod's is the hash that its mirror pod names."""
+    return str(pod["metadata"]["uid"])
+
+
+def name(pod: Pod) -> str:
+    return str(pod["metadata"]["name"])
+
+
+def namespace(pod: Pod) -> str:
+    return str(pod["metadata"]["namespace"])
+
+
+def key(pod: Pod) -> str:
+    return f"{namespace(pod)}/{name(pod)}"
+
+
+def containers(pod: Pod) -> list[ContainerDict]:
+    return pod["spec"].get("containers") or []
+
+
+def init_containers(pod: Pod) -> list[ContainerDict]:
+    return pod["spec"].get("initContainers") or []
+
+
+def ephemeral_containers(pod: Pod) -> list[ContainerDict]:
+    return pod["spec"].get("ephemeralContainers") or []
+
+
+def all_containers(pod: Pod) -> Iterator[ContainerDict]:
+    yield from init_containers(pod)
+    yield from containers(pod)
+    yield from ephemeral_containers(pod)
+
+
+def find_container(pod: Pod, wanted: str) -> ContainerDict | None:
+    return next((container for container in all_containers(pod) if container["name"] == wanted), None)
+
+
+def is_sidecar(container: ContainerDict) -> bool:
+    """Tell whether an init container is a restartable one (KEP-753)."""
+    return container.get("restartPolicy") == "Always"
+
+
+def restart_policy(pod: Pod) -> str:
+    return str(pod["spec"].get("restartPolicy") or "Always")
+
+
+def is_deleting(pod: Pod) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def phase(pod: Pod) -> str:
+    return str((pod.get("status") or {}).get("phase") or "Pending")
+
+
+def is_terminal(pod: Pod) -> bool:
+    """Tell whether the API already says that the pod has ended: it is never started again."""
+    return phase(pod) in TERMINAL_PHASES
+
+
+def grace_period_s(pod: Pod) -> float:
+    """Return how long containers have between SIGTERM and SIGKILL: the deletion's word over the spec's."""
+    grace = pod["metadata"].get("deletionGracePeriodSeconds")
+    if grace is None:
+        grace = pod["spec"].get("terminationGracePeriodSeconds")
+    return float(DEFAULT_GRACE_PERIOD_S if grace is None else grace)
+
+
+def is_host_network(pod: Pod) -> bool:
+    return bool(pod["spec"].get("hostNetwork"))
+
+
+def annotations(pod: Pod) -> dict[str, str]:
+    return pod["metadata"].get("annotations") or {}
+
+
+def container_hash(container: ContainerDict) -> str:
+    """Return a digest of what makes a running container outdated when it changes: its name and image."""
+    return hashlib.sha256(f"{container['name']}\0{container.get('image', '')}".encode()).hexdigest()[:16]
+
+
+def recorded_status(pod: Pod, container_name: str) -> dict[str, Any] | None:
+    """Return the container's status as the API last had it, whichever list it is in."""
+    status = pod.get("status") or {}
+    for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
+        for item in status.get(field) or ():
+            if item["name"] == container_name:
+                return item
+    return None

@@ -1,0 +1,146 @@
+"""A pod's quality of service, and its requests and limits as Linux knows them.
+
+Pure. The numbers are those of Kubernetes: 1,024 CPU shares for one CPU, quotas over 100 ms, out-of-memory scores by
+class. Neighbours: `sandbox_spec` and `container_spec` pass the results to the runtime, which owns the cgroups.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from actors.api.quantity import bytes_of, cpu_millis
+from actors.kubelet import pod as pods
+from actors.kubelet.runtime import Resources
+
+GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
+
+MIN_SHARES = 2  # the kernel's lower bound; also what a container without a request gets
+MAX_SHARES = 262_144  # the kernel's upper bound
+SHARES_PER_CPU = 1024
+PERIOD_US = 100_000
+MIN_QUOTA_US = 1_000  # the kernel refuses less
+GUARANTEED_OOM_SCORE_ADJ = -997
+BEST_EFFORT_OOM_SCORE_ADJ = 1000
+HUGEPAGES = "hugepages-"
+
+
+def qos_class(pod: pods.Pod) -> str:
+    """Return the class that the API shows; it never changes in a pod's life."""
+    resources = [_pod_level(pod)] if _pod_level(pod) else [_of(item) for item in _lasting(pod)]
+    requests, limits = zip(
+        *((_positive(item, "requests"), _positive(item, "limits")) for item in resources), strict=True
+    )
+    if not any(requests) and not any(limits):
+        return BEST_EFFORT
+    for request, limit in zip(requests, limits, strict=True):
+        if set(limit) != {"cpu", "memory"} or any(request.get(name, limit[name]) != limit[name] for name in limit):
+            return BURSTABLE
+    return GUARANTEED
+
+
+def container_resources(pod: pods.Pod, container: pods.ContainerDict, node_memory_bytes: int) -> Resources:
+    """Return the cgroup parameters of one container."""
+    resources = _of(container)
+    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    request_milli = cpu_millis(requests.get("cpu") or limits.get("cpu") or 0)
+    return Resources(
+        cpu_shares=shares_of(request_milli),
+        cpu_quota_us=quota_of(cpu_millis(limits.get("cpu") or 0)),
+        cpu_period_us=PERIOD_US,
+        memory_limit_bytes=bytes_of(limits.get("memory") or 0),
+        oom_score_adj=oom_score_adj(pod, container, node_memory_bytes),
+        hugepage_limits={
+            name.removeprefix(HUGEPAGES).replace("i", "") + "B": bytes_of(value)
+            for name, value in limits.items()
+            if name.startswith(HUGEPAGES)
+        },
+    )
+
+
+def pod_resources(pod: pods.Pod) -> Resources:
+    """Return the cgroup parameters of the whole pod: a limit only where every container has one."""
+    overhead = pod["spec"].get("overhead") or {}
+    request_milli = pod_request(pod, "cpu")
+    cpu_limit, memory_limit = _pod_limit(pod, "cpu"), _pod_limit(pod, "memory")
+    return Resources(
+        cpu_shares=shares_of(request_milli),
+        cpu_quota_us=quota_of(cpu_limit + cpu_millis(overhead.get("cpu") or 0)) if cpu_limit else 0,
+        cpu_period_us=PERIOD_US,
+        memory_limit_bytes=memory_limit + bytes_of(overhead.get("memory") or 0) if memory_limit else 0,
+    )
+
+
+def pod_request(pod: pods.Pod, name: str) -> int:
+    """Return what a pod asks of a resource, as the scheduler counts it: cpu in thousandths, all else in whole units.
+
+    Init containers run one after the other, sidecars go on beside what follows (KEP-753).
+    """
+    amount = cpu_millis if name == "cpu" else bytes_of
+    level = (_pod_level(pod).get("requests") or {}).get(name)
+    overhead = amount((pod["spec"].get("overhead") or {}).get(name) or 0)
+    if level is not None:
+        return amount(level) + overhead
+    sidecars = peak = 0
+    for container in pods.init_containers(pod):
+        request = amount(_request(container, name))
+        if pods.is_sidecar(container):
+            sidecars += request
+            peak = max(peak, sidecars)
+        else:
+            peak = max(peak, sidecars + request)
+    regular = sum(amount(_request(item, name)) for item in pods.containers(pod))
+    return max(peak, sidecars + regular) + overhead
+
+
+def shares_of(milli: int) -> int:
+    return min(max(milli * SHARES_PER_CPU // 1000, MIN_SHARES), MAX_SHARES)
+
+
+def quota_of(milli: int) -> int:
+    return max(milli * PERIOD_US // 1000, MIN_QUOTA_US) if milli else 0
+
+
+def oom_score_adj(pod: pods.Pod, container: pods.ContainerDict, node_memory_bytes: int) -> int:
+    """Return how soon the kernel kills a container when memory runs out: the smaller its request, the sooner."""
+    quality = qos_class(pod)
+    if quality == GUARANTEED:
+        return GUARANTEED_OOM_SCORE_ADJ
+    if quality == BEST_EFFORT:
+        return BEST_EFFORT_OOM_SCORE_ADJ
+    request = bytes_of(_request(container, "memory"))
+    adjustment = 1000 - 1000 * request // max(node_memory_bytes, 1)
+    lowest = 1000 + GUARANTEED_OOM_SCORE_ADJ
+    return min(max(adjustment, lowest), BEST_EFFORT_OOM_SCORE_ADJ - 1)
+
+
+def _lasting(pod: pods.Pod) -> Iterable[pods.ContainerDict]:
+    return [*pods.init_containers(pod), *pods.containers(pod)]
+
+
+def _of(container: pods.ContainerDict) -> dict[str, Any]:
+    return container.get("resources") or {}
+
+
+def _pod_level(pod: pods.Pod) -> dict[str, Any]:
+    return pod["spec"].get("resources") or {}
+
+
+def _positive(resources: dict[str, Any], which: str) -> dict[str, int]:
+    """Return the cpu and memory of requests or limits that are more than nothing."""
+    amounts = resources.get(which) or {}
+    found = {name: (cpu_millis if name == "cpu" else bytes_of)(amounts.get(name) or 0) for name in ("cpu", "memory")}
+    return {name: amount for name, amount in found.items() if amount > 0}
+
+
+def _request(container: pods.ContainerDict, name: str) -> Any:
+    """Return a request; a limit without one counts as the request."""
+    resources = _of(container)
+    return (resources.get("requests") or {}).get(name) or (resources.get("limits") or {}).get(name) or 0
+
+
+def _pod_limit(pod: pods.Pod, name: str) -> int:
+    amount = cpu_millis if name == "cpu" else bytes_of
+    level = (_pod_level(pod).get("limits") or {}).get(name)
+    if level is not None:
+        return amount(level)
+    limits = [amount((_of(item).get("limits") or {}).get(name) or 0) for item in pods.containers(pod)]
+    return sum(limits) if all(limits) else 0

@@ -1,0 +1,252 @@
+"""What the API shall know of a pod: from its spec, the runtime and the probes to a PodStatus.
+
+Pure. `previous` is the status last written, or as the API has it: it gives the times of transitions, and what the
+runtime has forgotten. A terminal phase is sticky, and withheld until no container runs.
+
+Neighbours: `container_status` makes the parts, `worker` calls, `status_writer` writes. The fields and reasons are those
+that Kubernetes documents under "Pod Lifecycle".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.kubelet import pod as pods
+from actors.kubelet import qos
+from actors.kubelet.compute import Health, Healths
+from actors.kubelet.container_status import Waiting, container_statuses
+from actors.kubelet.observed import PodRuntime
+from actors.kubelet.timestamps import rfc3339
+
+OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the kubelet ends a pod by itself: DeadlineExceeded, Evicted, Preempting, or an admission's refusal."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a status needs beyond the pod and the runtime."""
+
+    now_s: float
+    host_ips: Sequence[str] = ()
+    runtime_name: str = ""  # the scheme of container ids
+    healths: Healths = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    finished: bool = False  # nothing of the pod will be started again
+    ending: Ending | None = None
+
+
+def status_of(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the PodStatus with all fields that the kubelet owns; conditions of others are left to them."""
+    regular = container_statuses(pod, pods.containers(pod), runtime, previous, facts, "containerStatuses")
+    inits = container_statuses(pod, pods.init_containers(pod), runtime, previous, facts, "initContainerStatuses")
+    ephemeral = container_statuses(
+        pod, pods.ephemeral_containers(pod), runtime, previous, facts, "ephemeralContainerStatuses"
+    )
+    phase = _phase(pod, regular, inits, facts, str(previous.get("phase") or "Pending"))
+    if phase in pods.TERMINAL_PHASES and runtime.running():
+        phase = str(previous.get("phase") or "Pending")
+    status: dict[str, Any] = {"phase": phase}
+    if pod["metadata"].get("generation"):
+        status["observedGeneration"] = pod["metadata"]["generation"]
+    status["conditions"] = _conditions(pod, runtime, regular, inits, phase, previous, facts)
+    status |= _addresses(pod, runtime, previous, facts)
+    status["startTime"] = previous.get("startTime") or rfc3339(facts.now_s)
+    status["containerStatuses"] = regular
+    if inits:
+        status["initContainerStatuses"] = inits
+    if ephemeral:
+        status["ephemeralContainerStatuses"] = ephemeral
+    status["qosClass"] = qos.qos_class(pod)
+    status |= _reason(previous, facts)
+    return status
+
+
+def rejected_status(pod: pods.Pod, ending: Ending, now_s: float) -> dict[str, Any]:
+    """Return the status of a pod that this node never took in."""
+    return {
+        "phase": "Failed",
+        "reason": ending.reason,
+        "message": f"Pod was rejected: {ending.message}",
+        "startTime": rfc3339(now_s),
+        "qosClass": qos.qos_class(pod),
+    }
+
+
+# -- phase ------------------------------------------------------------------------------------------------------------
+
+
+def _phase(pod: pods.Pod, regular: list[Any], inits: list[Any], facts: Facts, previous: str) -> str:
+    if previous in pods.TERMINAL_PHASES:
+        return previous
+    if facts.ending is not None:
+        return "Failed"
+    if facts.finished:
+        done = all(_exit_code(item) == 0 for item in regular) and all(_init_is_done(pod, item) for item in inits)
+        return "Succeeded" if done else "Failed"
+    restart = pods.restart_policy(pod)
+    if inits and not _has_begun(regular):
+        if restart == "Never" and any(_exit_code(item) not in (0, None) for item in inits):
+            return "Failed"
+        if not all(_init_is_done(pod, item) for item in inits):
+            return "Pending"
+    if any("waiting" in item["state"] and not item["lastState"] for item in regular):
+        return "Pending"
+    if any("running" in item["state"] for item in regular) or restart == "Always":
+        return "Running"
+    codes = [_exit_code(item) for item in regular]
+    if all(code == 0 for code in codes):
+        return "Succeeded"
+    return "Failed" if restart == "Never" and None not in codes else "Running"
+
+
+def _has_begun(regular: list[Any]) -> bool:
+    return any("waiting" not in item["state"] or item["lastState"] for item in regular)
+
+
+def _exit_code(status: dict[str, Any]) -> int | None:
+    terminated = status["state"].get("terminated")
+    return None if terminated is None else int(terminated["exitCode"])
+
+
+def _init_is_done(pod: pods.Pod, status: dict[str, Any]) -> bool:
+    container = pods.find_container(pod, status["name"])
+    if container is not None and pods.is_sidecar(container):
+        return bool(status.get("started")) or _exit_code(status) is not None
+    return _exit_code(status) == 0
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+
+def _conditions(
+    pod: pods.Pod,
+    runtime: PodRuntime,
+    regular: list[Any],
+    inits: list[Any],
+    phase: str,
+    previous: dict[str, Any],
+    facts: Facts,
+) -> list[dict[str, Any]]:
+    has_sandbox = _sandbox_serves(runtime) and phase not in pods.TERMINAL_PHASES
+    containers_ready = _containers_ready(regular, inits, pod, phase)
+    verdicts = {
+        "PodReadyToStartContainers": (has_sandbox, "", ""),
+        "Initialized": _initialized(pod, regular, inits, phase),
+        "Ready": _ready(pod, containers_ready),
+        "ContainersReady": containers_ready,
+    }
+    before = {item["type"]: item for item in previous.get("conditions") or ()}
+    generation = pod["metadata"].get("generation")
+    return [_condition(kind, *verdicts[kind], before.get(kind), generation, facts.now_s) for kind in OWN_CONDITIONS]
+
+
+def _condition(
+    kind: str,
+    holds: bool,
+    reason: str,
+    message: str,
+    before: dict[str, Any] | None,
+    generation: int | None,
+    now_s: float,
+) -> dict[str, Any]:
+    value = "True" if holds else "False"
+    same = before is not None and before.get("status") == value and before.get("lastTransitionTime")
+    condition: dict[str, Any] = {
+        "type": kind,
+        "status": value,
+        "lastProbeTime": None,
+        "lastTransitionTime": before["lastTransitionTime"] if same and before else rfc3339(now_s),
+    }
+    if generation:
+        condition["observedGeneration"] = generation
+    if reason:
+        condition["reason"] = reason
+    if message:
+        condition["message"] = message
+    return condition
+
+
+def _sandbox_serves(runtime: PodRuntime) -> bool:
+    sandbox = runtime.sandbox
+    return sandbox is not None and sandbox.sandbox.ready and (sandbox.host_network or bool(sandbox.ips))
+
+
+def _initialized(pod: pods.Pod, regular: list[Any], inits: list[Any], phase: str) -> tuple[bool, str, str]:
+    if phase == "Succeeded":
+        return True, "PodCompleted", ""
+    missing = [item["name"] for item in inits if not _init_is_done(pod, item)]
+    if not missing or _has_begun(regular):
+        return True, "", ""
+    return False, "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(missing)}]"
+
+
+def _containers_ready(regular: list[Any], inits: list[Any], pod: pods.Pod, phase: str) -> tuple[bool, str, str]:
+    if phase == "Succeeded":
+        return False, "PodCompleted", ""
+    if phase == "Failed":
+        return False, "PodFailed", ""
+    sidecars = {item["name"] for item in pods.init_containers(pod) if pods.is_sidecar(item)}
+    serving = [item for item in inits if item["name"] in sidecars] + regular
+    unready = [item["name"] for item in serving if not item["ready"]]
+    if not unready:
+        return True, "", ""
+    return False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
+
+
+def _ready(pod: pods.Pod, containers_ready: tuple[bool, str, str]) -> tuple[bool, str, str]:
+    """A pod is Ready when its containers are, and every readiness gate that its spec names is True."""
+    if not containers_ready[0]:
+        return containers_ready
+    conditions = {item["type"]: item for item in (pod.get("status") or {}).get("conditions") or ()}
+    messages = []
+    for gate in pod["spec"].get("readinessGates") or ():
+        kind = gate["conditionType"]
+        if kind not in conditions:
+            messages.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif conditions[kind]["status"] != "True":
+            messages.append(
+                f'the status of pod readiness gate "{kind}" is not "True", but {conditions[kind]["status"]}'
+            )
+    if messages:
+        return False, "ReadinessGatesNotReady", ", ".join(messages)
+    return True, "", ""
+
+
+# -- the rest ---------------------------------------------------------------------------------------------------------
+
+
+def _addresses(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the addresses; a pod whose network is gone keeps the last one it had while it ends."""
+    fields: dict[str, Any] = {}
+    if facts.host_ips:
+        fields["hostIP"] = facts.host_ips[0]
+        fields["hostIPs"] = [{"ip": ip} for ip in facts.host_ips]
+    sandbox = runtime.sandbox
+    if pods.is_host_network(pod):
+        ips = list(facts.host_ips) if sandbox is not None or previous.get("podIP") else []
+    else:
+        ips = list(sandbox.ips) if sandbox is not None else []
+    if not ips and (facts.finished or facts.ending or pods.is_deleting(pod)):
+        ips = [item["ip"] for item in previous.get("podIPs") or ()]
+    if ips:
+        fields["podIP"] = ips[0]
+        fields["podIPs"] = [{"ip": ip} for ip in ips]
+    return fields
+
+
+def _reason(previous: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    if facts.ending is not None:
+        return {"reason": facts.ending.reason, "message": facts.ending.message}
+    if previous.get("phase") in pods.TERMINAL_PHASES:
+        return {key: previous[key] for key in ("reason", "message") if previous.get(key)}
+    return {}
+
+
+__all__ = ["Ending", "Facts", "Health", "Waiting", "rejected_status", "status_of"]
