@@ -1,0 +1,65 @@
+"""The shapes of every built-in kind, compiled from Kubernetes' own schemas when first asked for.
+
+`use_cache` names the directory that keeps the compact definitions between starts; without it a process compiles them
+from the installed package. See `definitions` for the format, `shapes` for what a shape can do.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.apiserver.machinery.schema.definitions import Compact, read_compact
+from actors.apiserver.machinery.schema.shapes import LEAF_SHAPES, ListOf, MapOf, Shape, Struct
+
+
+class Schemas:
+    """Shapes by definition name and by kind. `add_kind` lets a custom resource bring its own."""
+
+    def __init__(self, cache_dir: Path | None = None) -> None:
+        self.cache_dir = cache_dir
+        self._compact: Compact | None = None
+        self._structs: dict[str, Struct] = {}
+
+    def of_kind(self, api_version: str, kind: str) -> Struct | None:
+        """Return the shape of a kind; None when there is no schema for it."""
+        name = self._definitions().kinds.get(f"{api_version}/{kind}")
+        return None if name is None else self.of_definition(name)
+
+    def definition_name(self, api_version: str, kind: str) -> str:
+        """Return the definition's name of a kind; "" when there is none."""
+        return self._definitions().kinds.get(f"{api_version}/{kind}", "")
+
+    def of_definition(self, name: str) -> Struct:
+        struct = self._structs.get(name)
+        if struct is None:
+            compact = msgspec.json.decode(self._definitions().definitions[name])
+            struct = self._structs[name] = Struct(name, compact, self._shape)
+        return struct
+
+    def _definitions(self) -> Compact:
+        if self._compact is None:
+            self._compact = read_compact(self.cache_dir)
+        return self._compact
+
+    def _shape(self, compact: Any) -> Shape:
+        if isinstance(compact, str):
+            return LEAF_SHAPES[compact]
+        if "ref" in compact:
+            return self.of_definition(compact["ref"])
+        if "list" in compact:
+            return ListOf(self._shape(compact["list"]))
+        return MapOf(self._shape(compact["map"]))
+
+
+SCHEMAS = Schemas()
+
+
+def use_cache(cache_dir: Path) -> None:
+    """Keep compiled schemas and OpenAPI documents under a directory. Call it once, before the first request."""
+    SCHEMAS.cache_dir = cache_dir
+
+
+def of_kind(api_version: str, kind: str) -> Struct | None:
+    """Return the built-in shape of a kind; None when there is no schema for it."""
+    return SCHEMAS.of_kind(api_version, kind)
