@@ -1,7 +1,8 @@
 """The supervisor's end of a warm parent: start it, ask it for children, hear of their ends.
 
 Each warm parent is a generation of its own, with its own lifeline: `close` ends it and every actor that it forked.
-`on_message` gets what it says, in order; `on_lost` is called once when it is gone, after it was reaped.
+Making a link starts the process, which needs no loop, so that it imports while the supervisor still gets ready itself.
+After `attach`, `on_message` gets what it says, in order; `on_lost` is called once when it is gone and reaped.
 
 Neighbours: `parent` is the process, `messages` what is said; `runtime.supervisor.shell` owns the link.
 """
@@ -38,11 +39,9 @@ ENVIRONMENT = {
 class WarmLink:
     """One warm parent process, as the supervisor sees it."""
 
-    def __init__(
-        self, log_path: Path, on_message: Callable[[FromParent], None], on_lost: Callable[["WarmLink", str], None]
-    ):
-        self._on_message = on_message
-        self._on_lost = on_lost
+    def __init__(self, log_path: Path, preload: Sequence[str] = ()):
+        self._on_message: Callable[[FromParent], None]
+        self._on_lost: Callable[[WarmLink, str], None]
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         command = [sys.executable, "-P", "-c", BOOT, str(theirs.fileno()), str(lifeline), ROOT]
@@ -58,6 +57,7 @@ class WarmLink:
                 start_new_session=True,
             )
         os.close(lifeline)
+        ours.sendall(pack(Begin([path for path in sys.path if path], list(preload))))
         self._pair = ours
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -67,15 +67,18 @@ class WarmLink:
     def pid(self) -> int:
         return self.process.pid
 
-    async def start(self, preload: Sequence[str]) -> None:
-        """Begin to talk, inside a running loop; Ready arrives as its first message."""
+    async def attach(
+        self, on_message: Callable[[FromParent], None], on_lost: Callable[["WarmLink", str], None]
+    ) -> None:
+        """Begin to listen, inside a running loop; Ready arrives as its first message."""
+        self._on_message = on_message
+        self._on_lost = on_lost
         reader, self._writer = await asyncio.open_connection(sock=self._pair)
-        self.send(Begin([path for path in sys.path if path], list(preload)))
         self._reading = asyncio.create_task(self._read(reader), name="warm-link")
 
-    def send(self, message: Begin | StartActor | StartCommand) -> None:
+    def send(self, message: StartActor | StartCommand) -> None:
         """Queue a message. One that is lost because the warm parent died is covered by `on_lost`."""
-        assert self._writer is not None, "send before start"
+        assert self._writer is not None, "send before attach"
         self._writer.write(pack(message))
 
     def kill(self) -> None:

@@ -27,16 +27,14 @@ class Broken(Actor):
 class World:
     """A warm parent, and what it said."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, preload: tuple[str, ...]):
         self.directory = directory
         self.heard: asyncio.Queue = asyncio.Queue()
         self.lost: asyncio.Future = asyncio.get_running_loop().create_future()
-        self.link = WarmLink(
-            directory / "warm.log", self.heard.put_nowait, lambda link, reason: self.lost.set_result(reason)
-        )
+        self.link = WarmLink(directory / "warm.log", preload)
 
-    async def begin(self, *preload: str) -> None:
-        await self.link.start(preload)
+    async def begin(self) -> None:
+        await self.link.attach(self.heard.put_nowait, lambda link, reason: self.lost.set_result(reason))
         assert isinstance(await self.next(), Ready)
 
     async def next(self):
@@ -91,9 +89,9 @@ def play(tmp_path, monkeypatch):
 
     def run(scenario, *preload: str):
         async def main():
-            world = World(tmp_path)
+            world = World(tmp_path, preload)
             try:
-                await world.begin(*preload)
+                await world.begin()
                 await scenario(world)
             finally:
                 await world.link.close()
