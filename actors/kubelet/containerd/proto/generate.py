@@ -1,4 +1,4 @@
-"""Regenerate the `*_pb2.py` of this folder from its `.proto` files: `python -m actors.kubelet.containerd.proto.generate`.
+"""Regenerate this folder's `*_pb2.py` from its `.proto` files: `python -m actors.kubelet.containerd.proto.generate`.
 
 The generated modules are committed, so that an installation needs no compiler. Generated code refuses to load on a
 protobuf older than its compiler, never on a newer one; so it is made with the compiler of the oldest protobuf that

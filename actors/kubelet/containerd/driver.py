@@ -1,0 +1,297 @@
+"""`ContainerdDriver`: the kubelet's `RuntimeDriver` over one containerd.
+
+Talks CRI for pods and images, containerd's own event stream for exits (containerd 1.6 has no CRI events), `ctr` for
+archives, and the kernel for pod cgroups and the pod network. Nothing is remembered that can't be asked again: after a
+restart of the kubelet, or of containerd, the next call finds everything.
+
+What can go wrong, and what comes of it: containerd away or restarting -> RuntimeUnreachable at once, and the channel
+finds it again by itself; a call past its deadline -> RuntimeUnreachable, and the next `list` tells what happened.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
+from actors.api.network import bridge_name, instance_id
+from actors.kubelet.containerd import importer, network, replies, requests
+from actors.kubelet.containerd.cgroups import Cgroups
+from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
+from actors.kubelet.containerd.config import PAUSE_IMAGE
+from actors.kubelet.containerd.conflist import PodNetwork
+from actors.kubelet.containerd.faults import exec_timed_out, pull_fault_of
+from actors.kubelet.containerd.places import Places, places_of
+from actors.kubelet.containerd.proto import cri_pb2 as cri
+from actors.kubelet.containerd.subscription import subscribe
+from actors.kubelet.runtime import (
+    ContainerSpec,
+    ContainerStats,
+    ContainerStatus,
+    ExecResult,
+    ExecTimeout,
+    Image,
+    ImageAuth,
+    NotInRuntime,
+    Resources,
+    RuntimeEvent,
+    RuntimeFault,
+    RuntimeRefused,
+    RuntimeState,
+    RuntimeStatus,
+    RuntimeVersion,
+    SandboxSpec,
+    SandboxStatus,
+)
+from runtime.actor import Setup
+
+# Deadlines by what a call has to do. A healthy containerd takes a hundredth of each; a machine that swaps takes longer.
+READ_S = 10.0  # answered from containerd's memory
+WORK_S = 120.0  # starts or ends processes, runs CNI plugins; the reference kubelet's bound for the same
+STOP_SLACK_S = 30.0  # beyond a container's grace: SIGKILL, and the wait for what is left to die
+PULL_S = 3600.0  # containerd itself gives up on a pull that makes no progress
+UNBOUNDED_EXEC_S = 4 * 3600.0  # an exec without a timeout: as long as the reference's streams may idle
+EXEC_SLACK_S = 10.0  # beyond an exec's timeout, which containerd enforces
+
+NETWORK_READY_S = 15.0  # from the written configuration to containerd's NetworkReady
+NETWORK_POLL_S = 0.02
+
+
+class ContainerdDriver:
+    """See the module's docstring. One a node; calls may overlap."""
+
+    def __init__(self, setup: Setup, node: str):
+        cluster: ClusterConfig = of_settings(setup.settings)
+        config: NodeConfig = node_of_settings(setup.settings)
+        self.places: Places = places_of(Path(setup.data_dir), node)
+        self.cgroups = Cgroups(self.places.cgroup)
+        self._network = cluster.network
+        self._instance = instance_id(Path(setup.data_dir))
+        self._bridge = bridge_name(Path(setup.data_dir), cluster.network)
+        self._foreign = bool(config.containerd_socket)  # somebody else's containerd: its network is its owner's
+        self.socket = Path(config.containerd_socket) if self._foreign else self.places.socket
+        self._may_lower_oom_score = holds_capability(CAP_SYS_RESOURCE, Path("/proc/self/status").read_text())
+        self._sandboxes: dict[str, cri.PodSandboxConfig] = {}  # by sandbox id; what is not here is asked for
+        self._sandbox_of: dict[str, str] = {}  # container id -> sandbox id, likewise
+        self._importing = asyncio.Lock()
+        self._connection: Any = None
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        from actors.kubelet.containerd.rpc import Connection  # gRPC starts threads: never before the fork
+
+        self._connection = Connection(self.socket)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _call(self, method: str, request: Any, timeout_s: float) -> Any:
+        return await self._connection.call(method, request, timeout_s)
+
+    async def version(self) -> RuntimeVersion:
+        reply = await self._call("Version", cri.VersionRequest(version="v1"), READ_S)
+        return RuntimeVersion(name=reply.runtime_name, version=reply.runtime_version)
+
+    async def status(self) -> RuntimeStatus:
+        reply = await self._call("Status", cri.StatusRequest(), READ_S)
+        return replies.runtime_status(reply.status)
+
+    async def ensure_network(self, pod_cidrs: Sequence[str]) -> None:
+        """Also gives the node its pause and toolbox images, and removes cgroups of pods that are gone."""
+        if not self._foreign:
+            await network.ensure(self._instance, self._pod_network(pod_cidrs), self.places.cni_conf)
+        await self._ensure_images()
+        state = await self.list()
+        await asyncio.to_thread(self.cgroups.sweep, {sandbox.pod_uid for sandbox in state.sandboxes})
+        await self._network_ready()
+
+    def _pod_network(self, pod_cidrs: Sequence[str]) -> PodNetwork:
+        return PodNetwork(
+            name=f"kubus-{self._instance}-{self.places.node}",
+            bridge=self._bridge,
+            subnets=tuple(pod_cidrs),
+            cluster_cidrs=(self._network.pod_cidr,),
+            addresses=str(self.places.cni_addresses),
+            mtu=network.uplink_mtu(),
+            host_ports=network.find_program("iptables") is not None,
+            masquerade=self._network.masquerade,
+        )
+
+    async def _network_ready(self) -> None:
+        message = ""
+        try:
+            async with asyncio.timeout(NETWORK_READY_S):
+                while True:
+                    found = await self.status()
+                    if found.network_ready:
+                        return
+                    message = found.message
+                    await asyncio.sleep(NETWORK_POLL_S)
+        except TimeoutError as error:
+            raise RuntimeRefused(f"containerd's network is not ready: {message}") from error
+
+    async def _ensure_images(self) -> None:
+        async def present(image: str) -> bool:
+            return await self.image_status(image) is not None
+
+        async with self._importing:
+            await importer.ensure(self.socket, self.places.images, present)
+
+    # -- sandboxes --------------------------------------------------------------------------------------------------
+
+    async def list(self) -> RuntimeState:
+        """Containers first: so each one's sandbox is in the answer, unless it was removed meanwhile."""
+        containers = await self._call("ListContainers", cri.ListContainersRequest(), READ_S)
+        sandboxes = await self._call("ListPodSandbox", cri.ListPodSandboxRequest(), READ_S)
+        self._sandbox_of = {item.id: item.pod_sandbox_id for item in containers.containers}
+        return replies.runtime_state(sandboxes, containers)
+
+    async def run_sandbox(self, spec: SandboxSpec) -> str:
+        parent = await asyncio.to_thread(self.cgroups.make_pod, spec.pod_uid, spec.pod_resources)
+        config = requests.sandbox_config(spec, parent)
+        request = cri.RunPodSandboxRequest(config=config, runtime_handler=spec.runtime_handler)
+        try:
+            reply = await self._call("RunPodSandbox", request, WORK_S)
+        except RuntimeRefused as fault:
+            if "sandbox image" not in str(fault):
+                raise
+            await self._ensure_images()  # somebody removed the pause image
+            reply = await self._call("RunPodSandbox", request, WORK_S)
+        self._sandboxes[reply.pod_sandbox_id] = config
+        return str(reply.pod_sandbox_id)
+
+    async def sandbox_status(self, sandbox_id: str) -> SandboxStatus:
+        reply = await self._call("PodSandboxStatus", cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id), READ_S)
+        return replies.sandbox_status(reply.status)
+
+    async def stop_sandbox(self, sandbox_id: str) -> None:
+        with contextlib.suppress(NotInRuntime):
+            await self._call("StopPodSandbox", cri.StopPodSandboxRequest(pod_sandbox_id=sandbox_id), WORK_S)
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        try:
+            uid = (await self._sandbox_config(sandbox_id)).metadata.uid
+            await self._call("RemovePodSandbox", cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id), WORK_S)
+        except NotInRuntime:
+            uid = ""
+        self._sandboxes.pop(sandbox_id, None)
+        if uid and not any(config.metadata.uid == uid for config in self._sandboxes.values()):
+            await asyncio.to_thread(self.cgroups.remove_pod, uid)
+
+    async def _sandbox_config(self, sandbox_id: str) -> cri.PodSandboxConfig:
+        """Return what a sandbox was made of; after a restart of the kubelet containerd remembers it for us."""
+        config = self._sandboxes.get(sandbox_id)
+        if config is None:
+            request = cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id, verbose=True)
+            reply = await self._call("PodSandboxStatus", request, READ_S)
+            remembered = json.loads(reply.info["info"])["config"]
+            config = json_format.ParseDict(remembered, cri.PodSandboxConfig(), ignore_unknown_fields=True)
+            self._sandboxes[sandbox_id] = config
+        return config
+
+    # -- containers -------------------------------------------------------------------------------------------------
+
+    async def create_container(self, sandbox_id: str, spec: ContainerSpec) -> str:
+        sandbox = await self._sandbox_config(sandbox_id)
+        config = requests.container_config(spec, sandbox)
+        resources = config.linux.resources
+        if resources.oom_score_adj < 0 and not self._may_lower_oom_score:
+            resources.oom_score_adj = 0  # restrict_oom_score_adj reaches only the pause container in containerd 1.6
+        request = cri.CreateContainerRequest(pod_sandbox_id=sandbox_id, config=config, sandbox_config=sandbox)
+        reply = await self._call("CreateContainer", request, WORK_S)
+        self._sandbox_of[reply.container_id] = sandbox_id
+        return str(reply.container_id)
+
+    async def start_container(self, container_id: str) -> None:
+        await self._call("StartContainer", cri.StartContainerRequest(container_id=container_id), WORK_S)
+
+    async def container_status(self, container_id: str) -> ContainerStatus:
+        reply = await self._call("ContainerStatus", cri.ContainerStatusRequest(container_id=container_id), READ_S)
+        return replies.container_status(reply.status, await self._sandbox_id(container_id))
+
+    async def _sandbox_id(self, container_id: str) -> str:
+        """Return a container's sandbox, which ContainerStatus does not tell."""
+        if container_id not in self._sandbox_of:
+            only = cri.ListContainersRequest(filter=cri.ContainerFilter(id=container_id))
+            found = (await self._call("ListContainers", only, READ_S)).containers
+            if not found:
+                raise NotInRuntime(f"container {container_id} was removed")
+            self._sandbox_of[container_id] = found[0].pod_sandbox_id
+        return self._sandbox_of[container_id]
+
+    async def stop_container(self, container_id: str, grace_s: float) -> None:
+        request = cri.StopContainerRequest(container_id=container_id, timeout=requests.whole_seconds(grace_s))
+        with contextlib.suppress(NotInRuntime):
+            await self._call("StopContainer", request, grace_s + STOP_SLACK_S)
+
+    async def remove_container(self, container_id: str) -> None:
+        with contextlib.suppress(NotInRuntime):
+            await self._call("RemoveContainer", cri.RemoveContainerRequest(container_id=container_id), WORK_S)
+        self._sandbox_of.pop(container_id, None)
+
+    async def update_resources(self, container_id: str, resources: Resources) -> None:
+        request = cri.UpdateContainerResourcesRequest(
+            container_id=container_id, linux=requests.linux_resources(resources)
+        )
+        await self._call("UpdateContainerResources", request, WORK_S)
+
+    async def reopen_log(self, container_id: str) -> None:
+        await self._call("ReopenContainerLog", cri.ReopenContainerLogRequest(container_id=container_id), READ_S)
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], timeout_s: float) -> ExecResult:
+        limit = requests.whole_seconds(timeout_s)
+        request = cri.ExecSyncRequest(container_id=container_id, cmd=list(command), timeout=limit)
+        deadline_s = limit + EXEC_SLACK_S if limit else UNBOUNDED_EXEC_S
+        try:
+            reply = await self._call("ExecSync", request, deadline_s)
+        except RuntimeFault as fault:
+            if limit and exec_timed_out(str(fault)):
+                raise ExecTimeout(f"command {list(command)!r} did not finish in {limit} s") from fault
+            raise
+        return ExecResult(exit_code=reply.exit_code, stdout=reply.stdout, stderr=reply.stderr)
+
+    async def stats(self) -> Sequence[ContainerStats]:
+        reply = await self._call("ListContainerStats", cri.ListContainerStatsRequest(), READ_S)
+        return [replies.container_stats(item) for item in reply.stats]
+
+    # -- images -----------------------------------------------------------------------------------------------------
+
+    async def image_status(self, reference: str) -> Image | None:
+        request = cri.ImageStatusRequest(image=cri.ImageSpec(image=reference))
+        try:
+            reply = await self._call("ImageStatus", request, READ_S)
+        except RuntimeRefused as fault:
+            raise pull_fault_of(reference, fault) from fault
+        return replies.image(reply.image) if reply.HasField("image") and reply.image.id else None
+
+    async def pull_image(self, reference: str, auth: ImageAuth | None = None) -> str:
+        request = cri.PullImageRequest(image=cri.ImageSpec(image=reference))
+        if auth is not None:
+            request.auth.CopyFrom(requests.auth_config(auth))
+        try:
+            reply = await self._call("PullImage", request, PULL_S)
+        except RuntimeFault as fault:
+            raise pull_fault_of(reference, fault) from fault
+        return str(reply.image_ref)
+
+    async def images(self) -> Sequence[Image]:
+        """The pause image counts as pinned also where containerd does not say so: a node can't do without it."""
+        reply = await self._call("ListImages", cri.ListImagesRequest(), READ_S)
+        for message in reply.images:
+            message.pinned = message.pinned or PAUSE_IMAGE in message.repo_tags
+        return [replies.image(message) for message in reply.images]
+
+    async def remove_image(self, image_id: str) -> None:
+        with contextlib.suppress(NotInRuntime):
+            await self._call("RemoveImage", cri.RemoveImageRequest(image=cri.ImageSpec(image=image_id)), WORK_S)
+
+    # -- events -----------------------------------------------------------------------------------------------------
+
+    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
+        return await subscribe(self._connection)

@@ -1,0 +1,113 @@
+"""The pod network of a node: writes what `conflist` says, and sees to it that the kernel forwards.
+
+Done once at the kubelet's start and idempotent. The network belongs to the node, not to the kubelet: pods keep it while
+the kubelet is away, `actors.cluster.purge` takes it down.
+
+What can go wrong: a kernel without br_netfilter (Services are then unreachable between pods of one node), a FORWARD
+policy of DROP without iptables to open it. Both are raised as `NetworkFailed`, in words for the node's condition.
+"""
+
+import asyncio
+import ipaddress
+import os
+from pathlib import Path
+
+from actors.kubelet.containerd.child import find_program
+from actors.kubelet.containerd.conflist import (
+    CONFLIST_NAME,
+    PodNetwork,
+    conflist,
+    default_route_device,
+    forward_rules,
+    masquerade_rules,
+)
+from actors.kubelet.runtime import RuntimeRefused
+
+PROGRAM_TIMEOUT_S = 20.0  # for nft, iptables and modprobe: the kernel's rule lock may be held by others for seconds
+ETHERNET_MTU = 1500
+BRIDGE_NF = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+class NetworkFailed(RuntimeRefused):
+    """The pod network can't be made."""
+
+
+async def run(*command: str, text: str = "") -> str:
+    """Run a program to its end and return what it printed; NetworkFailed when it is missing or fails."""
+    program = find_program(command[0])
+    if program is None:
+        raise NetworkFailed(f"{command[0]} is not installed")
+    process = await asyncio.create_subprocess_exec(
+        program, *command[1:], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(PROGRAM_TIMEOUT_S):
+            printed, complained = await process.communicate(text.encode())
+    except TimeoutError as error:
+        process.kill()
+        await process.wait()
+        raise NetworkFailed(f"{' '.join(command)} did not finish in {PROGRAM_TIMEOUT_S:.0f} s") from error
+    if process.returncode:
+        raise NetworkFailed(f"{' '.join(command)} failed: {complained.decode(errors='replace').strip()}")
+    return printed.decode(errors="replace")
+
+
+async def ensure(instance: str, network: PodNetwork, conf_dir: Path) -> None:
+    """Make the node's pod network what `network` says."""
+    await _forward(instance, network)
+    if find_program("nft") is not None:
+        await run("nft", "-f", "-", text=masquerade_rules(instance, network))
+    elif network.masquerade:
+        raise NetworkFailed("nft is not installed, and without it pods would leave the node under their own addresses")
+    _write(conf_dir / CONFLIST_NAME, conflist(network))
+
+
+async def _forward(instance: str, network: PodNetwork) -> None:
+    versions = {ipaddress.ip_network(subnet).version for subnet in network.subnets}
+    if 4 in versions:
+        _switch_on(Path("/proc/sys/net/ipv4/ip_forward"))
+    if 6 in versions:
+        _switch_on(Path("/proc/sys/net/ipv6/conf/all/forwarding"))
+    if not BRIDGE_NF.exists():
+        await run("modprobe", "br_netfilter")
+    _switch_on(BRIDGE_NF)
+    if find_program("iptables") is not None:
+        await _open_forward_chain(instance, network.bridge)
+
+
+async def _open_forward_chain(instance: str, bridge: str) -> None:
+    """Put our two rules in front of a FORWARD chain that drops; an open one is left alone."""
+    rules = await run("iptables", "-w", "-S", "FORWARD")
+    if "-P FORWARD DROP" not in rules and "REJECT" not in rules:
+        return
+    for rule in forward_rules(instance, bridge):
+        try:
+            await run("iptables", "-w", "-C", *rule)
+        except NetworkFailed:
+            await run("iptables", "-w", "-I", *rule)
+
+
+def _switch_on(path: Path) -> None:
+    if path.read_text().strip() == "0":
+        path.write_text("1")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file, unless it says so already: containerd reloads the network whenever the folder changes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_text() == text:
+        return
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def uplink_mtu() -> int:
+    """Return the MTU for pods: the default route's where that is less than Ethernet's, else 0 (the default)."""
+    routes = Path("/proc/net/route")
+    device = default_route_device(routes.read_text()) if routes.exists() else None
+    if device is None:
+        return 0
+    mtu = int((Path("/sys/class/net") / os.path.basename(device) / "mtu").read_text())
+    return mtu if mtu < ETHERNET_MTU else 0

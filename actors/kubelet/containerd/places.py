@@ -1,0 +1,92 @@
+"""Where a node's containerd keeps its things: one place decides, the child, the driver and the purge follow.
+
+All below DATA/nodes/NODE/containerd, so that two clusters on a machine share nothing. The exception is forced: a Unix
+socket's path has at most 107 bytes, so a deep data dir moves the sockets to /run/kubus-INSTANCE/NODE.
+
+Neighbours: `config` renders these paths into containerd's TOML, `actors.cluster.purge` removes what is found there.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+SOCKET_PATH_MAX = 107  # sizeof(sockaddr_un.sun_path) - 1; a longer path can't be bound
+LONGEST_SOCKET = "containerd.sock.ttrpc"  # containerd opens a second socket under the first one's name
+SHORT_RUN = Path("/run")
+
+
+def instance_of(data_dir: Path) -> str:
+    """Return eight hex digits that tell this data dir's cluster from any other on the machine."""
+    return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths of one node's containerd."""
+
+    data_dir: Path
+    node: str
+    instance: str
+
+    @property
+    def home(self) -> Path:
+        return self.data_dir / "nodes" / self.node / "containerd"
+
+    @property
+    def root(self) -> Path:
+        """Images, snapshots and metadata: survives a reboot."""
+        return self.home / "root"
+
+    @property
+    def state(self) -> Path:
+        """Bundles, network namespaces and fifos of what runs."""
+        return self.home / "state"
+
+    @property
+    def config(self) -> Path:
+        return self.home / "config.toml"
+
+    @property
+    def registry_hosts(self) -> Path:
+        """Mirrors and certificates of registries, a folder each, as containerd's hosts.toml wants them."""
+        return self.home / "certs.d"
+
+    @property
+    def cni_conf(self) -> Path:
+        return self.data_dir / "nodes" / self.node / "cni" / "net.d"
+
+    @property
+    def cni_addresses(self) -> Path:
+        """host-local's leases: a file for each address in use."""
+        return self.data_dir / "nodes" / self.node / "cni" / "addresses"
+
+    @property
+    def images(self) -> Path:
+        """Image archives that every node of this data dir is given."""
+        return self.data_dir / "cache" / "images"
+
+    @property
+    def run(self) -> Path:
+        """The folder of the sockets."""
+        if len(str(self.home / LONGEST_SOCKET).encode()) <= SOCKET_PATH_MAX:
+            return self.home
+        return self.short_run / self.node
+
+    @property
+    def short_run(self) -> Path:
+        return SHORT_RUN / f"kubus-{self.instance}"
+
+    @property
+    def socket(self) -> Path:
+        return self.run / "containerd.sock"
+
+    @property
+    def cgroup(self) -> str:
+        """The parent of the node's pods in every cgroup hierarchy."""
+        return f"/kubus-{self.instance}/{self.node}"
+
+
+def places_of(data_dir: Path, node: str) -> Places:
+    """Return the places of a node."""
+    resolved = data_dir.resolve()
+    return Places(resolved, node, instance_of(resolved))
