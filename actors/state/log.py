@@ -1,0 +1,278 @@
+"""The write-ahead log: entries that are on disk before anybody is told of them.
+
+Append-only segment files. A batch of entries is one frame, written once and synced once. Segments are allocated whole
+when they begin, so that a full disk shows there and syncs are cheap. `append` either leaves the batch on disk or
+raises: `NoSpace` when the disk is full, with the log as it was before; any other OSError is a disk that failed, after
+which nothing this process believes about the file is certain, so the actor must end and recover.
+
+`open` reads what is there. An interrupted last write is cut off, and said so; damage in front of valid frames, and
+gaps, are refused with `DataRefused`. Opening twice, or crashing while opening, gives the same.
+
+Neighbours: `frames` is the layout; `disk` the files; `storage` joins the log with snapshots.
+"""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from actors.state import frames
+from actors.state.damage import RESTORE, DataRefused, NewerFormat, NoSpace, cut_advice
+from actors.state.disk import Disk, File, is_full
+from bus.record import Record
+
+MAGIC = b"KUBUSLOG"
+SUFFIX = ".log"
+TEMPORARY = "segment.tmp"
+PROBE_BYTES = 4 << 20  # room that the log makes sure of before it takes writes again: more than one batch
+
+
+class Entry(Record, frozen=True, array_like=True, gc=False):
+    """One place of the log. `data` is an encoded command."""
+
+    index: int
+    term: int
+    data: bytes
+
+
+class Batch(Record, frozen=True, array_like=True, gc=False):
+    """The payload of a frame."""
+
+    entries: list[Entry]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Batch] = msgspec.msgpack.Decoder(Batch)
+
+
+@dataclass(slots=True)
+class Segment:
+    """A file of the log. `first_index` and `last_index` are 0 while it holds no entries."""
+
+    name: str
+    head: frames.Head
+    end: int  # offset behind its last frame
+    next_sequence: int
+    first_index: int = 0
+    last_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An interrupted write that `open` cut off."""
+
+    file: str
+    offset: int
+    damaged_bytes: int
+
+
+class Log:
+    """The log of one member. Not thread-safe: one call at a time."""
+
+    def __init__(self, disk: Disk, segment_bytes: int, segments: list[Segment]):
+        self._disk = disk
+        self._segment_bytes = segment_bytes
+        self._segments = segments
+        self._reserved_bytes = 0
+        self._is_tail_dirty = False  # a write failed half way, and its remains could not be removed yet
+        self.last_index = max((segment.last_index for segment in segments), default=0)
+        self.cut: Cut | None = None
+        self._file: File | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.end for segment in self._segments)
+
+    @property
+    def segment_count(self) -> int:
+        return len(self._segments)
+
+    def append(self, entries: list[Entry]) -> None:
+        """Put entries on disk. They are there when this returns; NoSpace: none of them is."""
+        assert entries[0].index == self.last_index + 1, f"a gap between {self.last_index} and {entries[0].index}"
+        payload = _encoder.encode(Batch(entries))
+        try:
+            self._write(payload)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._is_tail_dirty = True
+            self._try_to_repair_tail()
+            raise NoSpace(str(error)) from error
+        segment = self._segments[-1]
+        segment.first_index = segment.first_index or entries[0].index
+        self.last_index = segment.last_index = entries[-1].index
+
+    def make_room(self) -> None:
+        """After NoSpace: see whether there is room again; NoSpace when there is not."""
+        try:
+            self._repair_tail()
+            if self._reserved_bytes - self._segments[-1].end < PROBE_BYTES:
+                self._begin_segment(PROBE_BYTES)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise NoSpace(str(error)) from error
+
+    def entries(self, after_index: int) -> Iterator[Entry]:
+        """Give the entries after an index, in order; DataRefused when some are missing."""
+        due = after_index + 1
+        for segment in self._segments:
+            if segment.last_index < due:
+                continue
+            for payload in frames.scan(self._disk.read(segment.name), segment.head).frames:
+                for entry in self._decode(payload, segment.name).entries:
+                    if entry.index < due:
+                        continue
+                    if entry.index > due:
+                        missing = f"entries {due} to {entry.index - 1}, which should be before it, are missing"
+                        raise DataRefused(self._disk.describe(segment.name), missing, RESTORE)
+                    yield entry
+                    due += 1
+
+    def release(self, through_index: int) -> None:
+        """Remove segments that hold nothing after an index: a snapshot covers them."""
+        while len(self._segments) > 1 and self._segments[0].last_index <= through_index:
+            self._disk.remove(self._segments.pop(0).name)
+        self._disk.sync_names()
+
+    def restart_after(self, index: int) -> None:
+        """Go on after an index beyond the log's end, which a snapshot covers: what is in the log is of no use."""
+        assert index > self.last_index
+        self._begin_segment(0)
+        self.last_index = index
+        self.release(index)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    # Writing
+
+    def _write(self, payload: bytes) -> None:
+        self._repair_tail()
+        segment = self._segments[-1]
+        frame = frames.pack_frame(segment.head.salt, segment.next_sequence, payload)
+        if segment.end + len(frame) > self._reserved_bytes:
+            segment = self._begin_segment(len(frame))
+            frame = frames.pack_frame(segment.head.salt, segment.next_sequence, payload)
+        assert self._file is not None, "the log is closed"
+        self._file.write_at(segment.end, frame)
+        self._file.sync()
+        segment.end += len(frame)
+        segment.next_sequence += 1
+
+    def _repair_tail(self) -> None:
+        """Remove what a failed write left, so that it can never be taken for a frame."""
+        if self._is_tail_dirty:
+            assert self._file is not None, "the log is closed"
+            self._file.truncate(self._segments[-1].end)
+            self._file.sync()
+            self._file.reserve(self._reserved_bytes)
+            self._is_tail_dirty = False
+
+    def _try_to_repair_tail(self) -> None:
+        """Remove the remains of a failed write at once, if that can be: its callers hear that it did not happen."""
+        try:
+            self._repair_tail()
+        except OSError as error:
+            if not is_full(error):
+                raise
+
+    def _begin_segment(self, room_bytes: int) -> Segment:
+        """Make the next file, whole and synced before it gets its name; from then on nothing goes into the last one."""
+        sequence = self._segments[-1].next_sequence if self._segments else 1
+        size_bytes = max(self._segment_bytes, frames.HEAD_BYTES + room_bytes)
+        head = frames.Head(MAGIC, secrets.randbits(32), sequence)
+        segment = Segment(f"{sequence:016x}{SUFFIX}", head, frames.HEAD_BYTES, sequence)
+        file = self._disk.create(TEMPORARY)
+        try:
+            file.reserve(size_bytes)
+            file.write_at(0, head.pack())
+            file.sync()
+            self._disk.rename(TEMPORARY, segment.name)
+            self._disk.sync_names()
+        except OSError:
+            file.close()
+            raise
+        self.close()
+        self._file, self._reserved_bytes = file, size_bytes
+        self._segments.append(segment)
+        return segment
+
+    # Opening
+
+    @classmethod
+    def open(cls, disk: Disk, segment_bytes: int) -> "Log":
+        """Open the log of a directory, or begin one; `cut` says what was cut off."""
+        names = [name for name in disk.names() if name.endswith(SUFFIX)]
+        segments = [_read_segment(disk, name, names[position + 1 :]) for position, name in enumerate(names)]
+        for before, after in zip(segments, segments[1:], strict=False):
+            if after.head.first_sequence != before.next_sequence:
+                what = f"frame {before.next_sequence} should follow {before.name}, but this begins with another"
+                raise DataRefused(disk.describe(after.name), what, RESTORE)
+        log = cls(disk, segment_bytes, segments)
+        if segments:
+            log._reopen_last()
+        else:
+            log._begin_segment(0)
+        return log
+
+    def _reopen_last(self) -> None:
+        """Cut what an interrupted write left behind the last frame, and go on from there."""
+        last = self._segments[-1]
+        found = frames.scan(self._disk.read(last.name), last.head)
+        self._file = self._disk.open(last.name)
+        if found.damaged_bytes:
+            self.cut = Cut(self._disk.describe(last.name), found.end, found.damaged_bytes)
+            self._file.truncate(found.end)
+            self._file.sync()
+        self._reserved_bytes = max(self._segment_bytes, self._disk.size_bytes(last.name))
+        try:
+            self._file.reserve(self._reserved_bytes)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._reserved_bytes = found.end  # reads are still served; the first write asks for room again
+
+    def _decode(self, payload: bytes, name: str) -> Batch:
+        return _decode_batch(self._disk, name, payload)
+
+
+def _decode_batch(disk: Disk, name: str, payload: bytes) -> Batch:
+    try:
+        return _decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise DataRefused(disk.describe(name), f"a batch cannot be decoded: {error}", RESTORE) from error
+
+
+def _read_segment(disk: Disk, name: str, later: list[str]) -> Segment:
+    """Return what is in a segment file; DataRefused when it is damaged other than by an interrupted last write."""
+    file = disk.describe(name)
+    data = disk.read(name)
+    try:
+        head = frames.parse_head(data, MAGIC)
+    except frames.NewerFormat as error:
+        raise NewerFormat(file, str(error)) from error
+    except frames.NotAHead as error:
+        raise DataRefused(file, f"this is not a segment of the log: {error}", RESTORE, 0) from error
+    if name != f"{head.first_sequence:016x}{SUFFIX}":
+        raise DataRefused(file, f"it begins with frame {head.first_sequence:016x}, unlike its name", RESTORE)
+    found = frames.scan(data, head)
+    if found.valid_again_at is not None or (found.damaged_bytes and later):
+        behind = f"byte {found.valid_again_at}" if found.valid_again_at is not None else later[0]
+        what = f"the log is damaged (what was stored after it, from {behind} on, is valid)"
+        raise DataRefused(file, what, cut_advice(found.end, later), found.end)
+    segment = Segment(name, head, found.end, head.first_sequence + len(found.frames))
+    if found.frames:
+        segment.first_index = _decode_batch(disk, name, found.frames[0]).entries[0].index
+        segment.last_index = _decode_batch(disk, name, found.frames[-1]).entries[-1].index
+    return segment
+
+
+def remove_temporary(disk: Disk) -> None:
+    """Remove a segment that was being made when the process ended."""
+    if TEMPORARY in disk.names():
+        disk.remove(TEMPORARY)

@@ -1,0 +1,207 @@
+"""Transactions: compare, then read and write, all under one revision.
+
+Three steps, so that a transaction happens whole or not at all. `check` refuses what no store could run; it needs no
+store and is done before the transaction is proposed. `run` first decides: all compares, of nested transactions too,
+look at the store as it was before the transaction; then refuses what the store at this point of the log cannot do (a
+lease that is gone, a revision that is compacted); then executes, which cannot fail.
+
+Within a transaction a read sees the writes before it. A key is written once at most: two puts, or a put and a delete
+that covers it, are refused, as in etcd.
+
+Neighbours: `store` does the reading and writing; `machine` applies logged transactions.
+"""
+
+import operator
+from collections.abc import Callable, Iterator
+
+from actors.state import errors
+from actors.state.messages import (
+    MAX_TXN_OPERATIONS,
+    Compare,
+    DeleteRange,
+    DeleteRangeResult,
+    KeyValue,
+    Operation,
+    Put,
+    PutResult,
+    Range,
+    Result,
+    Txn,
+    TxnResult,
+)
+from actors.state.store import SORT_TARGETS, Bounds, Store, bounds_of, within
+
+_FIELDS: dict[str, Callable[[KeyValue], int | bytes]] = {
+    "value": operator.attrgetter("value"),
+    "version": operator.attrgetter("version"),
+    "create": operator.attrgetter("create_revision"),
+    "mod": operator.attrgetter("mod_revision"),
+    "lease": operator.attrgetter("lease"),
+}
+_RESULTS: dict[str, Callable[[int | bytes, int | bytes], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_MISSING = KeyValue(b"", b"", 0, 0, 0)
+
+
+# Checking, without a store
+
+
+def check(txn: Txn) -> None:
+    """Refuse a transaction that cannot be run on any store."""
+    _check_counts(txn, MAX_TXN_OPERATIONS)
+    _check_fields(txn)
+    for branch in (txn.success, txn.failure):
+        if len(branch) > 1:
+            _writes_of(branch)
+        elif branch and isinstance(branch[0], Txn):
+            check(branch[0])
+
+
+def is_read_only(txn: Txn) -> bool:
+    """Tell whether no branch of a transaction writes: then it needs no log."""
+    return all(
+        isinstance(each, Range) or (isinstance(each, Txn) and is_read_only(each))
+        for each in (*txn.success, *txn.failure)
+    )
+
+
+def check_range(wanted: Range) -> None:
+    """Refuse a malformed range."""
+    if not wanted.key:
+        raise errors.invalid("key is not provided")
+    if wanted.sort_target not in SORT_TARGETS:
+        raise errors.invalid(f"sort target must be one of {', '.join(sorted(SORT_TARGETS))}, not {wanted.sort_target}")
+    if wanted.limit < 0 or wanted.revision < 0:
+        raise errors.invalid(f"limit and revision must not be negative: {wanted.limit}, {wanted.revision}")
+
+
+def _check_counts(txn: Txn, most: int) -> None:
+    count = max(len(txn.compare), len(txn.success), len(txn.failure))
+    if count > most:
+        raise errors.too_many_operations(MAX_TXN_OPERATIONS - most + count)
+    for each in (*txn.success, *txn.failure):
+        if isinstance(each, Txn):
+            _check_counts(each, most - count)
+
+
+def _check_fields(txn: Txn) -> None:
+    for compare in txn.compare:
+        _check_compare(compare)
+    for each in (*txn.success, *txn.failure):
+        if isinstance(each, Txn):
+            _check_fields(each)
+        elif isinstance(each, Range):
+            check_range(each)
+        elif not each.key:
+            raise errors.invalid("key is not provided")
+
+
+def _check_compare(compare: Compare) -> None:
+    if not compare.key:
+        raise errors.invalid("key of a compare is not provided")
+    if compare.target not in _FIELDS:
+        raise errors.invalid(f"compare target must be one of {', '.join(_FIELDS)}, not {compare.target}")
+    if compare.result not in _RESULTS:
+        raise errors.invalid(f"compare result must be one of {' '.join(_RESULTS)}, not {compare.result}")
+    if isinstance(compare.operand, bytes) != (compare.target == "value"):
+        raise errors.invalid(f"a compare of {compare.target} cannot take {compare.operand!r}")
+
+
+def _writes_of(operations: list[Operation]) -> tuple[set[bytes], list[Bounds]]:
+    """Return the keys that a branch may put and the ranges it may delete; DUPLICATE_KEY when two of them meet."""
+    puts: set[bytes] = set()
+    deletes: list[Bounds] = []
+    for each in operations:
+        if isinstance(each, Put):
+            _add_writes(puts, deletes, {each.key}, [])
+        elif isinstance(each, DeleteRange):
+            _add_writes(puts, deletes, set(), [_delete_bounds(each)])
+        elif isinstance(each, Txn):
+            # Only one of the branches runs, so they may write the same keys, but neither what stands beside the txn.
+            then_puts, then_deletes = _writes_of(each.success)
+            else_puts, else_deletes = _writes_of(each.failure)
+            _add_writes(puts, deletes, then_puts | else_puts, then_deletes + else_deletes)
+    return puts, deletes
+
+
+def _add_writes(puts: set[bytes], deletes: list[Bounds], more_puts: set[bytes], more_deletes: list[Bounds]) -> None:
+    for key in more_puts:
+        if key in puts or any(within(key, bounds) for bounds in deletes):
+            raise errors.duplicate_key(key)
+    for bounds in more_deletes:
+        for key in puts:
+            if within(key, bounds):
+                raise errors.duplicate_key(key)
+    puts |= more_puts
+    deletes += more_deletes
+
+
+def _delete_bounds(delete: DeleteRange) -> Bounds:
+    return bounds_of(delete.key, delete.range_end) if delete.range_end else (delete.key, delete.key + b"\0")
+
+
+# Running, at one point of the log
+
+
+class _Decided:
+    """A transaction with its compares done: the operations that will run, and those of nested transactions."""
+
+    __slots__ = ("nested", "operations", "succeeded")
+
+    def __init__(self, store: Store, txn: Txn):
+        self.succeeded = all(_holds(store, compare) for compare in txn.compare)
+        self.operations = txn.success if self.succeeded else txn.failure
+        self.nested = [_Decided(store, each) for each in self.operations if isinstance(each, Txn)]
+
+    def leaves(self) -> Iterator[Range | Put | DeleteRange]:
+        for each in self.operations:
+            if not isinstance(each, Txn):
+                yield each
+        for decided in self.nested:
+            yield from decided.leaves()
+
+
+def run(store: Store, txn: Txn) -> TxnResult:
+    """Run a checked transaction; the caller commits. A refusal leaves the store as it was."""
+    decided = _Decided(store, txn)
+    for each in decided.leaves():
+        if isinstance(each, Put):
+            if each.lease and each.lease not in store.leases:
+                raise errors.lease_not_found(each.lease)
+        elif isinstance(each, Range):
+            store.check_readable(each.revision)
+    return _execute(store, decided)
+
+
+def _holds(store: Store, compare: Compare) -> bool:
+    """Tell whether a compare holds: for a range, whether it holds for every key in it."""
+    keys = store.keys_in(compare.key, compare.range_end)
+    if not keys:
+        # There is no value that a missing value equals, or is less or greater than.
+        return compare.target != "value" and _compare(compare, _MISSING)
+    return all(_compare(compare, kv) for key in keys if (kv := store.get(key)) is not None)
+
+
+def _compare(compare: Compare, kv: KeyValue) -> bool:
+    return _RESULTS[compare.result](_FIELDS[compare.target](kv), compare.operand)
+
+
+def _execute(store: Store, decided: _Decided) -> TxnResult:
+    nested = iter(decided.nested)
+    responses: list[Result] = []
+    for each in decided.operations:
+        if isinstance(each, Put):
+            old = store.put(each.key, each.value, each.lease)
+            responses.append(PutResult(old if each.prev_kv else None))
+        elif isinstance(each, Range):
+            responses.append(store.range(each))
+        elif isinstance(each, DeleteRange):
+            old_kvs = [store.delete(key) for key in store.keys_in(each.key, each.range_end)]
+            responses.append(DeleteRangeResult(len(old_kvs), old_kvs if each.prev_kv else []))
+        else:
+            responses.append(_execute(store, next(nested)))
+    return TxnResult(decided.succeeded, responses)
