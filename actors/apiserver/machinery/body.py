@@ -147,6 +147,8 @@ def parse_yaml(body: bytes) -> tuple[Any, list[str]]:
         finally:
             loader.dispose()
         return _as_json(data), loader.repeated
+    except Malformed:
+        raise
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise Malformed(f"yaml: {' '.join(str(error).split())}") from error
 

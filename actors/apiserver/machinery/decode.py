@@ -1,4 +1,4 @@
-"""A request's body into an object of the wanted kind: media type, kind and version, types, unknown and duplicate fields.
+"""A request's body into an object of the wanted kind: media type, kind, types, unknown and duplicate fields.
 
 `fieldValidation` decides what becomes of unknown and duplicate fields: Ignore drops them, Warn drops them and warns,
 Strict refuses the request. A value of the wrong type is always refused. Messages are those of Kubernetes' decoders.

@@ -9,7 +9,6 @@ states, `validate`, and `encode_stored`.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from actors.api.errors import Cause
@@ -17,8 +16,6 @@ from actors.api.errors import Cause
 STANDARD_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 CREATE_ONLY = ("create",)
 READ_AND_WRITE = ("get", "patch", "update")  # the verbs of status and scale
-
-NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ class Strategy:
         return []
 
     def validate_name(self, name: str, prefix: bool = False) -> list[str]:
-        """Return what is wrong with a name; `prefix` when it is a generateName. DNS-1123 subdomain unless overridden."""
+        """Return what is wrong with a name, or with a generateName (`prefix`). By default: a DNS-1123 subdomain."""
         from actors.apiserver.machinery import names
 
         return names.dns_subdomain(name, prefix)
@@ -117,7 +114,7 @@ class Strategy:
         return []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resource:
     """One row of the table. `verbs` are those of the resource itself; each subresource has its own."""
 
@@ -134,7 +131,7 @@ class Resource:
     subresources: Mapping[str, Subresource] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=Strategy)
     columns: tuple[Column, ...] = ()
-    selectable_fields: Mapping[str, Callable[[dict], str]] = NONE
+    selectable_fields: Mapping[str, Callable[[dict], str]] = field(default_factory=dict)
     conversion: Conversion | None = None  # how another version's form is stored; None: stored as it is
 
     @property

@@ -5,7 +5,6 @@ from typing import Any
 
 from actors.apiserver.machinery.resource import (
     CREATE_ONLY,
-    NONE,
     READ_AND_WRITE,
     STANDARD_VERBS,
     Column,
@@ -38,7 +37,7 @@ def row(
     subresources: Iterable[Subresource] = (),
     strategy: Strategy | None = None,
     columns: tuple[Column, ...] = (),
-    selectable: Mapping[str, FieldReader] = NONE,
+    selectable: Mapping[str, FieldReader] | None = None,
     conversion: Conversion | None = None,
 ) -> Resource:
     """Return a resource. `status` adds the status subresource; the list kind is always the kind with List."""
@@ -58,7 +57,7 @@ def row(
         verbs=verbs,
         subresources={part.name: part for part in parts},
         columns=columns,
-        selectable_fields=selectable,
+        selectable_fields=selectable or {},
         conversion=conversion,
         **settings,
     )

@@ -9,7 +9,7 @@ A compact type is a string for a leaf ("string", "int32", "quantity" ...), or a 
 type}, "required": [name]}.
 
 What can go wrong: the cache is unreadable or damaged (it is made again), or cannot be written (a warning, then it works
-from memory). Neighbours: `shapes` builds checkers out of definitions; `openapi` reads the full ones through `read_full`.
+from memory). Neighbours: `shapes` builds checkers out of definitions; `openapi` reads the full ones by `read_full`.
 """
 
 import importlib.metadata

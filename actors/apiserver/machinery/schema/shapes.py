@@ -1,9 +1,9 @@
 """Shapes: the types of an object as a graph that checks, conforms, and tells a patch how to merge.
 
 `fits(value)` is the quick half: true when the value is of the shape, holds no null and no unknown field, and every leaf
-is in stored form. Nearly all requests pass it. `conform(value, path, report)` is the careful half for the rest: it drops
-nulls as Go does, brings leaves into form, collects unknown fields in the report (and drops them), and raises
-`Unfit` for a value of the wrong type.
+is in stored form. Nearly all requests pass it. `conform_at` is the careful half for the rest: it drops nulls as Go
+does, brings leaves into form, collects unknown fields in the report (and drops them), and raises `Unfit` for a value of
+the wrong type.
 
 Structs are built when first needed: a process pays for the kinds that it meets. Neighbours: `leaves`; `definitions`
 gives the compact form; `decode` and `patch` use the shapes.
