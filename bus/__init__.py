@@ -20,17 +20,20 @@ from bus.errors import (
 from bus.pubsub import Hint, Publisher, Subscriber
 from bus.record import ANYONE, Empty, Record, Request
 from bus.server import Context, Server
+from bus.transport import CannotSend, EndpointTaken
 
 __all__ = [
     "ANYONE",
     "BadAddress",
     "BlockingClient",
     "BusError",
+    "CannotSend",
     "Client",
     "Context",
     "DeadlineExceeded",
     "Directory",
     "Empty",
+    "EndpointTaken",
     "Hint",
     "Overloaded",
     "ProtocolViolation",

@@ -19,6 +19,7 @@ from bus.errors import DeadlineExceeded, Overloaded, Refused, Unavailable
 from bus.frames import Kind
 from bus.record import Record, Request, decode, encode
 from bus.stream_in import WINDOW_BYTES, InStream
+from bus.transport import ZMQ, Transport
 
 CONNECT_SHARE = 0.5  # of the time left may pass before the next endpoint is tried
 ATTEMPT_SHARE = 0.5  # of the time left may pass in one attempt when there will be another
@@ -31,8 +32,9 @@ Endpoints = str | Sequence[str]
 class Client:
     """Asks servers on behalf of one actor, whose name every request carries."""
 
-    def __init__(self, sender: str):
+    def __init__(self, sender: str, transport: Transport = ZMQ):
         self.sender = sender
+        self._transport = transport
         self._connections: dict[str, Connection] = {}
         self._last_good: dict[tuple[str, ...], str] = {}
 
@@ -141,7 +143,7 @@ class Client:
     def _connection(self, endpoint: str) -> Connection:
         connection = self._connections.get(endpoint)
         if connection is None:
-            connection = self._connections[endpoint] = Connection(endpoint)
+            connection = self._connections[endpoint] = Connection(endpoint, self._transport)
         return connection
 
     def _in_order(self, endpoints: Endpoints) -> tuple[str, ...]:

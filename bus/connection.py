@@ -1,7 +1,7 @@
-"""One DEALER to one endpoint: what was sent, what still waits for an answer, and whether the peer is there.
+"""The asking end of one endpoint: what was sent, what still waits for an answer, and whether the peer is there.
 
-libzmq reconnects by itself and tells nobody, so the socket's monitor is read too: when the peer goes away, everything
-that waits for it fails at once with `Unavailable` or `StreamLost` instead of sitting out its deadline.
+When the peer goes away, everything that waits for it fails at once with `Unavailable` or `StreamLost` instead of
+sitting out its deadline.
 
 Neighbours: `client` chooses among connections; `stream_in` is the reading end of a stream.
 """
@@ -9,37 +9,22 @@ Neighbours: `client` chooses among connections; `stream_in` is the reading end o
 import asyncio
 from typing import Any
 
-import zmq
-from zmq.utils.monitor import parse_monitor_message
-
 from bus import frames
 from bus.errors import BusError, ProtocolViolation, Unavailable
 from bus.frames import Kind
-from bus.socket import LoopSocket, open_socket
 from bus.stream_in import InStream
-
-RECONNECT_MS = 10  # first pause between attempts to connect; doubles
-RECONNECT_MAX_MS = 200
-
-_UP = zmq.EVENT_HANDSHAKE_SUCCEEDED
-_DOWN = zmq.EVENT_DISCONNECTED
+from bus.transport import CannotSend, Transport
 
 
 class Connection:
-    def __init__(self, endpoint: str):
+    def __init__(self, endpoint: str, transport: Transport):
         self.endpoint = endpoint
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self._streams: dict[str, InStream] = {}
         self._is_up = asyncio.Event()
         self.violations = 0
-        socket = open_socket(zmq.DEALER)
-        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        self._monitor = LoopSocket(socket.get_monitor_socket(_UP | _DOWN), self._on_monitor)
-        self._raw = socket
-        self._socket = LoopSocket(socket, self._on_frames)
-        socket.connect(endpoint)
+        self._port = transport.connect(endpoint, self._on_frames, self._is_up.set, self._on_down)
 
     @property
     def is_up(self) -> bool:
@@ -84,21 +69,18 @@ class Connection:
 
     def close(self) -> None:
         self._fail_all("the connection was closed")
-        if not self._socket.closed:
-            self._raw.disable_monitor()
-            self._monitor.close()
-            self._socket.close()
+        self._port.close()
 
     def _send(self, header: bytes, body: bytes) -> None:
         try:
-            self._socket.send((header, body))
-        except zmq.Again:
-            raise Unavailable(f"{self.endpoint} takes no more messages") from None
+            self._port.send((header, body))
+        except CannotSend as error:
+            raise Unavailable(f"{self.endpoint} takes no more messages") from error
 
     def _tell(self, header: bytes) -> None:
         try:
-            self._socket.send((header, b""))
-        except zmq.ZMQError:
+            self._port.send((header, b""))
+        except CannotSend:
             self._drop("a message could not be sent")  # a stream without credit would hang: end everything instead
 
     def _on_frames(self, message: list[bytes]) -> None:
@@ -136,16 +118,12 @@ class Connection:
         if stream is not None:
             stream.end(error)
 
-    def _on_monitor(self, message: list[bytes]) -> None:
-        event = parse_monitor_message(message)["event"]
-        if event == _UP:
-            self._is_up.set()
-        elif event == _DOWN:
-            self._drop("the peer went away")
+    def _on_down(self) -> None:
+        self._drop("the peer went away")
 
     def _drop(self, why: str) -> None:
         self._is_up.clear()
-        self._socket.drain_now()  # what the peer said before it went still counts
+        self._port.drain_now()  # what the peer said before it went still counts
         self._fail_all(why)
 
     def _fail_all(self, why: str) -> None:

@@ -2,7 +2,8 @@
 
 A publisher stamps every hint with its epoch (one for each life of the process) and the topic's sequence, and repeats
 the last sequence of each topic in bookmarks. So a subscriber notices what it missed: `Hint.gap` is True on the first
-hint after a loss, or after the publisher was born again, and then the subscriber reads anew (the zguide's Clone pattern).
+hint after a loss, or after the publisher was born again, and then the subscriber reads anew (the zguide's Clone
+pattern).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The answering side of request/reply: a ROUTER socket, handlers by method, streams held back by credit.
+"""The answering side of request/reply: handlers by method, deadlines, streams held back by credit.
 
 Order owed: replies may come in any order; items of one stream keep theirs. A request past its deadline is answered with
 DeadlineExceeded and its handler cancelled. A handler that fails with anything but a BusError has broken an invariant:
@@ -13,16 +13,14 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import zmq
-
 from bus import frames
 from bus.address import check_bind, role_of
 from bus.errors import BusError, DeadlineExceeded, Overloaded, ProtocolViolation, Refused
 from bus.frames import Kind
 from bus.once import Once
 from bus.record import ANYONE, Record, Request, decode, encode
-from bus.socket import LoopSocket, open_socket
 from bus.stream_out import OutStream
+from bus.transport import ZMQ, CannotSend, Port, Transport
 
 MAX_IN_FLIGHT = 8192  # requests being worked on; one more is answered with Overloaded
 MAX_STREAMS_OF_PEER = 4096  # of one connection; one more is answered with Overloaded
@@ -56,7 +54,14 @@ class Context:
 class Server:
     """Serves methods on one endpoint. `violations` counts messages that were dropped as malformed."""
 
-    def __init__(self, name: str, endpoint: str, *, on_failure: Callable[[BaseException], None] | None = None):
+    def __init__(
+        self,
+        name: str,
+        endpoint: str,
+        *,
+        on_failure: Callable[[BaseException], None] | None = None,
+        transport: Transport = ZMQ,
+    ):
         check_bind(endpoint, encrypted=False)
         self.name = name
         self.endpoint = endpoint
@@ -67,7 +72,8 @@ class Server:
         self._in_flight: dict[tuple[bytes, str], asyncio.Future[Any]] = {}
         self._streams: dict[bytes, dict[str, OutStream]] = {}
         self._loop = asyncio.get_running_loop()
-        self._socket: LoopSocket | None = None
+        self._transport = transport
+        self._port: Port | None = None
 
     def register(self, request: type[Request], handler: Handler) -> None:
         """Serve a request's method. See `Handler` in docs/wire.md: a function, a coroutine, or an async generator."""
@@ -80,17 +86,8 @@ class Server:
         return {name: request for name, (request, _) in self._methods.items()}
 
     def start(self) -> None:
-        """Bind and serve; zmq.ZMQError when the endpoint is taken."""
-        socket = open_socket(zmq.ROUTER)
-        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        try:
-            socket.bind(self.endpoint)
-        except zmq.ZMQError:
-            socket.close()
-            raise
-        self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT) or self.endpoint
-        self._socket = LoopSocket(socket, self._on_frames)
+        """Bind and serve; EndpointTaken when another server is there."""
+        self._port, self.endpoint = self._transport.listen(self.endpoint, self._on_frames)
 
     def close(self) -> None:
         """Stop serving: streams end, requests being worked on are cancelled."""
@@ -99,8 +96,8 @@ class Server:
                 stream.cancel()
         for task in list(self._in_flight.values()):
             task.cancel()
-        if self._socket is not None:
-            self._socket.close()
+        if self._port is not None:
+            self._port.close()
 
     @property
     def load(self) -> dict[str, int]:
@@ -235,11 +232,11 @@ class Server:
 
     def _send(self, peer: bytes, message: tuple[bytes, bytes]) -> bool:
         """Return False when the peer is gone or takes nothing more; it will learn so from its own deadline."""
-        if self._socket is None or self._socket.closed:
+        if self._port is None or self._port.closed:
             return False
         try:
-            self._socket.send((peer, *message))
-        except zmq.ZMQError:
+            self._port.send((peer, *message))
+        except CannotSend:
             return False
         return True
 

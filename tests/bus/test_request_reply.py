@@ -204,7 +204,7 @@ def test_a_server_that_goes_away_fails_what_waits_for_it_at_once(tmp_path):
             await until(lambda: server.load["in_flight"] == 1)
             async with client.stream(server.endpoint, Count(3)) as items:
                 assert [item.text async for item in items] == ["0", "1", "2"]
-            server._socket.close()
+            server._port.close()
             with pytest.raises(Unavailable, match="went away"):
                 await waiting
 
@@ -255,7 +255,7 @@ def test_a_stream_whose_server_vanishes_is_lost_loudly(tmp_path):
         async with served(tmp_path) as (_, server, client):
             async with client.stream(server.endpoint, Count(10**9, 1000), window_bytes=5000) as items:
                 await items.__anext__()
-                server._socket.close()
+                server._port.close()
                 with pytest.raises(StreamLost, match="went away"):
                     async for _ in items:
                         pass
