@@ -1,4 +1,4 @@
-"""The scale subresource: a Deployment, ReplicaSet, ReplicationController or StatefulSet seen as a number of replicas."""
+"""The scale subresource: a Deployment, ReplicaSet, ReplicationController or StatefulSet as a number of replicas."""
 
 from typing import Any
 

@@ -82,6 +82,8 @@ def merge_list(original: list, patch: list, field: Field | None) -> list:
     if field is None or "merge" not in field.strategies:
         return without_directives(patch)
     if not any(type(item) is dict for item in (*original, *patch)):
+        if any(type(item) is list for item in patch):
+            raise BadPatch("a merged list of plain values holds a list")
         merged = list(dict.fromkeys([*original, *patch]))
         return _in_order(merged, patch, original, "")
     item_shape = field.shape.item if isinstance(field.shape, ListOf) else None

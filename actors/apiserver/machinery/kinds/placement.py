@@ -1,0 +1,172 @@
+"""Where a pod may run: node selectors, affinity, tolerations, spread constraints; and label selectors in general."""
+
+from typing import Any
+
+from actors.api.errors import Cause
+from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery.metadata import label_causes
+
+_NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
+_LABEL_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_TOLERATION_OPERATORS = ("", "Equal", "Exists", "Lt", "Gt")
+_UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
+_HARD, _SOFT = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def placement_causes(spec: dict[str, Any], path: str) -> list[Cause]:
+    causes = label_causes(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    affinity = spec.get("affinity") or {}
+    causes += _node_affinity_causes(affinity.get("nodeAffinity") or {}, f"{path}.affinity.nodeAffinity")
+    for name in ("podAffinity", "podAntiAffinity"):
+        causes += _pod_affinity_causes(affinity.get(name) or {}, f"{path}.affinity.{name}")
+    causes += tolerations_causes(spec.get("tolerations"), f"{path}.tolerations")
+    return causes + _spread_causes(spec.get("topologySpreadConstraints"), f"{path}.topologySpreadConstraints")
+
+
+def label_selector_causes(selector: dict[str, Any] | None, path: str) -> list[Cause]:
+    """Return what is wrong with a LabelSelector."""
+    if not selector:
+        return []
+    causes = label_causes(selector.get("matchLabels"), f"{path}.matchLabels")
+    for i, term in enumerate(selector.get("matchExpressions") or ()):
+        at = f"{path}.matchExpressions[{i}]"
+        causes += _expression_causes(term, at, _LABEL_OPERATORS)
+        causes += field.messages(f"{at}.key", term.get("key", ""), names.qualified_name(term.get("key", "")))
+    return causes
+
+
+def _expression_causes(term: dict[str, Any], at: str, operators: tuple[str, ...]) -> list[Cause]:
+    operator, values = term.get("operator", ""), term.get("values") or ()
+    if operator not in operators:
+        return [field.invalid(f"{at}.operator", operator, "not a valid selector operator")]
+    if operator in ("In", "NotIn") and not values:
+        return [field.required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'")]
+    if operator in ("Exists", "DoesNotExist") and values:
+        return [field.forbidden(f"{at}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")]
+    if operator in ("Gt", "Lt") and len(values) != 1:
+        detail = "must be specified single value when `operator` is 'Lt' or 'Gt'"
+        return [field.required(f"{at}.values", detail)]
+    return []
+
+
+def node_selector_causes(selector: dict[str, Any], path: str) -> list[Cause]:
+    terms = selector.get("nodeSelectorTerms")
+    if not terms:
+        return [field.required(f"{path}.nodeSelectorTerms", "must have at least one node selector term")]
+    causes = []
+    for i, term in enumerate(terms):
+        causes += _node_term_causes(term, f"{path}.nodeSelectorTerms[{i}]")
+    return causes
+
+
+def _node_term_causes(term: dict[str, Any], path: str) -> list[Cause]:
+    causes = []
+    for i, expression in enumerate(term.get("matchExpressions") or ()):
+        at = f"{path}.matchExpressions[{i}]"
+        causes += _expression_causes(expression, at, _NODE_OPERATORS)
+        key = expression.get("key", "")
+        causes += field.messages(f"{at}.key", key, names.qualified_name(key))
+    for i, expression in enumerate(term.get("matchFields") or ()):
+        at = f"{path}.matchFields[{i}]"
+        if expression.get("key") != "metadata.name":
+            causes.append(field.invalid(f"{at}.key", expression.get("key", ""), "not a valid field selector key"))
+        if expression.get("operator") not in ("In", "NotIn"):
+            causes.append(
+                field.invalid(f"{at}.operator", expression.get("operator", ""), "not a valid selector operator")
+            )
+    return causes
+
+
+def _node_affinity_causes(affinity: dict[str, Any], path: str) -> list[Cause]:
+    causes = []
+    if _HARD in affinity:
+        causes += node_selector_causes(affinity[_HARD], f"{path}.{_HARD}")
+    for i, term in enumerate(affinity.get(_SOFT) or ()):
+        at = f"{path}.{_SOFT}[{i}]"
+        causes += _weight_causes(term, at)
+        causes += _node_term_causes(term.get("preference") or {}, f"{at}.preference")
+    return causes
+
+
+def _weight_causes(term: dict[str, Any], at: str) -> list[Cause]:
+    weight = term.get("weight", 0)
+    return [] if 1 <= weight <= 100 else [field.invalid(f"{at}.weight", weight, "must be in the range 1-100")]
+
+
+def _pod_affinity_causes(affinity: dict[str, Any], path: str) -> list[Cause]:
+    causes = []
+    for i, term in enumerate(affinity.get(_HARD) or ()):
+        causes += _pod_term_causes(term, f"{path}.{_HARD}[{i}]")
+    for i, term in enumerate(affinity.get(_SOFT) or ()):
+        at = f"{path}.{_SOFT}[{i}]"
+        causes += _weight_causes(term, at)
+        causes += _pod_term_causes(term.get("podAffinityTerm") or {}, f"{at}.podAffinityTerm")
+    return causes
+
+
+def _pod_term_causes(term: dict[str, Any], at: str) -> list[Cause]:
+    causes = label_selector_causes(term.get("labelSelector"), f"{at}.labelSelector")
+    causes += label_selector_causes(term.get("namespaceSelector"), f"{at}.namespaceSelector")
+    for i, namespace in enumerate(term.get("namespaces") or ()):
+        causes += field.messages(f"{at}.namespaces[{i}]", namespace, names.dns_label(namespace))
+    key = term.get("topologyKey", "")
+    if not key:
+        return [*causes, field.required(f"{at}.topologyKey", "can not be empty")]
+    return causes + field.messages(f"{at}.topologyKey", key, names.qualified_name(key))
+
+
+def tolerations_causes(tolerations: list[dict] | None, path: str) -> list[Cause]:
+    causes = []
+    for i, toleration in enumerate(tolerations or ()):
+        at, key = f"{path}[{i}]", toleration.get("key", "")
+        operator, effect = toleration.get("operator", ""), toleration.get("effect", "")
+        if key:
+            causes += field.messages(f"{at}.key", key, names.qualified_name(key))
+        elif operator != "Exists":
+            detail = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+            causes.append(field.invalid(f"{at}.operator", operator, detail))
+        if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
+            detail = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+            causes.append(field.invalid(f"{at}.effect", effect, detail))
+        causes += field.one_of(f"{at}.operator", operator, _TOLERATION_OPERATORS)
+        if operator == "Exists" and toleration.get("value"):
+            detail = "value must be empty when `operator` is 'Exists'"
+            causes.append(field.invalid(f"{at}.operator", toleration, detail))
+        elif operator in ("", "Equal"):
+            value = toleration.get("value", "")
+            causes += field.messages(f"{at}.value", value, names.label_value(value))
+        if effect:
+            causes += field.one_of(f"{at}.effect", effect, _EFFECTS)
+    return causes
+
+
+def _spread_causes(constraints: list[dict] | None, path: str) -> list[Cause]:
+    causes = []
+    for i, constraint in enumerate(constraints or ()):
+        at = f"{path}[{i}]"
+        if constraint.get("maxSkew", 0) <= 0:
+            causes.append(field.invalid(f"{at}.maxSkew", constraint.get("maxSkew", 0), "must be greater than zero"))
+        if not constraint.get("topologyKey"):
+            causes.append(field.required(f"{at}.topologyKey", "can not be empty"))
+        when = constraint.get("whenUnsatisfiable", "")
+        causes += field.one_of(f"{at}.whenUnsatisfiable", when, _UNSATISFIABLE)
+        if constraint.get("minDomains", 1) <= 0:
+            causes.append(field.invalid(f"{at}.minDomains", constraint["minDomains"], "must be greater than zero"))
+        causes += label_selector_causes(constraint.get("labelSelector"), f"{at}.labelSelector")
+    return causes
+
+
+def taints_causes(taints: list[dict] | None, path: str) -> list[Cause]:
+    causes: list[Cause] = []
+    seen: set[tuple] = set()
+    for i, taint in enumerate(taints or ()):
+        at, key = f"{path}[{i}]", taint.get("key", "")
+        causes += field.messages(f"{at}.key", key, names.qualified_name(key))
+        causes += field.messages(f"{at}.value", taint.get("value", ""), names.label_value(taint.get("value", "")))
+        causes += field.needed_one_of(f"{at}.effect", taint.get("effect", ""), _EFFECTS)
+        identity = (key, taint.get("effect"))
+        if identity in seen:
+            causes.append(field.duplicate(at, {"key": key, "effect": taint.get("effect")}))
+        seen.add(identity)
+    return causes

@@ -1,0 +1,118 @@
+"""Validation of a pod's spec; the same for a Pod and for a template."""
+
+from typing import Any
+
+from actors.api.errors import Cause
+from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery.kinds import containers
+from actors.apiserver.machinery.kinds.placement import placement_causes
+from actors.apiserver.machinery.kinds.volumes import volumes_causes
+from actors.apiserver.machinery.metadata import annotation_causes, label_causes
+
+_RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_MAX_SECONDS = 2**31 - 1
+_MAX_NAMESERVERS = 3  # of a resolver's configuration
+_MAX_SEARCHES = 32
+
+
+def pod_spec_causes(spec: dict[str, Any], path: str = "spec") -> list[Cause]:
+    """Return all that is wrong with a pod spec, defaults filled in."""
+    causes = volumes_causes(spec.get("volumes"), f"{path}.volumes")
+    causes += containers.all_causes(spec, path)
+    causes += field.needed_one_of(f"{path}.restartPolicy", spec.get("restartPolicy", ""), _RESTART_POLICIES)
+    causes += field.needed_one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy", ""), _DNS_POLICIES)
+    causes += _dns_config_causes(spec, path)
+    causes += placement_causes(spec, path)
+    causes += _security_causes(spec, path)
+    causes += _name_causes(spec, path)
+    causes += _duration_causes(spec, path)
+    return causes + _host_alias_causes(spec, path)
+
+
+def _duration_causes(spec: dict[str, Any], path: str) -> list[Cause]:
+    causes = field.non_negative(f"{path}.terminationGracePeriodSeconds", spec.get("terminationGracePeriodSeconds"))
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= _MAX_SECONDS:
+        detail = f"must be between 1 and {_MAX_SECONDS}, inclusive"
+        causes.append(field.invalid(f"{path}.activeDeadlineSeconds", deadline, detail))
+    return causes
+
+
+def _name_causes(spec: dict[str, Any], path: str) -> list[Cause]:
+    """References to other objects by name."""
+    causes = []
+    for name in ("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"):
+        if value := spec.get(name):
+            causes += field.messages(f"{path}.{name}", value, names.dns_subdomain(value))
+    for name in ("hostname", "subdomain"):
+        if value := spec.get(name):
+            causes += field.messages(f"{path}.{name}", value, names.dns_label(value))
+    if not spec.get("schedulerName", "x"):
+        causes.append(field.required(f"{path}.schedulerName"))
+    for i, reference in enumerate(spec.get("imagePullSecrets") or ()):
+        if not reference.get("name"):
+            causes.append(field.required(f"{path}.imagePullSecrets[{i}].name"))
+    for i, gate in enumerate(spec.get("readinessGates") or ()):
+        kind = gate.get("conditionType", "")
+        causes += field.messages(f"{path}.readinessGates[{i}].conditionType", kind, names.qualified_name(kind))
+    return causes
+
+
+def _dns_config_causes(spec: dict[str, Any], path: str) -> list[Cause]:
+    config, at = spec.get("dnsConfig") or {}, f"{path}.dnsConfig"
+    servers, searches = config.get("nameservers") or [], config.get("searches") or []
+    causes = []
+    if spec.get("dnsPolicy") == "None" and not servers:
+        detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        causes.append(field.required(f"{at}.nameservers", detail))
+    if len(servers) > _MAX_NAMESERVERS:
+        causes.append(
+            field.invalid(f"{at}.nameservers", servers, f"must not have more than {_MAX_NAMESERVERS} nameservers")
+        )
+    for i, server in enumerate(servers):
+        causes += field.messages(f"{at}.nameservers[{i}]", server, names.ip_address(server))
+    if len(searches) > _MAX_SEARCHES:
+        causes.append(
+            field.invalid(f"{at}.searches", searches, f"must not have more than {_MAX_SEARCHES} search paths")
+        )
+    return causes
+
+
+def _security_causes(spec: dict[str, Any], path: str) -> list[Cause]:
+    security, at = spec.get("securityContext") or {}, f"{path}.securityContext"
+    causes = containers.identity_causes(security, at)
+    for i, group in enumerate(security.get("supplementalGroups") or ()):
+        if not 0 <= group <= 2**31 - 1:
+            detail = "must be between 0 and 2147483647, inclusive"
+            causes.append(field.invalid(f"{at}.supplementalGroups[{i}]", group, detail))
+    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
+        detail = "ShareProcessNamespace and HostPID cannot both be enabled"
+        causes.append(field.invalid(f"{path}.shareProcessNamespace", True, detail))
+    return causes
+
+
+def _host_alias_causes(spec: dict[str, Any], path: str) -> list[Cause]:
+    causes = []
+    for i, alias in enumerate(spec.get("hostAliases") or ()):
+        at = f"{path}.hostAliases[{i}]"
+        causes += field.messages(f"{at}.ip", alias.get("ip", ""), names.ip_address(alias.get("ip", "")))
+        for j, name in enumerate(alias.get("hostnames") or ()):
+            causes += field.messages(f"{at}.hostnames[{j}]", name, names.dns_subdomain(name))
+    return causes
+
+
+def template_causes(template: dict[str, Any] | None, path: str) -> list[Cause]:
+    """Return what is wrong with a pod template, its restart policy apart."""
+    if not template:
+        return [field.required(path)]
+    metadata = template.get("metadata") or {}
+    causes = label_causes(metadata.get("labels"), f"{path}.metadata.labels")
+    causes += annotation_causes(metadata.get("annotations"), f"{path}.metadata.annotations")
+    spec = template.get("spec")
+    if spec is None:
+        return [*causes, field.required(f"{path}.spec.containers")]
+    if spec.get("ephemeralContainers"):
+        detail = "ephemeral containers not allowed in pod template"
+        causes.append(field.forbidden(f"{path}.spec.ephemeralContainers", detail))
+    return causes + pod_spec_causes(spec, f"{path}.spec")

@@ -1,0 +1,74 @@
+"""Probes and lifecycle hooks."""
+
+from typing import Any
+
+from actors.api.errors import Cause
+from actors.apiserver.machinery import field, names
+
+_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
+_HOOK_HANDLERS = ("exec", "httpGet", "tcpSocket", "sleep")
+_SCHEMES = ("HTTP", "HTTPS")
+_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
+
+
+def container_causes(container: dict[str, Any], path: str) -> list[Cause]:
+    """Return what is wrong with a container's probes and hooks."""
+    causes = []
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if name in container:
+            causes += _probe_causes(container[name], f"{path}.{name}", once=name != "readinessProbe")
+    for name in ("postStart", "preStop"):
+        handler = (container.get("lifecycle") or {}).get(name)
+        if handler is not None:
+            causes += _handler_causes(handler, f"{path}.lifecycle.{name}", _HOOK_HANDLERS)
+    return causes
+
+
+def _probe_causes(probe: dict[str, Any], path: str, once: bool) -> list[Cause]:
+    causes = _handler_causes({k: v for k, v in probe.items() if k in _HANDLERS}, path, _HANDLERS)
+    for name in _NUMBERS:
+        causes += field.non_negative(f"{path}.{name}", probe.get(name))
+    if once and probe.get("successThreshold", 1) != 1:
+        causes.append(field.invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1"))
+    grace = probe.get("terminationGracePeriodSeconds")
+    if grace is not None and (grace <= 0 or not once):
+        detail = "must be greater than 0" if once else "must not be set for readinessProbes"
+        causes.append(field.invalid(f"{path}.terminationGracePeriodSeconds", grace, detail))
+    return causes
+
+
+def _handler_causes(handler: dict[str, Any], path: str, supported: tuple[str, ...]) -> list[Cause]:
+    given = [name for name in supported if name in handler]
+    if not given:
+        return [field.required(path, "must specify a handler type")]
+    causes = [field.forbidden(f"{path}.{name}", "may not specify more than 1 handler type") for name in given[1:]]
+    name = given[0]
+    action, at = handler[name], f"{path}.{name}"
+    if name == "exec" and not action.get("command"):
+        causes.append(field.required(f"{at}.command"))
+    if name == "httpGet":
+        causes += _http_get_causes(action, at)
+    if name == "tcpSocket":
+        causes += port_causes(action.get("port", 0), f"{at}.port")
+    if name == "grpc":
+        causes += port_causes(action.get("port", 0), f"{at}.port")
+    return causes
+
+
+def _http_get_causes(action: dict[str, Any], at: str) -> list[Cause]:
+    causes = [] if action.get("path") else [field.required(f"{at}.path")]
+    causes += port_causes(action.get("port", 0), f"{at}.port")
+    causes += field.one_of(f"{at}.scheme", action.get("scheme", ""), _SCHEMES)
+    for i, header in enumerate(action.get("httpHeaders") or ()):
+        name = header.get("name", "")
+        if not name or not all(c.isalnum() or c in "-_!#$%&'*+.^`|~" for c in name):
+            detail = "a valid HTTP header must consist of alphanumeric characters or '-'"
+            causes.append(field.invalid(f"{at}.httpHeaders[{i}].name", name, detail))
+    return causes
+
+
+def port_causes(port: int | str, path: str) -> list[Cause]:
+    """Return what is wrong with a port that is a number or a container port's name."""
+    if isinstance(port, int):
+        return field.messages(path, port, names.port_number(port))
+    return field.messages(path, port, names.port_name(port))
