@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from actors.api.meta import rfc3339
 from actors.kubelet import pod as pods
 from actors.kubelet.compute import Healths, restart_count_of
 from actors.kubelet.observed import PodRuntime, has_exited, is_alive, is_running
 from actors.kubelet.runtime import ContainerState, ContainerStatus
-from actors.kubelet.timestamps import rfc3339_of_ns
 
+NS_PER_S = 1_000_000_000
 EXIT_CODE_OF_LOST = 137  # as if killed: nobody saw the end
 
 
@@ -105,7 +106,7 @@ def _states(
     """Return (state, lastState)."""
     waiting = facts.waiting.get(container["name"])
     if is_alive(newest):
-        state = {"running": {"startedAt": rfc3339_of_ns(newest.started_ns)}}
+        state = {"running": {"startedAt": _time_of(newest.started_ns)}}
     elif waiting is not None and not facts.finished:
         state = _waiting(waiting)
         if has_exited(newest):
@@ -136,8 +137,8 @@ def _terminated(status: ContainerStatus, runtime_name: str) -> dict[str, Any]:
     state: dict[str, Any] = {
         "exitCode": status.exit_code,
         "reason": status.reason or ("Completed" if status.exit_code == 0 else "Error"),
-        "startedAt": rfc3339_of_ns(status.started_ns),
-        "finishedAt": rfc3339_of_ns(status.finished_ns),
+        "startedAt": _time_of(status.started_ns),
+        "finishedAt": _time_of(status.finished_ns),
         "containerID": container_id(runtime_name, status.container.id),
     }
     if status.message:
@@ -195,3 +196,8 @@ def _without_instance(
 def _is_ordinary_init(pod: pods.Pod, container: pods.ContainerDict) -> bool:
     """Tell whether this is an init container that runs to its end: such a one counts as ready when it succeeded."""
     return container in pods.init_containers(pod) and not pods.is_sidecar(container)
+
+
+def _time_of(ns: int) -> str | None:
+    """Return a metav1.Time of the runtime's nanoseconds; null where the runtime has none."""
+    return rfc3339(ns / NS_PER_S) if ns > 0 else None

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.api.meta import rfc3339
 from actors.kubelet import pod as pods
 from actors.kubelet import qos
 from actors.kubelet.compute import Health, Healths
 from actors.kubelet.container_status import Waiting, container_statuses
 from actors.kubelet.observed import PodRuntime
-from actors.kubelet.timestamps import rfc3339
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 

@@ -4,6 +4,7 @@ import pytest
 
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.compute import Health, PodActions, backoff_key, compute_pod_actions
+
 from .pods import NOW_S, container, instance, pod, runtime, sandbox
 
 WEB, SIDE = container("web"), container("side")

@@ -1,0 +1,124 @@
+"""Mounts of the kubelet's own: tmpfs for what must not reach a disk, bind mounts for sub-paths.
+
+Linux only, through the C library, without a process each. Everything here is idempotent, because a kubelet that was
+killed finds its mounts again. A bind mount's source is opened step by step without following links, so that a container
+can't swap a directory for a link and reach the host (as CVE-2017-1002101 and CVE-2021-25741 did).
+"""
+
+import ctypes
+import errno
+import os
+import stat
+from pathlib import Path
+
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC = 2, 4, 4096, 16384
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+
+_libc: ctypes.CDLL | None = None
+
+
+def _c() -> ctypes.CDLL:
+    """Load the C library on first use, so that machines without mount(2) can import this module."""
+    global _libc
+    if _libc is None:
+        _libc = ctypes.CDLL(None, use_errno=True)
+    return _libc
+
+
+def _check(status: int, what: str) -> None:
+    if status:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def mount_points(below: Path) -> list[Path]:
+    """Return every mount at or below a path, deepest last."""
+    prefix = str(below.resolve())
+    found = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        for line in table:
+            point = line.split(" ", 5)[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
+            if point == prefix or point.startswith(prefix + "/"):
+                found.append(Path(point))
+    return found
+
+
+def is_mount(path: Path) -> bool:
+    return os.path.ismount(path)
+
+
+def mount_tmpfs(path: Path, size_bytes: int = 0) -> None:
+    """Mount a tmpfs, unless something is mounted there already."""
+    if is_mount(path):
+        return
+    options = f"size={size_bytes}" if size_bytes else ""
+    status = _c().mount(b"tmpfs", os.fsencode(path), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode())
+    _check(status, f"mount tmpfs on {path}")
+
+
+def unmount(path: Path) -> None:
+    """Unmount; a busy mount is detached and goes with its last user. Nothing mounted there is fine."""
+    if _c().umount2(os.fsencode(path), UMOUNT_NOFOLLOW) == 0:
+        return
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOENT):
+        return
+    _check(_c().umount2(os.fsencode(path), UMOUNT_NOFOLLOW | MNT_DETACH), f"unmount {path}")
+
+
+def unmount_below(path: Path) -> None:
+    for point in reversed(mount_points(path)):
+        unmount(point)
+
+
+def bind_subpath(volume: Path, subpath: str, target: Path) -> None:
+    """Bind-mount what `subpath` means inside a volume onto `target`.
+
+    A missing path becomes a directory with the mode of the one it is in. Links inside the volume are followed as long as they stay inside; OSError otherwise.
+    """
+    unmount(target)
+    handle = _open_below(volume, subpath)
+    try:
+        _make_target(target, is_directory=stat.S_ISDIR(os.fstat(handle).st_mode))
+        source = f"/proc/self/fd/{handle}".encode()
+        _check(_c().mount(source, os.fsencode(target), None, MS_BIND | MS_REC, None), f"bind {subpath} on {target}")
+    finally:
+        os.close(handle)
+
+
+def _open_below(volume: Path, subpath: str) -> int:
+    """Return an O_PATH handle of a path inside a volume."""
+    root = volume.resolve()
+    wanted = (root / subpath).resolve()
+    if wanted != root and root not in wanted.parents:
+        raise OSError(errno.EACCES, f"subPath {subpath!r} leads out of its volume")
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(root, flags | os.O_DIRECTORY)
+    for part in wanted.relative_to(root).parts:
+        try:
+            inner = _enter(handle, part, flags)
+        finally:
+            os.close(handle)
+        handle = inner
+    return handle
+
+
+def _enter(parent: int, part: str, flags: int) -> int:
+    try:
+        inner = os.open(part, flags, dir_fd=parent)
+    except FileNotFoundError:
+        os.mkdir(part, dir_fd=parent)
+        inner = os.open(part, flags, dir_fd=parent)
+        os.chmod(f"/proc/self/fd/{inner}", stat.S_IMODE(os.stat(f"/proc/self/fd/{parent}").st_mode))
+    if stat.S_ISLNK(os.fstat(inner).st_mode):
+        os.close(inner)
+        raise OSError(errno.ELOOP, f"{part!r} became a link while it was opened")
+    return inner
+
+
+def _make_target(target: Path, is_directory: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if is_directory:
+        target.mkdir(exist_ok=True)
+    else:
+        target.touch(exist_ok=True)

@@ -1,0 +1,180 @@
+"""The volumes of the pods on a node: made before containers start, kept current, removed after they ended.
+
+What is on the disk tells the state, so that a restarted kubelet goes on: making a volume that is there changes nothing.
+Secrets, tokens and memory-backed directories are on a tmpfs of their own. Where the kernel refuses to mount (no
+CAP_SYS_ADMIN), they are plain directories, which the log says once.
+
+Neighbours: `content` and `atomic` write files, `mounting` talks to the kernel, `starter` passes `mounts` to the runtime.
+"""
+
+import asyncio
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from actors.api.quantity import bytes_of
+from actors.kubelet import pod as pods
+from actors.kubelet.downward import ConfigError
+from actors.kubelet.environment import Surroundings, expand
+from actors.kubelet.places import Places
+from actors.kubelet.runtime import Mount, Propagation
+from actors.kubelet.volumes import atomic, content, mounting
+from actors.kubelet.volumes.content import Tokens
+
+SECRET_KINDS = ("secret", "projected")  # on a tmpfs
+PLUGINS = {
+    "emptyDir": "empty-dir",
+    "configMap": "configmap",
+    "secret": "secret",
+    "downwardAPI": "downward-api",
+    "projected": "projected",
+}
+EMPTY_DIR_MODE = 0o777
+GROUP_OWNS = 0o2070  # what fsGroup adds to a directory
+_PROPAGATION = {
+    "None": Propagation.PRIVATE,
+    "HostToContainer": Propagation.HOST_TO_CONTAINER,
+    "Bidirectional": Propagation.BIDIRECTIONAL,
+}
+_HOST_PATH_KINDS: Mapping[str, tuple[Callable[[int], bool], str]] = {
+    "Directory": (stat.S_ISDIR, "a directory"),
+    "File": (stat.S_ISREG, "a file"),
+    "Socket": (stat.S_ISSOCK, "a socket"),
+    "CharDevice": (stat.S_ISCHR, "a character device"),
+    "BlockDevice": (stat.S_ISBLK, "a block device"),
+}
+
+
+class VolumeError(Exception):
+    """A volume can't be made. `volume` is its name; the message goes into a FailedMount event."""
+
+    def __init__(self, volume: str, message: str):
+        super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {message}')
+
+
+class Volumes:
+    def __init__(self, places: Places, log: Any):
+        self._places = places
+        self._log = log
+        self._may_mount = True
+
+    def prepare(self, pod: pods.Pod, around: Surroundings, tokens: Tokens) -> None:
+        """Make every volume of a pod, or bring it up to date. VolumeError names the first that can't be made."""
+        for volume in pod["spec"].get("volumes") or ():
+            try:
+                self._prepare(pod, volume, around, tokens)
+            except (ConfigError, OSError, ValueError) as error:
+                raise VolumeError(volume["name"], str(error)) from error
+
+    def path(self, pod: pods.Pod, volume: dict[str, Any]) -> Path:
+        """Return where a volume is on the node."""
+        if "hostPath" in volume:
+            return Path(volume["hostPath"]["path"])
+        for field, plugin in PLUGINS.items():
+            if field in volume:
+                return self._places.volume(pods.uid(pod), plugin, volume["name"])
+        source = next((name for name in volume if name != "name"), "none")
+        raise ConfigError(f"volume source {source} is not supported on this node")
+
+    def mounts(self, pod: pods.Pod, container: pods.ContainerDict, variables: Mapping[str, str]) -> list[Mount]:
+        """Return the mounts of a container; makes the bind mounts that its sub-paths need."""
+        volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
+        mounts = []
+        for index, wanted in enumerate(container.get("volumeMounts") or ()):
+            volume = volumes.get(wanted["name"])
+            if volume is None:
+                raise ConfigError(f"volume {wanted['name']} of container {container['name']} is not in the pod")
+            source = self.path(pod, volume)
+            subpath = wanted.get("subPath") or expand(wanted.get("subPathExpr") or "", variables)
+            if subpath:
+                target = self._places.subpath(pods.uid(pod), volume["name"], container["name"], index)
+                try:
+                    mounting.bind_subpath(source, subpath, target)
+                except OSError as error:
+                    raise ConfigError(
+                        f"failed to prepare subPath for volumeMount {wanted['name']!r}: {error}"
+                    ) from error
+                source = target
+            mounts.append(_mount(wanted, source))
+        return mounts
+
+    async def remove(self, uid: str) -> None:
+        """Unmount and remove all that is kept for a pod. Big directories take their time, so in a thread."""
+        await asyncio.to_thread(self._remove, self._places.pod(uid))
+
+    def kept(self) -> list[str]:
+        """Return the uids of pods that have files here."""
+        return os.listdir(self._places.pods) if self._places.pods.is_dir() else []
+
+    def _remove(self, root: Path) -> None:
+        if not root.exists():
+            return
+        mounting.unmount_below(root)
+        shutil.rmtree(root)
+
+    def _prepare(self, pod: pods.Pod, volume: dict[str, Any], around: Surroundings, tokens: Tokens) -> None:
+        path = self.path(pod, volume)
+        if "hostPath" in volume:
+            _check_host_path(path, volume["hostPath"].get("type") or "")
+            return
+        group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
+        if "emptyDir" in volume:
+            self._prepare_empty_dir(path, volume["emptyDir"] or {}, group)
+            return
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            path.chmod(0o755)
+        if any(kind in volume for kind in SECRET_KINDS):
+            self._mount_tmpfs(path)
+        atomic.write(path, content.payload(pod, volume, around, tokens), group)
+
+    def _prepare_empty_dir(self, path: Path, source: dict[str, Any], group: int | None) -> None:
+        if path.is_dir() and (source.get("medium") != "Memory" or mounting.is_mount(path)):
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        if source.get("medium") == "Memory":
+            self._mount_tmpfs(path, bytes_of(source.get("sizeLimit") or 0))
+        path.chmod(EMPTY_DIR_MODE)
+        if group is not None:
+            os.chown(path, -1, group)
+            path.chmod(EMPTY_DIR_MODE | GROUP_OWNS)
+
+    def _mount_tmpfs(self, path: Path, size_bytes: int = 0) -> None:
+        if not self._may_mount:
+            return
+        try:
+            mounting.mount_tmpfs(path, size_bytes)
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                raise
+            self._may_mount = False
+            self._log.warning("may not mount: secrets and memory-backed volumes are on the disk", error=str(error))
+
+
+def _mount(wanted: dict[str, Any], source: Path) -> Mount:
+    return Mount(
+        host_path=str(source),
+        container_path=wanted["mountPath"] if wanted["mountPath"].startswith("/") else f"/{wanted['mountPath']}",
+        readonly=bool(wanted.get("readOnly")),
+        propagation=_PROPAGATION[wanted.get("mountPropagation") or "None"],
+        recursive_readonly=wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible"),
+    )
+
+
+def _check_host_path(path: Path, kind: str) -> None:
+    """Hold a hostPath to its type, creating what `...OrCreate` asks for."""
+    if kind == "DirectoryOrCreate" and not path.exists():
+        path.mkdir(parents=True, mode=0o755)
+    elif kind == "FileOrCreate" and not path.exists():
+        path.touch(mode=0o644)
+    expected = _HOST_PATH_KINDS.get(kind.removesuffix("OrCreate"))
+    if expected is None:
+        return
+    if not path.exists():
+        raise ConfigError(f"hostPath type check failed: {path} does not exist")
+    if not expected[0](path.stat().st_mode):
+        raise ConfigError(f"hostPath type check failed: {path} is not {expected[1]}")
