@@ -266,7 +266,5 @@ def is_static(program: bytes) -> bool:
 
 def applets_of(busybox: Path) -> list[str]:
     """Ask a busybox which applets it has."""
-    answer = subprocess.run(
-        [busybox, "--list"], capture_output=True, text=True, timeout=APPLETS_TIMEOUT_S, check=True
-    )
+    answer = subprocess.run([busybox, "--list"], capture_output=True, text=True, timeout=APPLETS_TIMEOUT_S, check=True)
     return answer.stdout.split()

@@ -31,6 +31,9 @@ DISABLED_PLUGINS = (
 )
 
 MAX_LOG_LINE_BYTES = 16 * 1024  # the kubelet's log format splits longer lines into partial ones
+# Another containerd on the same root holds its database's lock. One that is dying lets go at once; for one that lives
+# on it is better to end with an error in the log than to wait for ever, as the default is.
+METADATA_LOCK_WAIT = "10s"
 PARALLEL_DOWNLOADS = 3  # layers of one image at a time; containerd's default
 
 
@@ -56,6 +59,7 @@ def render(places: Places, machine: Machine) -> str:
         "grpc": {"address": str(places.socket)},
         "metrics": {"address": ""},
         "debug": {"level": "warn"},
+        "timeouts": {'"io.containerd.timeout.bolt.open"': METADATA_LOCK_WAIT},
     }
     plugins = _plugins_v3(places, machine) if version == 3 else _plugins_v2(places, machine)
     return (

@@ -32,6 +32,8 @@ class InvalidImageName(ImagePullFailed):
     """The reference can't be parsed; trying again can't help."""
 
 
+OWN_DOMAIN = "kubus.local/"  # names of images that come from archives; no registry answers to it
+
 # containerd is up but still loading: transient, as if it were away.
 _NOT_YET = ("server is not initialized yet", "error reading from server: EOF", "ttrpc: server closed")
 
@@ -65,12 +67,17 @@ def fault_of(code: str, details: str) -> RuntimeFault:
     if code == "NOT_FOUND":
         return NotInRuntime(details)
     if code == "UNAVAILABLE" or any(words in details for words in _NOT_YET):
-        return RuntimeUnreachable(f"containerd does not answer: {details}")
+        return RuntimeUnreachable(f"containerd does not answer: {_transport_error(details)}")
     if code == "DEADLINE_EXCEEDED":
         return RuntimeUnreachable(f"containerd did not answer in time: {details}")
     if code == "UNIMPLEMENTED" and "unknown service" in details:
         return RuntimeUnreachable(f"containerd runs without its CRI plugin, its log says why: {details}")
     return RuntimeRefused(details.removeprefix("rpc error: code = Unknown desc = "))
+
+
+def _transport_error(details: str) -> str:
+    """Return the end of gRPC's long sentence about a failed connection, as "Connection refused"."""
+    return details.rpartition("error: ")[2] or "no answer"
 
 
 def pull_fault_of(reference: str, fault: RuntimeFault) -> RuntimeFault:
@@ -87,6 +94,8 @@ def pull_fault_of(reference: str, fault: RuntimeFault) -> RuntimeFault:
         RegistryUnreachable: f'no registry could be reached for image "{reference}"',
         InvalidImageName: f'"{reference}" is not an image reference',
     }
+    if reference.startswith(OWN_DOMAIN) and kind is not InvalidImageName:
+        return ImageNotFound(f'image "{reference}" is not on this node: load it with `kubus image import FILE`')
     if kind is None:
         return ImagePullFailed(f'failed to pull image "{reference}": {details}')
     return kind(f"{said[kind]}: {details}")

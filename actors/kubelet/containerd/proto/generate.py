@@ -1,4 +1,4 @@
-"""Regenerate this folder's `*_pb2.py` from its `.proto` files: `python -m actors.kubelet.containerd.proto.generate`.
+"""Regenerate this folder's `*_pb2.py(i)` from its `.proto` files: `python -m actors.kubelet.containerd.proto.generate`.
 
 The generated modules are committed, so that an installation needs no compiler. Generated code refuses to load on a
 protobuf older than its compiler, never on a newer one; so it is made with the compiler of the oldest protobuf that
@@ -25,8 +25,9 @@ def generate() -> int:
         print(f"grpcio-tools {COMPILER}* is needed, {found} is installed: pip install '.[codegen]'", file=sys.stderr)
         return 1
     well_known = Path(protoc.__file__).parent / "_proto"
+    options = [f"-I{ROOT}", f"-I{well_known}", f"--python_out={ROOT}", f"--pyi_out={ROOT}"]
     sources = sorted(str(path.relative_to(ROOT)) for path in HERE.glob("*.proto"))
-    return int(protoc.main(["protoc", f"-I{ROOT}", f"-I{well_known}", f"--python_out={ROOT}", *sources]))
+    return int(protoc.main(["protoc", *options, *sources]))
 
 
 if __name__ == "__main__":
