@@ -1,0 +1,122 @@
+"""From a cluster's config to what the supervisor runs: child specs, and what the children have in common.
+
+The order of starts is in `after`: the API server once the state actor serves, everybody else once the API server does,
+a kubelet also after its containerd. A start that finds a long log to replay, or a cold disk, takes its time: hence the
+deadlines.
+
+Neighbours: `plan` gives a checked config; `runtime.supervisor` runs what comes out of here.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.api.config import ClusterConfig, NodeConfig
+from runtime.supervisor.spec import ActorLaunch, ChildSpec, CommandLaunch
+
+TARGETS = {
+    "state": "actors.state.actor:StateActor",
+    "apiserver": "actors.apiserver.actor:ApiServerActor",
+    "scheduler": "actors.scheduler.actor:SchedulerActor",
+    "controller-manager": "actors.controller_manager.actor:ControllerManagerActor",
+    "kubelet": "actors.kubelet.actor:KubeletActor",
+    "proxy": "actors.proxy.actor:ProxyActor",
+}
+CONTAINERD = "containerd"  # the role of a node's containerd, which is no actor
+
+START_DEADLINE_S = {"state": 600.0, "apiserver": 120.0, CONTAINERD: 60.0}  # a state actor may replay a long log
+DEFAULT_START_DEADLINE_S = 60.0
+
+# What the warm parent imports while it has nothing else to do, in the order in which children will want it.
+PRELOAD = ("runtime.actor", *(target.partition(":")[0] for target in TARGETS.values()))
+
+
+@dataclass(frozen=True)
+class Composition:
+    """All that runs on this machine. `preparations` must have been called before anything starts."""
+
+    specs: list[ChildSpec]
+    actors: list[str]  # names on the bus
+    preload: tuple[str, ...]
+    preparations: list[Callable[[], Any]] = field(default_factory=list)
+
+
+def actor_names(config: ClusterConfig) -> list[str]:
+    """Return the names of all actors of a cluster, in the config's order."""
+    return [f"{role}@{name}" for name, node in config.nodes.items() for role in node.roles]
+
+
+def compose(config: ClusterConfig, data_dir: Path, run_dir: Path) -> Composition:
+    """Return what this machine shall run."""
+    names = actor_names(config)
+    plain = msgspec.to_builtins(config)
+    specs: list[ChildSpec] = []
+    preparations: list[Callable[[], Any]] = []
+    for name, node in config.nodes.items():
+        if needs_containerd(node):
+            spec, prepare = _containerd(config, data_dir, run_dir, name)
+            specs.append(spec)
+            preparations.append(prepare)
+        settings = {"cluster": plain, "node": plain["nodes"][name]}
+        specs += [_actor(role, name, node, settings, names) for role in node.roles]
+    roles = {role for node in config.nodes.values() for role in node.roles}
+    preload = tuple(module for module in PRELOAD if _is_wanted(module, roles))
+    return Composition(_in_start_order(specs), names, preload, preparations)
+
+
+def needs_containerd(node: NodeConfig) -> bool:
+    """Whether Kubus starts a containerd for this node."""
+    return "kubelet" in node.roles and node.runtime == "containerd" and not node.containerd_socket
+
+
+def _actor(role: str, name: str, node: NodeConfig, settings: dict[str, Any], names: list[str]) -> ChildSpec:
+    after: list[str] = []
+    if role == "apiserver":
+        after = _of_role("state", names)
+    elif role != "state":
+        after = _of_role("apiserver", names)
+    if role == "kubelet" and needs_containerd(node):
+        after = [*after, f"{CONTAINERD}@{name}"]
+    return ChildSpec(
+        name=f"{role}@{name}",
+        role=role,
+        node=name,
+        launch=ActorLaunch(TARGETS[role], settings),
+        after=tuple(after),
+        start_deadline_s=START_DEADLINE_S.get(role, DEFAULT_START_DEADLINE_S),
+    )
+
+
+def _containerd(config: ClusterConfig, data_dir: Path, run_dir: Path, node: str) -> tuple[ChildSpec, Callable[[], Any]]:
+    # Imported only where a containerd is run: a machine without one needs nothing of it.
+    from actors.kubelet.containerd.child import containerd_child
+
+    child = containerd_child(data_dir, run_dir, node, config)
+    launch = CommandLaunch([os.fspath(word) for word in child["command"]], os.fspath(child["socket"]), child["env"])
+    name = f"{CONTAINERD}@{node}"
+    return ChildSpec(name, CONTAINERD, node, launch, start_deadline_s=START_DEADLINE_S[CONTAINERD]), child["prepare"]
+
+
+def _of_role(role: str, names: list[str]) -> list[str]:
+    return [name for name in names if name.partition("@")[0] == role]
+
+
+def _is_wanted(module: str, roles: set[str]) -> bool:
+    of_role = {target.partition(":")[0]: role for role, target in TARGETS.items()}
+    return module not in of_role or of_role[module] in roles
+
+
+def _in_start_order(specs: list[ChildSpec]) -> list[ChildSpec]:
+    """Sort by what must be there first, so that the supervisor asks for the most wanted child first."""
+    depth: dict[str, int] = {}
+    waiting = list(specs)
+    while waiting:
+        for spec in list(waiting):
+            if all(needed in depth for needed in spec.after):
+                depth[spec.name] = 1 + max((depth[needed] for needed in spec.after), default=-1)
+                waiting.remove(spec)
+    return sorted(specs, key=lambda spec: (depth[spec.name], spec.role == CONTAINERD))

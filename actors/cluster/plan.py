@@ -1,0 +1,172 @@
+"""From the command line's wishes to a config that is known to be good.
+
+`load` reads a file, or the packaged default, and checks what types alone can't: roles, ports, networks, names, counts.
+Every complaint names file, line and key, as `runtime.config` does.
+
+Neighbours: `compose` turns the config into children; `simulate` turns real nodes into simulated ones.
+"""
+
+import importlib.resources
+import ipaddress
+import re
+from pathlib import Path
+
+import msgspec
+
+from actors.api.config import ClusterConfig, ControllerConfig, NodeConfig
+from runtime.config import ConfigError, Loaded, load, parse
+
+DEFAULT = "single.yaml"
+ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy")
+MAX_NODES = 10_000  # that one kubelet plays; twice what Kubernetes supports in a cluster
+MAX_NODE_NAME = 52  # so that a socket's path, which holds `controller-manager@NAME.control`, fits in a run directory
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_PORT_RANGE = re.compile(r"(\d+)-(\d+)$")
+
+
+def load_cluster(path: Path | None) -> Loaded[ClusterConfig]:
+    """Return the checked config of a file, or the packaged default; raises ConfigError."""
+    if path is not None:
+        loaded = load(path, ClusterConfig)
+    else:
+        content = (importlib.resources.files("configs") / DEFAULT).read_bytes()
+        loaded = parse(content, f"configs/{DEFAULT}", ClusterConfig)
+    check(loaded)
+    return loaded
+
+
+def adjusted(config: ClusterConfig, *, nodes: int | None = None, port: int | None = None) -> ClusterConfig:
+    """Return the config with what the command line changes in it; raises ConfigError."""
+    if port is not None:
+        config = msgspec.structs.replace(config, apiserver=msgspec.structs.replace(config.apiserver, port=port))
+    if nodes is not None:
+        config = _with_nodes(config, nodes)
+    return config
+
+
+def _with_nodes(config: ClusterConfig, count: int) -> ClusterConfig:
+    players = [name for name, node in config.nodes.items() if "kubelet" in node.roles and node.runtime == "simulated"]
+    if not players:
+        raise ConfigError(
+            "--nodes says how many simulated nodes to play, but this config has none; try configs/simulated.yaml"
+        )
+    first = msgspec.structs.replace(config.nodes[players[0]], count=count)
+    others = {name: node for name, node in config.nodes.items() if name not in players[1:]}
+    return msgspec.structs.replace(config, nodes={**others, players[0]: first})
+
+
+def node_names(config: ClusterConfig) -> list[str]:
+    """Return the names that the cluster's Nodes will have."""
+    names: list[str] = []
+    for name, node in config.nodes.items():
+        if "kubelet" in node.roles:
+            names += [name] if node.count == 1 else [f"{name}-{index}" for index in range(node.count)]
+    return names
+
+
+def check(loaded: Loaded[ClusterConfig]) -> None:
+    """Raise ConfigError for the first thing that is well-formed but can't work."""
+    _check_names(loaded)
+    _check_roles(loaded)
+    _check_ports(loaded)
+    _check_networks(loaded)
+    _check_times(loaded)
+    for name in loaded.value.nodes:
+        _check_node(loaded, name)
+
+
+def _check_names(loaded: Loaded[ClusterConfig]) -> None:
+    if not _LABEL.match(loaded.value.name):
+        raise loaded.error(["name"], "expected lower-case letters, digits and '-'")
+    for name in loaded.value.nodes:
+        if not all(_LABEL.match(part) for part in name.split(".")) or len(name) > MAX_NODE_NAME:
+            raise loaded.error(
+                ["nodes", name], f"a node's name is at most {MAX_NODE_NAME} lower-case letters, digits, '-' and '.'"
+            )
+
+
+def _check_roles(loaded: Loaded[ClusterConfig]) -> None:
+    nodes = loaded.value.nodes
+    for name, node in nodes.items():
+        for index, role in enumerate(node.roles):
+            if role not in ROLES:
+                raise loaded.error(
+                    ["nodes", name, "roles", index], f"{role!r} is no role; expected one of {', '.join(ROLES)}"
+                )
+            if role in node.roles[:index]:
+                raise loaded.error(["nodes", name, "roles", index], f"{role} is there twice")
+    for role in ("state", "apiserver"):
+        holders = [name for name, node in nodes.items() if role in node.roles]
+        if not holders:
+            raise loaded.error(["nodes"], f"no node has the role {role}")
+        if role == "state" and len(holders) > 1:
+            raise loaded.error(
+                ["nodes", holders[1], "roles"], "the store has a single member: one node has the role state"
+            )
+
+
+def _check_ports(loaded: Loaded[ClusterConfig]) -> None:
+    config = loaded.value
+    if not 0 <= config.apiserver.port <= 65535:
+        raise loaded.error(["apiserver", "port"], f"expected a port from 0 to 65535, got {config.apiserver.port}")
+    found = _PORT_RANGE.match(config.network.node_ports)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]) <= 65535:
+        raise loaded.error(["network", "node_ports"], "expected a range of ports, as 30000-32767")
+    if int(found[1]) <= config.apiserver.port <= int(found[2]):
+        raise loaded.error(["apiserver", "port"], f"{config.apiserver.port} is within network.node_ports")
+    servers = [name for name, node in config.nodes.items() if "apiserver" in node.roles]
+    if len(servers) > 1 and config.apiserver.port != 0:
+        raise loaded.error(["nodes", servers[1], "roles"], "two API servers on one machine need apiserver.port: 0")
+
+
+def _check_networks(loaded: Loaded[ClusterConfig]) -> None:
+    network = loaded.value.network
+    pods = _network(loaded, "pod_cidr", network.pod_cidr)
+    services = _network(loaded, "service_cidr", network.service_cidr)
+    if pods.overlaps(services):
+        raise loaded.error(["network", "service_cidr"], f"{services} overlaps pod_cidr {pods}")
+    if not pods.prefixlen <= network.node_cidr_mask <= pods.max_prefixlen - 2:
+        expected = f"expected {pods.prefixlen} to {pods.max_prefixlen - 2}"
+        raise loaded.error(["network", "node_cidr_mask"], f"{expected}, got {network.node_cidr_mask}")
+
+
+def _network(loaded: Loaded[ClusterConfig], key: str, text: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise loaded.error(["network", key], f"expected an IPv4 network, as 10.96.0.0/16: {error}") from error
+
+
+def _check_times(loaded: Loaded[ClusterConfig]) -> None:
+    controllers = loaded.value.controllers
+    for name in ControllerConfig.__struct_fields__:
+        if getattr(controllers, name) <= 0:
+            raise loaded.error(["controllers", name], f"expected more than 0, got {getattr(controllers, name)}")
+    if not controllers.lease_duration_s > controllers.renew_deadline_s > controllers.retry_period_s * 1.2:
+        raise loaded.error(
+            ["controllers", "lease_duration_s"], "expected lease_duration_s > renew_deadline_s > 1.2 * retry_period_s"
+        )
+    for key in ("segment_bytes", "snapshot_every_bytes", "compact_every_s"):
+        if getattr(loaded.value.state, key) <= 0:
+            raise loaded.error(["state", key], f"expected more than 0, got {getattr(loaded.value.state, key)}")
+
+
+def _check_node(loaded: Loaded[ClusterConfig], name: str) -> None:
+    node = loaded.value.nodes[name]
+    if not 1 <= node.count <= MAX_NODES:
+        raise loaded.error(["nodes", name, "count"], f"expected 1 to {MAX_NODES}, got {node.count}")
+    if node.count > 1 and node.runtime != "simulated":
+        raise loaded.error(["nodes", name, "count"], "only simulated nodes can be more than one")
+    if "proxy" in node.roles and node.runtime == "simulated" and "kubelet" in node.roles:
+        raise loaded.error(["nodes", name, "roles"], "a simulated node has no network for a proxy")
+    _check_kubelet(loaded, name, node)
+
+
+def _check_kubelet(loaded: Loaded[ClusterConfig], name: str, node: NodeConfig) -> None:
+    kubelet = node.kubelet
+    for key in ("lease_duration_s", "lease_renew_s", "status_period_s", "max_pods"):
+        if getattr(kubelet, key) <= 0:
+            raise loaded.error(["nodes", name, "kubelet", key], f"expected more than 0, got {getattr(kubelet, key)}")
+    if kubelet.lease_renew_s >= kubelet.lease_duration_s:
+        raise loaded.error(["nodes", name, "kubelet", "lease_renew_s"], "expected less than lease_duration_s")
