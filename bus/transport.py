@@ -103,7 +103,7 @@ class ZmqTransport:
         socket = open_socket(zmq.DEALER)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        changes = {zmq.EVENT_HANDSHAKE_SUCCEEDED: on_up, zmq.EVENT_DISCONNECTED: on_down}
+        changes: dict[int, OnChange] = {zmq.EVENT_HANDSHAKE_SUCCEEDED: on_up, zmq.EVENT_DISCONNECTED: on_down}
 
         def on_monitor(message: list[bytes]) -> None:
             changes[parse_monitor_message(message)["event"]]()
