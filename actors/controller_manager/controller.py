@@ -1,0 +1,177 @@
+"""The shell that every control loop shares: caches, queue, reconcile, execute, and once more.
+
+A controller says what it watches and which keys a change concerns, and decides what to do for one key. All else is
+here: a key is worked on by one worker at a time; it waits while its caches are behind its own writes; a failure brings
+it back with a growing delay, a timer when it is due. Decisions are made from caches that hold still: `decide` reads
+them without awaiting in between.
+
+A bug that one object's shape brings out must not take all controllers down: `decide` failing with one of `DATA_ERRORS`
+costs that key its turn, loudly. Anything else ends the process.
+
+Neighbours: `execute` carries actions out, `caches` shares informers, `term` runs all controllers of a leader.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.api.client import ApiClient
+from actors.api.config import ClusterConfig
+from actors.api.election import NotLeader
+from actors.api.errors import ApiError
+from actors.controller_manager.actions import Action, Failure, Object
+from actors.controller_manager.caches import Caches
+from actors.controller_manager.execute import Executor, Outcome, Recorder
+from actors.controller_manager.expectations import Expectations
+from actors.controller_manager.measures import Measures
+from bus import BusError
+from runtime.clock import Clock
+from runtime.informer import Informer
+from runtime.workqueue import WorkQueue
+
+DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+# Keys of one controller that are worked on at the same time. They only overlap while they wait for the API server.
+WORKERS = 8
+
+KeysOf = Callable[[str, Object | None, Object | None], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a controller is given to live in."""
+
+    api: ApiClient
+    caches: Caches
+    clock: Clock
+    log: Any
+    fence: Callable[[], None]
+    recorder_of: Callable[[str], Recorder]  # by component, as "replicaset-controller"
+    config: ClusterConfig
+    data_dir: Path
+    measures: Measures
+    rng: random.Random
+
+
+class Controller:
+    """Base of every control loop."""
+
+    name = ""
+    workers = WORKERS
+
+    def __init__(self, around: Surroundings):
+        self.around = around
+        self.clock = around.clock
+        self.caches = around.caches
+        self.recorder = around.recorder_of(f"{self.name}-controller")
+        self.log = around.log.bind(controller=self.name)
+        self.queue = WorkQueue(around.clock)
+        self.expectations = Expectations()
+        self._informers: list[Informer] = []
+        self._shown: dict[str, Informer] = {}
+        self._failures: dict[str, Failure] = {}
+        self._executor = Executor(
+            around.api,
+            self.recorder,
+            around.fence,
+            around.clock,
+            self.log,
+            self.expectations,
+            self._shown.keys(),
+            self.shown,
+            around.rng,
+        )
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Say what to watch, with `watch` or `cache`."""
+        raise NotImplementedError
+
+    async def decide(self, key: str, failure: Failure | None) -> list[Action]:
+        """Return what to do for a key. `failure`: why the last attempt was refused."""
+        raise NotImplementedError
+
+    def cache(self, resource: str, *, field_selector: str = "") -> Informer:
+        """Return the shared cache of a resource, for reading; `run` waits for it."""
+        informer = self.caches.informer(resource, field_selector=field_selector)
+        if informer not in self._informers:
+            self._informers.append(informer)
+        return informer
+
+    def watch(self, resource: str, keys_of: KeysOf, *, field_selector: str = "") -> Informer:
+        """Reconcile `keys_of(key, old, new)` when a cache changes."""
+        informer = self.cache(resource, field_selector=field_selector)
+        self._shown[resource] = informer
+
+        def changed(name: str, old: Object | None, new: Object | None) -> None:
+            for key in keys_of(name, old, new):
+                self.queue.add(key)
+            for key in self.expectations.observe(resource, name, new):
+                self.queue.add(key)
+
+        informer.on_change(changed)
+        return informer
+
+    def shown(self, resource: str, name: str) -> Object | None:
+        """Return what the watched cache of a resource shows under a key."""
+        informer = self._shown.get(resource)
+        return informer.get(name) if informer is not None else None
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        for informer in self._informers:
+            await informer.synced()
+        await self.begin()
+        async with asyncio.TaskGroup() as group:
+            for number in range(self.workers):
+                group.create_task(self._work(), name=f"{self.name} {number}")
+
+    async def begin(self) -> None:
+        """Called once, when the caches are filled and before the first key is worked on."""
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._reconcile(key)
+            finally:
+                self.queue.done(key)
+
+    async def _reconcile(self, key: str) -> None:
+        wait_s = self.expectations.pending(key, self.clock.monotonic())
+        if wait_s > 0:
+            self.queue.add_after(key, wait_s)
+            return
+        began = self.clock.monotonic()
+        try:
+            actions = await self.decide(key, self._failures.get(key))
+            outcome = await self._executor.run(key, actions)
+        except NotLeader:
+            self.queue.add_rate_limited(key)
+            return
+        except (ApiError, BusError) as error:  # of a read within `decide`
+            self.log.info("could not read", key=key, error=str(error))
+            outcome = Outcome(retry=True)
+        except DATA_ERRORS as error:
+            self.log.error("could not decide", key=key, error=repr(error), exc_info=error)
+            outcome = Outcome(retry=True)
+        self._settle(key, outcome)
+        self.around.measures.reconciled(self.name, outcome.retry, self.clock.monotonic() - began)
+
+    def _settle(self, key: str, outcome: Outcome) -> None:
+        if outcome.failure is not None:
+            self._failures[key] = outcome.failure
+        elif not outcome.retry:
+            self._failures.pop(key, None)
+        if outcome.retry:
+            self.queue.add_rate_limited(key)
+            return
+        self.queue.forget(key)
+        if outcome.requeue_after_s is not None:
+            self.queue.add_after(key, outcome.requeue_after_s)
+
+    def inspect(self) -> dict[str, Any]:
+        return {"waiting": len(self.queue), "awaited": len(self.expectations), "refused": len(self._failures)}

@@ -1,0 +1,36 @@
+"""One term of leadership: all controllers over one set of caches, from winning the Lease to losing it.
+
+A new term starts from nothing but the API, so that it cannot act upon what was true under another leader.
+"""
+
+import asyncio
+from typing import Any
+
+from actors.controller_manager.controller import Controller, Surroundings
+from actors.controller_manager.deployment.controller import DeploymentController
+from actors.controller_manager.replicaset.controller import ReplicaSetController, ReplicationControllerController
+
+CONTROLLERS: tuple[type[Controller], ...] = (
+    ReplicaSetController,
+    ReplicationControllerController,
+    DeploymentController,
+)
+
+
+class Term:
+    def __init__(self, around: Surroundings):
+        self._caches = around.caches
+        self._controllers = [controller(around) for controller in CONTROLLERS]
+
+    async def run(self) -> None:
+        """Run every controller until cancelled. What ends one ends all."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._caches.run(), name="caches")
+            for controller in self._controllers:
+                group.create_task(controller.run(), name=controller.name)
+
+    def inspect(self) -> dict[str, Any]:
+        return {
+            "controllers": {controller.name: controller.inspect() for controller in self._controllers},
+            "caches": self._caches.inspect(),
+        }
