@@ -1,4 +1,4 @@
-"""kill -9 of every actor in turn under load, then of everything at once: nothing acknowledged is lost, nothing runs twice."""
+"""kill -9 of every actor in turn, then of everything at once: nothing acknowledged is lost, nothing runs twice."""
 
 import json
 import os
