@@ -111,7 +111,7 @@ class ApiClient:
         self,
         resource: str,
         name: str,
-        patch: Object | list[Any],
+        patch: Any,
         namespace: str | None = None,
         *,
         subresource: str | None = None,

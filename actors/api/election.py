@@ -2,8 +2,8 @@
 
 `decide` is the pure part: what a Lease and our own observation of it allow. Time is our own monotonic clock: a Lease is
 expired when *we* have not seen it change for its duration, whatever the holder's clock says. Between a renewal that
-failed and `renew_deadline_s` we still lead; after it we don't, and `fence` says so before every write. Since the deadline
-is shorter than the lease's duration, nobody else can lead by then.
+failed and `renew_deadline_s` we still lead; after it we don't, and `fence` says so before every write. Since the
+deadline is shorter than the lease's duration, nobody else can lead by then.
 """
 
 import asyncio
@@ -98,8 +98,9 @@ class LeaderElector:
     async def run(self, on_started: Callable[[], Awaitable[None]]) -> None:
         """Lead whenever possible, for ever. Returns when `on_started` returns by itself."""
         while True:
-            while not await self._try():
+            if not await self._try():
                 await asyncio.sleep(self._retry_s)
+                continue
             self._log.info("leads", lease=self._name)
             work = asyncio.ensure_future(on_started())
             try:

@@ -1,7 +1,7 @@
 """Events: what a component tells users about an object. Best effort, aggregated, never in the way of the work.
 
-The same event about the same object becomes one Event with a count. A burst about one object is cut, as client-go's spam
-filter does; when the queue is full or the API says no, an event is dropped and counted.
+The same event about the same object becomes one Event with a count. A burst about one object is cut, as client-go's
+spam filter does; when the queue is full or the API says no, an event is dropped and counted.
 """
 
 import asyncio

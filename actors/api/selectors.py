@@ -82,7 +82,7 @@ def from_label_selector(selector: Mapping[str, Any] | None) -> Selector:
 
 
 def from_labels(labels: Mapping[str, str] | None) -> Selector:
-    """Return the meaning of a plain map, as a Service's or a ReplicationController's: all pairs, or nothing if empty."""
+    """Return the meaning of a plain map, as a Service's: all pairs, or nothing where it is empty."""
     return from_match(labels, None) if labels else NOTHING
 
 
