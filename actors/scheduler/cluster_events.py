@@ -1,0 +1,13 @@
+"""What happens in a cluster that may make an unschedulable pod schedulable. Filters name the ones that help them."""
+
+NODE_ADDED = "NodeAdded"
+NODE_ALLOCATABLE = "NodeAllocatableChanged"
+NODE_LABEL = "NodeLabelChanged"
+NODE_TAINT = "NodeTaintChanged"  # taints or spec.unschedulable
+POD_ADDED = "AssignedPodAdded"
+POD_UPDATED = "AssignedPodUpdated"
+POD_DELETED = "AssignedPodDeleted"
+NAMESPACE_CHANGED = "NamespaceChanged"
+
+NODE_EVENTS = frozenset({NODE_ADDED, NODE_ALLOCATABLE, NODE_LABEL, NODE_TAINT})
+POD_EVENTS = frozenset({POD_ADDED, POD_UPDATED, POD_DELETED})
