@@ -199,6 +199,8 @@ class Log:
             raise
         self.close()
         self._file, self._reserved_bytes = file, size_bytes
+        if self._segments and self._segments[-1].name == segment.name:
+            self._segments.pop()  # it held no frame yet and was too small; the new file took its name and place
         self._segments.append(segment)
         return segment
 

@@ -1,9 +1,9 @@
 """A disk in memory that crashes as real ones do: what was not synced is lost, kept or torn, as a seed decides.
 
 Used by tests of the log and by simulations. Each write is cut into sectors; a crash keeps any subset of the unsynced
-ones, because a disk may write them in any order. Names that were created, renamed or removed and not yet synced are kept
-up to some point, as by a file system's journal. `crash_after` makes the n-th operation from now raise `Crashed`, half
-done, and every later one too, until `restart`. `capacity_bytes` makes writes fail with ENOSPC.
+ones, because a disk may write them in any order. Names that were created, renamed or removed and not yet synced are
+kept up to some point, as by a file system's journal. `crash_after` makes the n-th operation from now raise `Crashed`,
+half done, and every later one too, until `restart`. `capacity_bytes` makes writes fail with ENOSPC.
 
 Neighbours: `disk` declares the interface.
 """
