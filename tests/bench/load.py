@@ -1,7 +1,7 @@
 """A load of HTTPS requests on keep-alive connections, and what it measured.
 
-Raw asyncio protocols with requests encoded beforehand, so that on two cores the generator leaves most of the time to the
-server. A request is a function of its number that returns bytes.
+Raw asyncio protocols with requests encoded beforehand, so that on two cores the generator leaves most of the time to
+the server. A request is a function of its number that returns bytes.
 """
 
 import asyncio
