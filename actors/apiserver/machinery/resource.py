@@ -99,6 +99,12 @@ class Strategy:
     def validate_status_update(self, obj: dict, old: dict) -> list[Cause]:
         return []
 
+    def prepare_for_subresource_update(self, subresource: str, obj: dict, old: dict) -> None:
+        """Like `prepare_for_update`, for a subresource of the same kind other than status (pods/resize)."""
+
+    def validate_subresource_update(self, subresource: str, obj: dict, old: dict) -> list[Cause]:
+        return []
+
     def validate_name(self, name: str, prefix: bool = False) -> list[str]:
         """Return what is wrong with a name, or with a generateName (`prefix`). By default: a DNS-1123 subdomain."""
         from actors.apiserver.machinery import names
@@ -106,8 +112,12 @@ class Strategy:
         return names.dns_subdomain(name, prefix)
 
     def default_grace_period_s(self, obj: dict) -> int | None:
-        """Return how long a graceful deletion waits; None when the kind is deleted at once."""
+        """Return how long a graceful deletion waits; None when the kind knows no graceful deletion."""
         return None
+
+    def deletes_at_once(self, obj: dict) -> bool:
+        """True when this object needs no grace, whatever the caller asks for."""
+        return self.default_grace_period_s(obj) is None
 
     def warnings(self, obj: dict) -> list[str]:
         """Return what the writer should be warned of (`Warning` headers)."""
