@@ -20,7 +20,7 @@ from actors.kubelet.containerd.config import Machine, render
 from actors.kubelet.containerd.places import Places, places_of
 
 CNI_BIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")  # upstream's, Debian's and Fedora's
-CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+CNI_PLUGINS = ("bridge", "host-local", "loopback")
 SYSTEM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 CAP_SYS_RESOURCE = 24  # linux/capability.h

@@ -23,9 +23,15 @@ from actors.kubelet.containerd import importer, network, replies, requests
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.config import PAUSE_IMAGE
-from actors.kubelet.containerd.conflist import PodNetwork
 from actors.kubelet.containerd.faults import exec_timed_out, pull_fault_of
 from actors.kubelet.containerd.places import Places, places_of
+from actors.kubelet.containerd.podnetwork import (
+    HostPort,
+    PodNetwork,
+    add_host_ports,
+    delete_host_ports,
+    host_ports_of,
+)
 from actors.kubelet.containerd.proto import cri_pb2 as cri
 from actors.kubelet.containerd.subscription import subscribe
 from actors.kubelet.runtime import (
@@ -36,7 +42,9 @@ from actors.kubelet.runtime import (
     ExecTimeout,
     Image,
     ImageAuth,
+    NamespaceMode,
     NotInRuntime,
+    PortMapping,
     Resources,
     RuntimeEvent,
     RuntimeFault,
@@ -77,6 +85,7 @@ class ContainerdDriver:
         self._may_lower_oom_score = holds_capability(CAP_SYS_RESOURCE, Path("/proc/self/status").read_text())
         self._sandboxes: dict[str, cri.PodSandboxConfig] = {}  # by sandbox id; what is not here is asked for
         self._sandbox_of: dict[str, str] = {}  # container id -> sandbox id, likewise
+        self._host_ports: dict[str, Sequence[HostPort]] = {}  # by sandbox id: what is in the node's nftables map
         self._importing = asyncio.Lock()
         self._connection: Any = None
 
@@ -104,10 +113,12 @@ class ContainerdDriver:
 
     async def ensure_network(self, pod_cidrs: Sequence[str]) -> None:
         """Also gives the node its pause and toolbox images, and removes cgroups of pods that are gone."""
-        if not self._foreign:
-            await network.ensure(self._instance, self._pod_network(pod_cidrs), self.places.cni_conf)
-        await self._ensure_images()
         state = await self.list()
+        if not self._foreign:
+            self._host_ports = await self._host_ports_in_use(state)
+            used = [port for ports in self._host_ports.values() for port in ports]
+            await network.ensure(self._instance, self._pod_network(pod_cidrs), used, self.places.cni_conf)
+        await self._ensure_images()
         await asyncio.to_thread(self.cgroups.sweep, {sandbox.pod_uid for sandbox in state.sandboxes})
         await self._network_ready()
 
@@ -119,7 +130,6 @@ class ContainerdDriver:
             cluster_cidrs=(self._network.pod_cidr,),
             addresses=str(self.places.cni_addresses),
             mtu=network.uplink_mtu(),
-            host_ports=network.find_program("iptables") is not None,
             masquerade=self._network.masquerade,
         )
 
@@ -163,18 +173,23 @@ class ContainerdDriver:
                 raise
             await self._ensure_images()  # somebody removed the pause image
             reply = await self._call("RunPodSandbox", request, WORK_S)
-        self._sandboxes[reply.pod_sandbox_id] = config
-        return str(reply.pod_sandbox_id)
+        sandbox_id = str(reply.pod_sandbox_id)
+        self._sandboxes[sandbox_id] = config
+        if spec.port_mappings and spec.network is NamespaceMode.POD:
+            await self._open_host_ports(sandbox_id, spec.port_mappings)
+        return sandbox_id
 
     async def sandbox_status(self, sandbox_id: str) -> SandboxStatus:
         reply = await self._call("PodSandboxStatus", cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id), READ_S)
         return replies.sandbox_status(reply.status)
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
+        await self._close_host_ports(sandbox_id)
         with contextlib.suppress(NotInRuntime):
             await self._call("StopPodSandbox", cri.StopPodSandboxRequest(pod_sandbox_id=sandbox_id), WORK_S)
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
+        await self._close_host_ports(sandbox_id)
         try:
             uid = (await self._sandbox_config(sandbox_id)).metadata.uid
             await self._call("RemovePodSandbox", cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id), WORK_S)
@@ -194,6 +209,34 @@ class ContainerdDriver:
             config = json_format.ParseDict(remembered, cri.PodSandboxConfig(), ignore_unknown_fields=True)
             self._sandboxes[sandbox_id] = config
         return config
+
+    # -- host ports -------------------------------------------------------------------------------------------------
+
+    async def _host_ports_in_use(self, state: RuntimeState) -> dict[str, Sequence[HostPort]]:
+        used: dict[str, Sequence[HostPort]] = {}
+        for sandbox in state.sandboxes:
+            mappings = requests.port_mappings(await self._sandbox_config(sandbox.id)) if sandbox.ready else ()
+            if mappings:
+                ips = (await self.sandbox_status(sandbox.id)).ips
+                used[sandbox.id] = host_ports_of(mappings, ips[0]) if ips else ()
+        return used
+
+    async def _open_host_ports(self, sandbox_id: str, mappings: Sequence[PortMapping]) -> None:
+        """Lead host ports to a new sandbox; a port that another pod has costs the new one its sandbox."""
+        try:
+            ips = (await self.sandbox_status(sandbox_id)).ips
+            ports = host_ports_of(mappings, ips[0]) if ips else []
+            await network.run("nft", "-f", "-", text=add_host_ports(self._instance, ports))
+        except RuntimeFault as fault:
+            await self.stop_sandbox(sandbox_id)
+            await self.remove_sandbox(sandbox_id)
+            raise RuntimeRefused(f"host ports: {fault}") from fault
+        self._host_ports[sandbox_id] = ports
+
+    async def _close_host_ports(self, sandbox_id: str) -> None:
+        ports = self._host_ports.pop(sandbox_id, ())
+        if ports:
+            await network.run("nft", "-f", "-", text=delete_host_ports(self._instance, ports))
 
     # -- containers -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The pod network of a node: writes what `conflist` says, and sees to it that the kernel forwards.
+"""The pod network of a node: writes what `podnetwork` says, and sees to it that the kernel forwards.
 
 Done once at the kubelet's start and idempotent. The network belongs to the node, not to the kubelet: pods keep it while
 the kubelet is away, `actors.cluster.purge` takes it down.
@@ -8,23 +8,29 @@ policy of DROP without iptables to open it. Both are raised as `NetworkFailed`, 
 """
 
 import asyncio
+import fcntl
 import ipaddress
-import os
+import socket
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from actors.kubelet.containerd.child import find_program
-from actors.kubelet.containerd.conflist import (
+from actors.kubelet.containerd.podnetwork import (
     CONFLIST_NAME,
+    HostPort,
     PodNetwork,
     conflist,
     default_route_device,
     forward_rules,
-    masquerade_rules,
+    gateway,
+    node_tables,
 )
 from actors.kubelet.runtime import RuntimeRefused
 
 PROGRAM_TIMEOUT_S = 20.0  # for nft, iptables and modprobe: the kernel's rule lock may be held by others for seconds
 ETHERNET_MTU = 1500
+SIOCGIFMTU = 0x8921  # linux/sockios.h
 BRIDGE_NF = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
@@ -53,14 +59,22 @@ async def run(*command: str, text: str = "") -> str:
     return printed.decode(errors="replace")
 
 
-async def ensure(instance: str, network: PodNetwork, conf_dir: Path) -> None:
+async def ensure(instance: str, network: PodNetwork, host_ports: Sequence[HostPort], conf_dir: Path) -> None:
     """Make the node's pod network what `network` says."""
+    await _bridge(network)
     await _forward(instance, network)
-    if find_program("nft") is not None:
-        await run("nft", "-f", "-", text=masquerade_rules(instance, network))
-    elif network.masquerade:
-        raise NetworkFailed("nft is not installed, and without it pods would leave the node under their own addresses")
+    await run("nft", "-f", "-", text=node_tables(instance, network, host_ports))
     _write(conf_dir / CONFLIST_NAME, conflist(network))
+
+
+async def _bridge(network: PodNetwork) -> None:
+    """Make the bridge, so that the first pod need not: with its address, up, and routed for the node's own loopback."""
+    if network.bridge not in (name for _, name in socket.if_nameindex()):
+        await run("ip", "link", "add", "name", network.bridge, "type", "bridge")
+    for subnet in network.subnets:
+        await run("ip", "address", "replace", gateway(subnet), "dev", network.bridge)
+    await run("ip", "link", "set", network.bridge, "up")
+    _switch_on(Path("/proc/sys/net/ipv4/conf") / network.bridge / "route_localnet")
 
 
 async def _forward(instance: str, network: PodNetwork) -> None:
@@ -103,11 +117,18 @@ def _write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
+def _mtu_of(device: str) -> int:
+    """Ask by ioctl: a node in a network namespace of its own may still see another one's /sys."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        answer = fcntl.ioctl(probe, SIOCGIFMTU, struct.pack("16si12x", device.encode()[:15], 0))
+    return int(struct.unpack("16si12x", answer)[1])
+
+
 def uplink_mtu() -> int:
     """Return the MTU for pods: the default route's where that is less than Ethernet's, else 0 (the default)."""
     routes = Path("/proc/net/route")
     device = default_route_device(routes.read_text()) if routes.exists() else None
     if device is None:
         return 0
-    mtu = int((Path("/sys/class/net") / os.path.basename(device) / "mtu").read_text())
+    mtu = _mtu_of(device)
     return mtu if mtu < ETHERNET_MTU else 0

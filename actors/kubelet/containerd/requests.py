@@ -1,7 +1,7 @@
 """The kubelet's specs as CRI messages. Pure; `replies` is the way back."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from actors.kubelet.containerd.proto import cri_pb2 as cri
 from actors.kubelet.runtime import (
@@ -10,6 +10,7 @@ from actors.kubelet.runtime import (
     ImageAuth,
     Mount,
     NamespaceMode,
+    PortMapping,
     Propagation,
     Resources,
     SandboxSpec,
@@ -79,6 +80,15 @@ def sandbox_config(spec: SandboxSpec, cgroup_parent: str) -> cri.PodSandboxConfi
             host_ip=mapping.host_ip,
         )
     return config
+
+
+def port_mappings(config: cri.PodSandboxConfig) -> list[PortMapping]:
+    """Return the port mappings that a sandbox was made with."""
+    names = {number: name for name, number in _PROTOCOL.items()}
+    return [
+        PortMapping(names[item.protocol], item.container_port, item.host_port, item.host_ip)
+        for item in config.port_mappings
+    ]
 
 
 def _namespaces(network: NamespaceMode, pid: NamespaceMode, ipc: NamespaceMode) -> cri.NamespaceOption:
@@ -204,7 +214,3 @@ def auth_config(auth: ImageAuth) -> cri.AuthConfig:
 def whole_seconds(duration_s: float) -> int:
     """Return the CRI's whole seconds for a duration, rounded up: a grace of 0.5 s must not become none."""
     return max(0, math.ceil(duration_s))
-
-
-def same_labels(labels: Mapping[str, str]) -> cri.ContainerFilter:
-    return cri.ContainerFilter(label_selector=dict(labels))
