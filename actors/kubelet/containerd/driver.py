@@ -18,7 +18,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
-from actors.api.network import bridge_name, instance_id
+from actors.api.network import bridge_name
 from actors.kubelet.containerd import importer, network, replies, requests
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
@@ -78,8 +78,8 @@ class ContainerdDriver:
         self.places: Places = places_of(Path(setup.data_dir), node)
         self.cgroups = Cgroups(self.places.cgroup)
         self._network = cluster.network
-        self._instance = instance_id(Path(setup.data_dir))
-        self._bridge = bridge_name(Path(setup.data_dir), cluster.network)
+        self._instance = self.places.instance
+        self._bridge = bridge_name(setup.data_dir, cluster)
         self._foreign = bool(config.containerd_socket)  # somebody else's containerd: its network is its owner's
         self.socket = Path(config.containerd_socket) if self._foreign else self.places.socket
         self._may_lower_oom_score = holds_capability(CAP_SYS_RESOURCE, Path("/proc/self/status").read_text())

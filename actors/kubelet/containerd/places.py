@@ -6,18 +6,14 @@ socket's path has at most 107 bytes, so a deep data dir moves the sockets to /ru
 Neighbours: `config` renders these paths into containerd's TOML, `actors.cluster.purge` removes what is found there.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from actors.api.network import instance_id
 
 SOCKET_PATH_MAX = 107  # sizeof(sockaddr_un.sun_path) - 1; a longer path can't be bound
 LONGEST_SOCKET = "containerd.sock.ttrpc"  # containerd opens a second socket under the first one's name
 SHORT_RUN = Path("/run")
-
-
-def instance_of(data_dir: Path) -> str:
-    """Return eight hex digits that tell this data dir's cluster from any other on the machine."""
-    return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +85,4 @@ class Places:
 def places_of(data_dir: Path, node: str) -> Places:
     """Return the places of a node."""
     resolved = data_dir.resolve()
-    return Places(resolved, node, instance_of(resolved))
+    return Places(resolved, node, instance_id(resolved))
