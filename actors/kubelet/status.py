@@ -161,7 +161,6 @@ def _condition(
     condition: dict[str, Any] = {
         "type": kind,
         "status": value,
-        "lastProbeTime": None,
         "lastTransitionTime": before["lastTransitionTime"] if same and before else rfc3339(now_s),
     }
     if generation:

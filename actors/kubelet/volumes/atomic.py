@@ -1,7 +1,7 @@
 """Write a set of files so that a reader sees all of the old ones or all of the new ones.
 
-The layout is the one that programs in pods already know: files live in a dated directory, `..data` is a symbolic link to
-it, and each visible name is a link through `..data`. An update makes another dated directory and renames one link. A
+The layout is the one that programs in pods already know: files live in a dated directory, `..data` is a symbolic link
+to it, and each visible name is a link through `..data`. An update makes another dated directory and renames one link. A
 crash in between leaves at most an unused directory, which the next write removes.
 """
 
@@ -16,7 +16,6 @@ from actors.kubelet.volumes.content import File, Payload
 DATA = "..data"
 DATA_NEW = "..data_tmp"
 GROUP_READS = 0o440
-GROUP_ENTERS = 0o2750
 
 
 def write(root: Path, payload: Payload, group: int | None = None) -> bool:
@@ -30,8 +29,10 @@ def write(root: Path, payload: Payload, group: int | None = None) -> bool:
     made.mkdir(mode=0o755)
     for name, file in payload.items():
         _write_file(made / name, file.data, modes[name], group)
-    if group is not None:
-        os.chown(made, -1, group)
+    for directory in (made, *(path for path in made.rglob("*") if path.is_dir())):
+        directory.chmod(0o755)  # whatever the process's umask is
+        if group is not None:
+            os.chown(directory, -1, group)
     link = root / DATA_NEW
     link.unlink(missing_ok=True)
     link.symlink_to(made.name)

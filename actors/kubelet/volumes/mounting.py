@@ -74,7 +74,8 @@ def unmount_below(path: Path) -> None:
 def bind_subpath(volume: Path, subpath: str, target: Path) -> None:
     """Bind-mount what `subpath` means inside a volume onto `target`.
 
-    A missing path becomes a directory with the mode of the one it is in. Links inside the volume are followed as long as they stay inside; OSError otherwise.
+    A missing path becomes a directory with the mode of the one it is in. Links inside the volume are followed as long
+    as they stay inside; OSError otherwise.
     """
     unmount(target)
     handle = _open_below(volume, subpath)

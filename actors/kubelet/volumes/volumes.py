@@ -4,7 +4,7 @@ What is on the disk tells the state, so that a restarted kubelet goes on: making
 Secrets, tokens and memory-backed directories are on a tmpfs of their own. Where the kernel refuses to mount (no
 CAP_SYS_ADMIN), they are plain directories, which the log says once.
 
-Neighbours: `content` and `atomic` write files, `mounting` talks to the kernel, `starter` passes `mounts` to the runtime.
+Neighbours: `content` and `atomic` write files, `mounting` talks to the kernel, `starter` passes `mounts` on.
 """
 
 import asyncio

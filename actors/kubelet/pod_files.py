@@ -1,0 +1,195 @@
+"""All that a pod's containers find around them on a node: volumes, variables, hosts and DNS, logs, credentials.
+
+`PodFiles` is the real thing; a simulated node has `NoFiles`, which needs neither files nor objects. Neighbours:
+`objects` and `tokens` fetch, `volumes`, `environment` and `hosts` make, `starter` uses the result.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from actors.kubelet import environment
+from actors.kubelet import pod as pods
+from actors.kubelet.container_spec import TERMINATION_LOG, log_directory
+from actors.kubelet.environment import Surroundings
+from actors.kubelet.hosts import dns_of, hosts_file, resolv_conf
+from actors.kubelet.objects import Objects
+from actors.kubelet.places import Places
+from actors.kubelet.pull_secrets import auths_for
+from actors.kubelet.runtime import Dns, ImageAuth, Mount
+from actors.kubelet.tokens import Tokens
+from actors.kubelet.volumes import content
+from actors.kubelet.volumes.volumes import Volumes
+from runtime.informer import Informer
+
+RESOLV_CONF, HOSTS = Path("/etc/resolv.conf"), Path("/etc/hosts")
+DNS_SERVICE = "kube-system/kube-dns"  # whose ClusterIP pods ask for names, when there is one
+TERMINATION_LOG_MODE = 0o666  # whoever the container runs as may write it
+
+Environment = Sequence[tuple[str, str]]
+
+
+class Files(Protocol):
+    """What a pod's start and end need of the node's files."""
+
+    async def prepare(self, pod: pods.Pod) -> None:
+        """Make or refresh everything. Raises VolumeError, ApiError or BusError."""
+
+    def renew_at_s(self, pod: pods.Pod) -> float | None:
+        """Return the wall time when `prepare` is due again by itself."""
+
+    def environment(self, pod: pods.Pod, container: pods.ContainerDict, pod_ips: Sequence[str]) -> Environment: ...
+
+    def mounts(
+        self, pod: pods.Pod, container: pods.ContainerDict, count: int, pod_ips: Sequence[str], env: Environment
+    ) -> Sequence[Mount]: ...
+
+    def dns(self, pod: pods.Pod) -> Dns | None: ...
+
+    def auths(self, pod: pods.Pod, reference: str) -> Sequence[ImageAuth]: ...
+
+    async def remove_volumes(self, uid: str) -> None:
+        """Remove all but the logs: the pod has ended."""
+
+    async def remove(self, pod: pods.Pod) -> None:
+        """Remove everything: the pod is gone."""
+
+    def kept(self) -> Sequence[str]:
+        """Return the uids of pods that files are kept for."""
+
+
+class NoFiles:
+    """Nothing is executed, so nothing is needed."""
+
+    async def prepare(self, pod: pods.Pod) -> None:
+        return None
+
+    def renew_at_s(self, pod: pods.Pod) -> float | None:
+        return None
+
+    def environment(self, pod: pods.Pod, container: pods.ContainerDict, pod_ips: Sequence[str]) -> Environment:
+        return ()
+
+    def mounts(
+        self, pod: pods.Pod, container: pods.ContainerDict, count: int, pod_ips: Sequence[str], env: Environment
+    ) -> Sequence[Mount]:
+        return ()
+
+    def dns(self, pod: pods.Pod) -> Dns | None:
+        return None
+
+    def auths(self, pod: pods.Pod, reference: str) -> Sequence[ImageAuth]:
+        return ()
+
+    async def remove_volumes(self, uid: str) -> None:
+        return None
+
+    async def remove(self, pod: pods.Pod) -> None:
+        return None
+
+    def kept(self) -> Sequence[str]:
+        return ()
+
+
+class PodFiles:
+    def __init__(
+        self,
+        places: Places,
+        objects: Objects,
+        tokens: Tokens,
+        services: Informer,
+        domain: str,
+        host_ips: Sequence[str],
+        allocatable: Callable[[], Mapping[str, str]],
+        log: Any,
+    ):
+        self._places, self._objects, self._tokens, self._services = places, objects, tokens, services
+        self._domain, self._host_ips, self._allocatable = domain, host_ips, allocatable
+        self._volumes = Volumes(places, log)
+        services.add_index("namespace", lambda service: [service["metadata"]["namespace"]])
+
+    async def prepare(self, pod: pods.Pod) -> None:
+        namespace = pods.namespace(pod)
+        named = environment.references(pod) | content.references(pod)
+        named |= {("secrets", item["name"]) for item in pod["spec"].get("imagePullSecrets") or ()}
+        await self._objects.acquire(pods.uid(pod), ((kind, namespace, name) for kind, name in named))
+        await self._tokens.acquire(pod, content.token_sources(pod))
+        await self._services.synced()
+        self._volumes.prepare(pod, self._around(pod, ()), lambda source: self._tokens.get(pod, source))
+        logs = log_directory(self._places.logs, pod)
+        for container in pods.all_containers(pod):
+            (logs / container["name"]).mkdir(parents=True, exist_ok=True)
+
+    def renew_at_s(self, pod: pods.Pod) -> float | None:
+        return self._tokens.renew_at_s(pod, content.token_sources(pod))
+
+    def environment(self, pod: pods.Pod, container: pods.ContainerDict, pod_ips: Sequence[str]) -> Environment:
+        return environment.environment(pod, container, self._around(pod, pod_ips))
+
+    def mounts(
+        self, pod: pods.Pod, container: pods.ContainerDict, count: int, pod_ips: Sequence[str], env: Environment
+    ) -> Sequence[Mount]:
+        mounts = self._volumes.mounts(pod, container, dict(env))
+        targets = {mount.container_path for mount in mounts}
+        if "/etc/hosts" not in targets and (not pods.is_host_network(pod) or pod["spec"].get("hostAliases")):
+            mounts.append(self._hosts(pod, pod_ips))
+        message_path = container.get("terminationMessagePath") or TERMINATION_LOG
+        if message_path not in targets:
+            mounts.append(self._termination_log(pod, container["name"], count, message_path))
+        return mounts
+
+    def dns(self, pod: pods.Pod) -> Dns | None:
+        service = self._services.get(DNS_SERVICE)
+        address = (service or {}).get("spec", {}).get("clusterIP")
+        cluster = [address] if address and address != "None" else []
+        node = resolv_conf(RESOLV_CONF.read_text()) if RESOLV_CONF.is_file() else Dns()
+        return dns_of(pod, cluster, self._domain, node)
+
+    def auths(self, pod: pods.Pod, reference: str) -> Sequence[ImageAuth]:
+        namespace = pods.namespace(pod)
+        names = [item["name"] for item in pod["spec"].get("imagePullSecrets") or ()]
+        found = (self._objects.get("secrets", namespace, name) for name in names)
+        return auths_for(reference, (secret for secret in found if secret is not None))
+
+    async def remove_volumes(self, uid: str) -> None:
+        self._objects.release(uid)
+        self._tokens.release(uid)
+        await self._volumes.remove(uid)
+
+    async def remove(self, pod: pods.Pod) -> None:
+        await self.remove_volumes(pods.uid(pod))
+        shutil.rmtree(log_directory(self._places.logs, pod), ignore_errors=True)
+
+    def kept(self) -> Sequence[str]:
+        return self._volumes.kept()
+
+    def _around(self, pod: pods.Pod, pod_ips: Sequence[str]) -> Surroundings:
+        namespace = pods.namespace(pod)
+        services = [*self._services.by_index("namespace", namespace)]
+        if namespace != "default":
+            services += self._services.by_index("namespace", "default")
+        return Surroundings(
+            lookup=lambda kind, name: self._objects.get(kind, namespace, name),
+            services=services,
+            pod_ips=pod_ips or (self._host_ips if pods.is_host_network(pod) else ()),
+            host_ips=self._host_ips,
+            allocatable=self._allocatable(),
+        )
+
+    def _hosts(self, pod: pods.Pod, pod_ips: Sequence[str]) -> Mount:
+        path = self._places.hosts_file(pods.uid(pod))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = HOSTS.read_text() if pods.is_host_network(pod) and HOSTS.is_file() else ""
+        text = hosts_file(pod, pod_ips, self._domain, own)
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+            path.chmod(0o644)
+        return Mount(str(path), "/etc/hosts")
+
+    def _termination_log(self, pod: pods.Pod, name: str, count: int, target: str) -> Mount:
+        path = self._places.termination_log(pods.uid(pod), name, count)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(TERMINATION_LOG_MODE)
+        return Mount(str(path), target)

@@ -1,0 +1,125 @@
+"""Asks the probes of the containers on a node when they are due, and keeps what they say.
+
+The thresholds are `probe`'s; the asking is `checks`'. One timer for a container with
+probes, a task only while one is asked.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.kubelet import pod as pods
+from actors.kubelet.checks import Outcome, Target
+from actors.kubelet.compute import Health
+from actors.kubelet.observed import PodRuntime, is_running
+from actors.kubelet.probe import ContainerProbes, ProbeKind
+from runtime.clock import Clock
+
+NS_PER_S = 1_000_000_000
+
+Check = Callable[[Target, dict[str, Any], float], Awaitable[Outcome]]
+
+
+@dataclass(slots=True)
+class _Watched:
+    pod: pods.Pod
+    target: Target
+    probes: ContainerProbes
+    timer: asyncio.TimerHandle | None = None
+    asking: set["asyncio.Task[None]"] = field(default_factory=set)
+
+
+class Prober:
+    def __init__(
+        self,
+        check: Check,
+        on_change: Callable[[str], None],
+        on_failure: Callable[[pods.Pod, str, str], None],
+        clock: Clock,
+    ):
+        """`on_change(pod uid)` after a change of health; `on_failure(pod, reason, message)` for each failed probe."""
+        self._check, self._on_change, self._on_failure, self._clock = check, on_change, on_failure, clock
+        self._watched: dict[str, dict[str, _Watched]] = {}  # pod uid -> container id
+
+    def follow(self, pod: pods.Pod, runtime: PodRuntime) -> None:
+        """Probe the running containers of a pod, and no others any more."""
+        of_pod = self._watched.get(pods.uid(pod), {})
+        wanted = {}
+        for container in pods.all_containers(pod):
+            status = runtime.newest(container["name"])
+            if status is not None and is_running(status) and ContainerProbes.wanted(container):
+                wanted[status.container.id] = (container, status)
+        for gone in [identity for identity in of_pod if identity not in wanted]:
+            self._drop(of_pod.pop(gone))
+        sandbox = runtime.ready_sandbox
+        for identity, (container, status) in wanted.items():
+            if identity not in of_pod and sandbox is not None:
+                ips = tuple(sandbox.ips) or _recorded_ips(pod)
+                of_pod[identity] = self._begin(pod, identity, container, status.started_ns, ips)
+        if of_pod:
+            self._watched[pods.uid(pod)] = of_pod
+        else:
+            self._watched.pop(pods.uid(pod), None)
+
+    def healths(self, uid: str) -> dict[str, Health]:
+        return {identity: item.probes.health for identity, item in self._watched.get(uid, {}).items()}
+
+    def freeze(self, uid: str) -> None:
+        """Ask no more, but keep what was said: the pod is being terminated."""
+        for item in self._watched.get(uid, {}).values():
+            self._drop(item)
+
+    def forget(self, uid: str) -> None:
+        self.freeze(uid)
+        self._watched.pop(uid, None)
+
+    def _begin(
+        self, pod: pods.Pod, identity: str, container: dict[str, Any], started_ns: int, ips: Sequence[str]
+    ) -> _Watched:
+        age_s = max(0.0, self._clock.wall() - started_ns / NS_PER_S)
+        probes = ContainerProbes(container, self._clock.monotonic() - age_s)
+        recorded = pods.recorded_status(pod, container["name"])
+        if recorded and recorded.get("containerID", "").endswith("//" + identity):
+            probes.adopt(bool(recorded.get("started")), bool(recorded.get("ready")))
+        item = _Watched(pod, Target(identity, container, ips), probes)
+        self._schedule(item)
+        return item
+
+    def _schedule(self, item: _Watched) -> None:
+        if item.timer is not None:
+            item.timer.cancel()
+            item.timer = None
+        due = item.probes.next_due()
+        if due is not None:
+            delay_s = max(0.0, due[0] - self._clock.monotonic())
+            item.timer = asyncio.get_running_loop().call_later(delay_s, self._ask, item, due[1])
+
+    def _ask(self, item: _Watched, kind: ProbeKind) -> None:
+        item.timer = None
+        item.probes.begin(kind, self._clock.monotonic())
+        task = asyncio.ensure_future(self._ask_once(item, kind))
+        item.asking.add(task)
+        task.add_done_callback(item.asking.discard)
+        self._schedule(item)
+
+    async def _ask_once(self, item: _Watched, kind: ProbeKind) -> None:
+        spec = item.probes.spec(kind)
+        outcome = await self._check(item.target, spec.handler, spec.timeout_s)
+        if not outcome.passed:
+            self._on_failure(item.pod, "Unhealthy", f"{kind.value} probe failed: {outcome.message}")
+        if item.probes.observe(kind, outcome.passed):
+            self._on_change(pods.uid(item.pod))
+        self._schedule(item)
+
+    def _drop(self, item: _Watched) -> None:
+        if item.timer is not None:
+            item.timer.cancel()
+            item.timer = None
+        for task in list(item.asking):
+            task.cancel()
+
+
+def _recorded_ips(pod: pods.Pod) -> tuple[str, ...]:
+    """Return the addresses of a host-network pod: its node's, which the API has."""
+    return tuple(item["ip"] for item in (pod.get("status") or {}).get("hostIPs") or ())

@@ -1,0 +1,132 @@
+"""Starts sandboxes and containers, telling users by events what was done and what went wrong.
+
+What keeps a container from starting becomes `StartFailed`: a reason for its status and a time to try again. A failed
+attempt leaves nothing that the next decision would not find in the runtime.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from actors.kubelet import pod as pods
+from actors.kubelet.checks import Target
+from actors.kubelet.compute import Start
+from actors.kubelet.container_spec import NodeFacts, container_spec, sandbox_spec
+from actors.kubelet.downward import ConfigError
+from actors.kubelet.hooks import POST_START_LIMIT_S, HookFailed, run_hook
+from actors.kubelet.images import ImageNotReady, Images, normalized
+from actors.kubelet.observer import Observer
+from actors.kubelet.places import Places
+from actors.kubelet.pod_files import Files
+from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, RuntimeUnreachable, SandboxStatus
+from runtime.clock import Clock
+from runtime.failpoint import passing
+
+STARTS_AT_ONCE = 8  # sandboxes and containers being made at a time: more only make each other slower
+RETRY_S = 10.0  # until the next try after a failure that has no backoff of its own
+
+Tell = Callable[[pods.Pod, str, str, str], None]
+
+
+class StartFailed(Exception):
+    """A container or sandbox could not be started. `retry_s` is the wall time of the next try."""
+
+    def __init__(self, reason: str, message: str, retry_s: float):
+        super().__init__(message)
+        self.reason, self.message, self.retry_s = reason, message, retry_s
+
+
+class Starter:
+    def __init__(
+        self,
+        driver: RuntimeDriver,
+        observer: Observer,
+        images: Images,
+        files: Files,
+        places: Places,
+        node: NodeFacts,
+        tell: Tell,
+        clock: Clock,
+    ):
+        self._driver, self._observer, self._images, self._files = driver, observer, images, files
+        self._places, self._node, self._tell, self._clock = places, node, tell, clock
+        self._slots = asyncio.Semaphore(STARTS_AT_ONCE)
+
+    async def start_sandbox(self, pod: pods.Pod, attempt: int) -> SandboxStatus:
+        spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node)
+        try:
+            async with self._slots:
+                identity = await self._driver.run_sandbox(spec)
+            passing("kubelet.sandbox-made")
+            status = await self._observer.refresh_sandbox(identity)
+        except RuntimeUnreachable:
+            raise
+        except RuntimeFault as error:
+            message = f"Failed to create pod sandbox: {error}"
+            self._tell(pod, "Warning", "FailedCreatePodSandBox", message)
+            raise StartFailed("ContainerCreating", "", self._clock.wall() + RETRY_S) from error
+        if status is None:
+            raise StartFailed("ContainerCreating", "", self._clock.wall())
+        return status
+
+    async def start_container(self, pod: pods.Pod, sandbox: SandboxStatus, start: Start) -> None:
+        """Make and start one container and run its postStart hook."""
+        container = pods.find_container(pod, start.name)
+        assert container is not None, f"{start.name} is not in {pods.key(pod)}"
+        ips = sandbox.ips or _host_ips(pod)
+        identity = await self._create(pod, container, sandbox, start, ips)
+        passing("kubelet.container-made")
+        try:
+            async with self._slots:
+                await self._driver.start_container(identity)
+        except RuntimeUnreachable:
+            raise
+        except RuntimeFault as error:
+            self._tell(pod, "Warning", "Failed", f"Error: {error}")
+            await self._observer.refresh_container(identity)
+            raise StartFailed("RunContainerError", str(error), self._clock.wall() + RETRY_S) from error
+        self._tell(pod, "Normal", "Started", f"Started container {start.name}")
+        await self._observer.refresh_container(identity)
+        await self._post_start(pod, container, identity, ips)
+
+    async def _create(
+        self, pod: pods.Pod, container: pods.ContainerDict, sandbox: SandboxStatus, start: Start, ips: Sequence[str]
+    ) -> str:
+        try:
+            auths = self._files.auths(pod, normalized(container.get("image", "")))
+            image = await self._images.ensure(pod, container, auths)
+            env = self._files.environment(pod, container, ips)
+            mounts = self._files.mounts(pod, container, start.restart_count, ips, env)
+            spec = container_spec(pod, container, start.restart_count, image, env, mounts, self._node)
+            async with self._slots:
+                identity = await self._driver.create_container(sandbox.sandbox.id, spec)
+        except ImageNotReady as error:
+            raise StartFailed(error.reason, error.message, error.retry_s) from error
+        except ConfigError as error:
+            raise self._failed(pod, "CreateContainerConfigError", error) from error
+        except RuntimeUnreachable:
+            raise
+        except (RuntimeFault, OSError) as error:
+            raise self._failed(pod, "CreateContainerError", error) from error
+        self._tell(pod, "Normal", "Created", f"Created container: {start.name}")
+        return identity
+
+    def _failed(self, pod: pods.Pod, reason: str, error: Exception) -> StartFailed:
+        self._tell(pod, "Warning", "Failed", f"Error: {error}")
+        return StartFailed(reason, str(error), self._clock.wall() + RETRY_S)
+
+    async def _post_start(self, pod: pods.Pod, container: dict[str, Any], identity: str, ips: Sequence[str]) -> None:
+        hook = (container.get("lifecycle") or {}).get("postStart")
+        if not hook:
+            return
+        try:
+            await run_hook(self._driver, Target(identity, container, ips), hook, POST_START_LIMIT_S)
+        except HookFailed as error:
+            self._tell(pod, "Warning", "FailedPostStartHook", f"PostStartHook failed: {error}")
+            await self._driver.stop_container(identity, pods.grace_period_s(pod))
+            await self._observer.refresh_container(identity)
+            raise StartFailed("PostStartHookError", str(error), self._clock.wall()) from error
+
+
+def _host_ips(pod: pods.Pod) -> tuple[str, ...]:
+    return tuple(item["ip"] for item in (pod.get("status") or {}).get("hostIPs") or ())
