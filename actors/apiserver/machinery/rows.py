@@ -63,6 +63,8 @@ def row(
     )
 
 
-def review(api_version: str, kind: str, plural: str, *, namespaced: bool = False) -> Resource:
+def review(
+    api_version: str, kind: str, plural: str, *, namespaced: bool = False, strategy: Strategy | None = None
+) -> Resource:
     """Return a resource that is answered when created and never stored."""
-    return row(api_version, kind, plural, namespaced=namespaced, verbs=CREATE_ONLY)
+    return row(api_version, kind, plural, namespaced=namespaced, verbs=CREATE_ONLY, strategy=strategy)
