@@ -1,0 +1,26 @@
+"""Names in the kernel that tell one cluster from another on the same machine.
+
+Two clusters may share a kernel, and even a network namespace. What they create there (bridges, nftables tables) carries
+an id made from the data dir, so that neither touches what is the other's and `kubus down --purge` finds its own again.
+
+Neighbours: the kubelet makes the bridge, the proxy makes the table and routes to the bridge.
+"""
+
+import hashlib
+from pathlib import Path
+
+from actors.api.config import ClusterConfig
+
+ID_LENGTH = 8  # hex digits: an interface name has room for 15 characters
+BRIDGE_PREFIX = "kbr-"
+
+
+def instance_id(data_dir: Path | str) -> str:
+    """Return the id of the cluster that lives in a data dir, whichever way the path is written."""
+    path = str(Path(data_dir).resolve())
+    return hashlib.sha256(path.encode()).hexdigest()[:ID_LENGTH]
+
+
+def bridge_name(data_dir: Path | str, config: ClusterConfig) -> str:
+    """Return the name of the bridge that joins the pods of a node."""
+    return config.network.bridge or BRIDGE_PREFIX + instance_id(data_dir)
