@@ -15,6 +15,7 @@ Object = dict[str, Any]
 
 BY_CONTROLLER = "controller"
 BY_NAMESPACE = "namespace"
+BY_NODE = "node"
 
 
 def index_by_controller(caches: Caches, informer: Informer) -> None:
@@ -24,6 +25,11 @@ def index_by_controller(caches: Caches, informer: Informer) -> None:
 
 def index_by_namespace(caches: Caches, informer: Informer) -> None:
     caches.index(informer, BY_NAMESPACE, lambda obj: (namespace_of(obj),))
+
+
+def index_by_node(caches: Caches, pods: Informer) -> None:
+    """Index Pods by the node that they are bound to."""
+    caches.index(pods, BY_NODE, lambda pod: (pod["spec"]["nodeName"],) if pod["spec"].get("nodeName") else ())
 
 
 def namespace_of(obj: Object) -> str:

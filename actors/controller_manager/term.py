@@ -6,14 +6,36 @@ A new term starts from nothing but the API, so that it cannot act upon what was 
 import asyncio
 from typing import Any
 
+from actors.controller_manager.clusterrole_aggregation import ClusterRoleAggregationController
 from actors.controller_manager.controller import Controller, Surroundings
 from actors.controller_manager.deployment.controller import DeploymentController
+from actors.controller_manager.endpoints.controller import EndpointsController, EndpointSliceController
+from actors.controller_manager.garbage_collector.controller import GarbageCollector
+from actors.controller_manager.namespace.controller import NamespaceController
+from actors.controller_manager.node_ipam import NodeIpamController
+from actors.controller_manager.node_lifecycle.controller import NodeLifecycleController
+from actors.controller_manager.pod_gc import PodGcController
 from actors.controller_manager.replicaset.controller import ReplicaSetController, ReplicationControllerController
+from actors.controller_manager.serviceaccount import RootCaPublisher, ServiceAccountController
+from actors.controller_manager.taint_eviction import TaintEvictionController
 
+# What a new cluster waits for comes first: accounts and subnets, then workloads. The garbage collector shares the
+# caches of all others, so that it comes last.
 CONTROLLERS: tuple[type[Controller], ...] = (
+    ServiceAccountController,
+    RootCaPublisher,
+    NodeIpamController,
+    NodeLifecycleController,
+    TaintEvictionController,
+    DeploymentController,
     ReplicaSetController,
     ReplicationControllerController,
-    DeploymentController,
+    EndpointSliceController,
+    EndpointsController,
+    NamespaceController,
+    ClusterRoleAggregationController,
+    PodGcController,
+    GarbageCollector,
 )
 
 
