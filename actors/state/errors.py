@@ -44,6 +44,12 @@ def request_too_large(size_bytes: int) -> RemoteError:
     return _refusal(m.REQUEST_TOO_LARGE, f"request is too large: {size_bytes} bytes, at most {m.MAX_REQUEST_BYTES}")
 
 
+def reply_too_large(what: str, most_bytes: int) -> RemoteError:
+    return _refusal(
+        m.REQUEST_TOO_LARGE, f"the answer is too large: {what} exceed {most_bytes} bytes; read less at once"
+    )
+
+
 def duplicate_key(key: bytes) -> RemoteError:
     return _refusal(m.DUPLICATE_KEY, f"duplicate key given in txn request: {key!r} is written twice")
 

@@ -69,6 +69,13 @@ def is_read_only(txn: Txn) -> bool:
     )
 
 
+def has_put(txn: Txn) -> bool:
+    """Tell whether some branch of a transaction puts a key."""
+    return any(
+        isinstance(each, Put) or (isinstance(each, Txn) and has_put(each)) for each in (*txn.success, *txn.failure)
+    )
+
+
 def check_range(wanted: Range) -> None:
     """Refuse a malformed range."""
     if not wanted.key:

@@ -173,7 +173,7 @@ class WatchHub:
                     event = plain = plain or self.event(kv, False)
                 events, size_bytes = concerned.get(watcher) or ([], 0)
                 events.append(event)
-                concerned[watcher] = events, size_bytes + _event_bytes(event)
+                concerned[watcher] = events, size_bytes + event_bytes(event)
         for watcher, (events, size_bytes) in concerned.items():
             watcher.push(revision, events, size_bytes)
 
@@ -182,7 +182,8 @@ class WatchHub:
         return Event(kv, kv.version == 0, self.store.before(kv) if prev_kv else None)
 
 
-def _event_bytes(event: Event) -> int:
+def event_bytes(event: Event) -> int:
+    """Return the size of an event's keys and values."""
     size_bytes = len(event.kv.key) + len(event.kv.value)
     if event.prev_kv is not None:
         size_bytes += len(event.prev_kv.key) + len(event.prev_kv.value)

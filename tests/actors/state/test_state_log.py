@@ -28,7 +28,7 @@ def random_command(rng):
     if roll < 0.8:
         return TxnCommand(Txn([], [DeleteRange(key)]))
     if roll < 0.9:
-        return TxnCommand(Txn([], [Put(key, b"1"), Put(key + b"/x", b"2"), DeleteRange(b"k1/", b"k10")]))
+        return TxnCommand(Txn([], [Put(b"x/" + key, b"1"), Put(b"y/" + key, b"2"), DeleteRange(b"k1", b"k2")]))
     if roll < 0.95:
         return GrantCommand(rng.randint(1, 1000), 60)
     return CompactCommand(rng.randint(1, 50))
