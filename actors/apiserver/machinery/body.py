@@ -174,7 +174,7 @@ def _check_expansion(body: bytes) -> None:
 
     for event in yaml.parse(body, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            size = sizes.get(event.anchor, MAX_YAML_NODES + 1)  # an alias to a node that is still open has no end
+            size = sizes.get(event.anchor or "", MAX_YAML_NODES + 1)  # an alias to a node that is still open has no end
             total += size
             close(None, size)
         elif isinstance(event, yaml.ScalarEvent):

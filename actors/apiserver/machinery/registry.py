@@ -13,7 +13,7 @@ from actors.apiserver.machinery.kinds.workloads import (
     ReplicaSetStrategy,
     ReplicationControllerStrategy,
 )
-from actors.apiserver.machinery.resource import CREATE_ONLY, READ_AND_WRITE, Registry, Resource, Subresource
+from actors.apiserver.machinery.resource import CREATE_ONLY, Registry, Resource, Subresource
 from actors.apiserver.machinery.rows import ALL, SCALE, review, row
 from actors.apiserver.machinery.selectable import (
     EVENT_FIELDS,
@@ -26,19 +26,10 @@ from actors.apiserver.machinery.selectable import (
     SERVICE_FIELDS,
 )
 
-_STREAM = ("create", "get")
-_PROXY = ("create", "delete", "get", "patch", "update")
-
 _POD_SUBRESOURCES = (
-    Subresource("attach", "PodAttachOptions", "v1", _STREAM),
     Subresource("binding", "Binding", "v1", CREATE_ONLY),
-    Subresource("ephemeralcontainers", "Pod", "v1", READ_AND_WRITE),
     Subresource("eviction", "Eviction", "policy/v1", CREATE_ONLY),
-    Subresource("exec", "PodExecOptions", "v1", _STREAM),
     Subresource("log", "Pod", "v1", ("get",)),
-    Subresource("portforward", "PodPortForwardOptions", "v1", _STREAM),
-    Subresource("proxy", "PodProxyOptions", "v1", _PROXY),
-    Subresource("resize", "Pod", "v1", READ_AND_WRITE),
 )
 _NAMESPACE_VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
 
@@ -56,8 +47,7 @@ CORE: tuple[Resource, ...] = (
         strategy=cluster.NamespaceStrategy(), columns=cluster_columns.NAMESPACE,
     ),
     row("v1", "Node", "nodes", namespaced=False, short_names=("no",), status=True, selectable=NODE_FIELDS,
-        strategy=cluster.NodeStrategy(), columns=cluster_columns.NODE,
-        subresources=(Subresource("proxy", "NodeProxyOptions", "v1", _PROXY),)),
+        strategy=cluster.NodeStrategy(), columns=cluster_columns.NODE),
     row("v1", "Pod", "pods", short_names=("po",), categories=ALL, status=True, subresources=_POD_SUBRESOURCES,
         selectable=POD_FIELDS, strategy=PodStrategy(), columns=POD),
     row("v1", "ReplicationController", "replicationcontrollers", short_names=("rc",), categories=ALL, status=True,
@@ -66,8 +56,7 @@ CORE: tuple[Resource, ...] = (
     row("v1", "Secret", "secrets", selectable=SECRET_FIELDS, strategy=configuration.SecretStrategy(),
         columns=cluster_columns.SECRET),
     row("v1", "Service", "services", short_names=("svc",), categories=ALL, status=True, selectable=SERVICE_FIELDS,
-        strategy=service.ServiceStrategy(), columns=network.SERVICE,
-        subresources=(Subresource("proxy", "ServiceProxyOptions", "v1", _PROXY),)),
+        strategy=service.ServiceStrategy(), columns=network.SERVICE),
     row("v1", "ServiceAccount", "serviceaccounts", short_names=("sa",),
         strategy=configuration.ServiceAccountStrategy(), columns=cluster_columns.SERVICE_ACCOUNT,
         subresources=(Subresource("token", "TokenRequest", "authentication.k8s.io/v1", CREATE_ONLY),)),
@@ -77,7 +66,8 @@ APPS: tuple[Resource, ...] = (
     row("apps/v1", "Deployment", "deployments", short_names=("deploy",), categories=ALL, status=True,
         subresources=(SCALE,), strategy=DeploymentStrategy(), columns=workloads.DEPLOYMENT),
     row("apps/v1", "ReplicaSet", "replicasets", short_names=("rs",), categories=ALL, status=True,
-        subresources=(SCALE,), selectable=REPLICAS_FIELDS, strategy=ReplicaSetStrategy(), columns=workloads.REPLICA_SET),
+        subresources=(SCALE,), selectable=REPLICAS_FIELDS, strategy=ReplicaSetStrategy(),
+        columns=workloads.REPLICA_SET),
 )  # fmt: skip
 
 EVENTS = (
@@ -99,8 +89,8 @@ REVIEWS: tuple[Resource, ...] = (
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 RBAC: tuple[Resource, ...] = (
-    row(_RBAC, "ClusterRoleBinding", "clusterrolebindings", namespaced=False, strategy=rbac.ClusterRoleBindingStrategy(),
-        columns=cluster_columns.BINDING),
+    row(_RBAC, "ClusterRoleBinding", "clusterrolebindings", namespaced=False,
+        strategy=rbac.ClusterRoleBindingStrategy(), columns=cluster_columns.BINDING),
     row(_RBAC, "ClusterRole", "clusterroles", namespaced=False, strategy=rbac.ClusterRoleStrategy(),
         columns=cluster_columns.ROLE),
     row(_RBAC, "RoleBinding", "rolebindings", strategy=rbac.RoleBindingStrategy(),

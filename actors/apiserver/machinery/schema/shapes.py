@@ -62,6 +62,8 @@ class Struct:
 
     __slots__ = ("_compact", "_resolve", "fields", "fits", "go_name", "name", "required")
 
+    fits: Callable[[Any], bool]
+
     def __init__(self, name: str, compact: dict, resolve: Callable[[Any], "Shape"]) -> None:
         self.name = name
         self.go_name = name.rpartition(".")[2]

@@ -1,0 +1,153 @@
+"""OpenAPI documents, from Kubernetes' own schemas: `kubectl explain`, and how kubectl learns what the server checks.
+
+A v3 document covers one group and version. Its URL in the index carries a hash of everything that goes into it, so that
+a client keeps it until it changes. Documents are made when first asked for and kept as bytes in the cache directory,
+not in memory: the largest has most of a megabyte and hardly anyone asks twice.
+
+Neighbours: `schema.definitions` reads the schemas; `openapi_paths` writes the paths.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from actors.apiserver.machinery import schema
+from actors.apiserver.machinery.openapi_paths import DELETE_OPTIONS, PATCH, STATUS, paths_of
+from actors.apiserver.machinery.registry import REGISTRY
+from actors.apiserver.machinery.resource import Registry, Resource
+from actors.apiserver.machinery.schema.definitions import (
+    SCHEMA_VERSION,
+    package_version,
+    plain_type,
+    read_full,
+    ref_name,
+    write_atomically,
+)
+
+FORMAT = 2  # of the documents: raise it whenever what is written here changes
+HASH_CHARS = 32
+
+_ALWAYS = (DELETE_OPTIONS, STATUS, PATCH)
+_LEFT_OUT = ("type", "enum", "properties", "items", "additionalProperties", "oneOf", "$ref")
+
+
+def document_paths(registry: Registry = REGISTRY) -> dict[str, tuple[str, str]]:
+    """Return (group, version) by the path of its document: `api/v1`, `apis/apps/v1`."""
+    return {
+        f"apis/{group}/{version}" if group else f"api/{version}": (group, version)
+        for group, versions in registry.groups().items()
+        for version in versions
+    }
+
+
+def openapi_v3_index(registry: Registry = REGISTRY) -> bytes:
+    """Return the answer of /openapi/v3."""
+    paths = {
+        path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={document_hash(group, version, registry)}"}
+        for path, (group, version) in document_paths(registry).items()
+    }
+    return orjson.dumps({"paths": paths})
+
+
+def document_hash(group: str, version: str, registry: Registry = REGISTRY) -> str:
+    """Return the hash of what the document of a group and version is made of."""
+    parts = [package_version(), str(FORMAT)]
+    for resource in registry.of_group_version(group, version):
+        parts += [resource.kind, resource.plural, str(resource.namespaced), ",".join(resource.verbs)]
+        parts += [
+            f"{part.name}:{part.group_version}:{part.kind}:{part.verbs}" for part in resource.subresources.values()
+        ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest().upper()[:HASH_CHARS]
+
+
+def openapi_v3(path: str, registry: Registry = REGISTRY) -> bytes | None:
+    """Return the answer of /openapi/v3/PATH; None when there is no such document."""
+    found = document_paths(registry).get(path)
+    if found is None:
+        return None
+    name = f"openapi-v3-{path.replace('/', '_')}-{document_hash(*found, registry)}.json"
+    return _cached(name, lambda: _document(registry.of_group_version(*found)))
+
+
+def openapi_v2(registry: Registry = REGISTRY) -> bytes:
+    """Return a Swagger 2.0 document of the definitions, for clients that know no v3. It lists no paths."""
+    digest = hashlib.sha256(
+        "".join(document_hash(g, v, registry) for g, v in document_paths(registry).values()).encode()
+    )
+    name = f"openapi-v2-{digest.hexdigest()[:HASH_CHARS]}.json"
+
+    def make() -> dict[str, Any]:
+        definitions = _components(list(registry), "#/definitions/")
+        info = {"title": "Kubernetes", "version": SCHEMA_VERSION}
+        return {"swagger": "2.0", "info": info, "paths": {}, "definitions": definitions}
+
+    return _cached(name, make)
+
+
+def _cached(name: str, make: Any) -> bytes:
+    cache_dir: Path | None = schema.SCHEMAS.cache_dir
+    if cache_dir is None:
+        return orjson.dumps(make())
+    path = cache_dir / name
+    try:
+        return path.read_bytes()
+    except OSError:
+        data = orjson.dumps(make())
+        write_atomically(path, data)
+        return data
+
+
+def _document(resources: list[Resource]) -> dict[str, Any]:
+    kinds = _kinds(resources)
+    paths: dict[str, Any] = {}
+    for resource in resources:
+        paths |= paths_of(resource, kinds)
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": SCHEMA_VERSION},
+        "paths": paths,
+        "components": {"schemas": _components(resources, "#/components/schemas/")},
+    }
+
+
+def _kinds(resources: list[Resource]) -> dict[str, str]:
+    """Return the definition's name of each "apiVersion/Kind" that the resources speak of."""
+    wanted = {(r.api_version, kind) for r in resources for kind in (r.kind, r.list_kind)}
+    wanted |= {(part.group_version, part.kind) for r in resources for part in r.subresources.values()}
+    named = {f"{version}/{kind}": schema.SCHEMAS.definition_name(version, kind) for version, kind in sorted(wanted)}
+    return {key: name for key, name in named.items() if name}
+
+
+def _components(resources: list[Resource], prefix: str) -> dict[str, Any]:
+    """Return the schemas of the resources and of all that they refer to."""
+    full = read_full()
+    found: dict[str, Any] = {}
+    waiting = [*_kinds(resources).values(), *(name for name in _ALWAYS if name in full)]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = plain(msgspec.json.decode(full[name]), prefix, waiting)
+    return dict(sorted(found.items()))
+
+
+def plain(source: dict[str, Any], prefix: str, references: list[str]) -> dict[str, Any]:
+    """Return a schema as OpenAPI writes it: one type, no null. Names that it refers to are added to `references`."""
+    target = {key: value for key, value in source.items() if key not in _LEFT_OUT}
+    if name := ref_name(source):
+        references.append(name)
+        reference = {"$ref": prefix + name}
+        return {**target, "allOf": [reference]} if target else reference
+    if kind := plain_type(source):
+        target["type"] = kind
+    if "properties" in source:
+        target["properties"] = {key: plain(value, prefix, references) for key, value in source["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if key in source:
+            target[key] = plain(source[key], prefix, references)
+    if "oneOf" in source:
+        target["oneOf"] = [plain(part, prefix, references) for part in source["oneOf"]]
+    return target
