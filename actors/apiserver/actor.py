@@ -1,0 +1,134 @@
+"""The API server: the only one who reads and writes the state, and the door to it for everybody else.
+
+Does      answers Kubernetes' REST API over HTTPS and over the bus
+Serves    api.request, api.stream (messages.py), HTTPS on the cluster config's address
+Asks      state.range, state.txn, state.revision, state.watch; kubelet.logs
+Publishes apiserver.requests: now and then one of the requests that were answered, for whoever wants to look on
+
+It keeps nothing of its own: any number of them may run, and each may die at any time. Without the state actor it cannot
+answer anything that must be new; it says so (503, 504) and goes on trying. It ends itself when the port is taken, when
+its certificates are missing, and when its watch cache is no longer to be trusted.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from actors.api.config import of_settings
+from actors.apiserver.auth.authorizer import Authorizer
+from actors.apiserver.auth.bus_identity import BusIdentities
+from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
+from actors.apiserver.bootstrap.ensure import ensure_all
+from actors.apiserver.bus_front import BusFront
+from actors.apiserver.handler import Handler
+from actors.apiserver.http_front import HttpFront
+from actors.apiserver.https_server import HttpsServer, listen, tls_context
+from actors.apiserver.kubelets import BusKubelets
+from actors.apiserver.machinery import schema
+from actors.apiserver.machinery.registry import REGISTRY
+from actors.apiserver.messages import ApiRequest, ApiStreamRequest
+from actors.apiserver.metrics import RequestMetrics, register_gauges
+from actors.apiserver.server import Server
+from actors.apiserver.storage.barrier import Barrier
+from actors.apiserver.storage.client import BusStateClient
+from actors.apiserver.storage.feed import Feed
+from actors.apiserver.storage.store import Store
+from actors.apiserver.storage.watch_cache import WatchCache
+from actors.apiserver.verbs.watch import BOOKMARK_PERIOD_S
+from runtime.actor import Actor
+
+BOOKMARK_TICK_S = 5.0  # how exactly the bookmark period is kept
+
+
+class ApiServerActor(Actor):
+    async def start(self) -> None:
+        config = of_settings(self.setup.settings)
+        pki = Path(self.setup.data_dir) / "pki"
+        schema.use_cache(Path(self.setup.data_dir) / "cache")
+        listener = listen(config.apiserver.bind, config.apiserver.port)
+        state = BusStateClient(self.client, self.setup.directory.work_of_role("state"))
+        self.cache = WatchCache(REGISTRY)
+        self._feed = Feed(state, self.cache, self.log)
+        self._server = Server(
+            config=config,
+            registry=REGISTRY,
+            clock=self.clock,
+            state=state,
+            cache=self.cache,
+            barrier=Barrier(state, self.cache),
+            store=Store(state, self.cache),
+            authorizer=Authorizer(self.cache),
+            tokens=ServiceAccountTokens(
+                (pki / "sa.key").read_bytes(),
+                (pki / "sa.pub").read_bytes(),
+                config.network.domain,
+                self.cache,
+                self.clock,
+            ),
+            kubelets=BusKubelets(self.client, self.setup.directory, config),
+            log=self.log,
+            metrics=self.metrics,
+        )
+        self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks)
+        register_gauges(self.metrics, self.cache)
+        front = HttpFront(self._handler, self._server.tokens, StaticTokens(pki / "tokens.csv"))
+        context = tls_context(pki / "apiserver.crt", pki / "apiserver.key", pki / "ca.crt")
+        self._https = HttpsServer(front, listener, context)
+        self.spawn(self._feed.run(), "watch cache feed")
+        await self.cache.wait_loaded()
+        await ensure_all(self._server, self._handler, self._https.address)
+        await self._open(config)
+
+    async def _open(self, config: Any) -> None:
+        """Let callers in, and say where."""
+        identities = BusIdentities(config)
+        bus_front = BusFront(self._handler, identities)
+        self.server.register(ApiRequest, bus_front.request)
+        self.server.register(ApiStreamRequest, bus_front.stream)
+        await self._https.start()
+        host, port = self._https.address
+        self._write_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self.spawn(self._send_bookmarks(), "bookmarks")
+        self.log.info("listening", address=host, port=port)
+
+    async def stop(self) -> None:
+        if not hasattr(self, "_handler"):
+            return
+        self._handler.stopping = True
+        self.cache.close_watches()
+        await self._https.stop()
+
+    def inspect(self) -> dict[str, Any]:
+        if not hasattr(self, "_https"):
+            return {}
+        in_flight = self._handler.in_flight
+        host, port = self._https.address
+        return {
+            "address": f"{host}:{port}",
+            "revision": self.cache.revision,
+            "objects": sum(len(one.entries) for one in self.cache),
+            "watches": sum(one.watcher_count for one in self.cache),
+            "connections": self._https.connections,
+            "in_flight": {"reads": in_flight.reads, "writes": in_flight.writes, "streams": in_flight.streams},
+            "rejected": in_flight.rejected,
+        }
+
+    def _checks(self) -> dict[str, str]:
+        """What readiness depends on; an empty text is well."""
+        return {
+            "ping": "",
+            "state": "" if self._feed.connected else "the watch of the state is down",
+            "watch-cache": "" if self.cache.loaded else "not loaded",
+            "shutdown": "the API server is stopping" if self._handler.stopping else "",
+        }
+
+    def _write_endpoint(self, text: str) -> None:
+        beside = self.dir / "endpoint.new"
+        beside.write_text(text + "\n")
+        beside.replace(self.dir / "endpoint")
+
+    async def _send_bookmarks(self) -> None:
+        while True:
+            await asyncio.sleep(BOOKMARK_TICK_S)
+            if self._feed.connected:
+                self.cache.send_bookmarks(self.clock.monotonic(), BOOKMARK_PERIOD_S)

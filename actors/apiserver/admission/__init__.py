@@ -1,0 +1,1 @@
+"""What is checked and filled in on a write beyond the object itself."""

@@ -1,0 +1,52 @@
+"""Namespace lifecycle: nothing is created in a namespace that is missing or terminating; some are never deleted.
+
+Neighbours: `chain`. The namespace controller empties a terminating namespace and then finalizes it.
+"""
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from actors.api import errors
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.server import Server
+
+if TYPE_CHECKING:
+    from actors.apiserver.admission.chain import Admission
+
+PREFIX = b"/registry/namespaces/"
+IMMORTAL = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+_TERMINATING = b'"deletionTimestamp":'
+
+
+async def admit_create(server: Server, resource: Resource, where: str, name: str) -> None:
+    """See the module. A namespace that the cache does not know yet may just have been made: look again, newest."""
+    namespaces = server.cache.at(PREFIX)
+    key = PREFIX + where.encode()
+    entry = namespaces.entries.get(key)
+    if entry is None:
+        await server.barrier.fresh()
+        entry = namespaces.entries.get(key)
+        if entry is None:
+            raise errors.not_found("namespaces", where)
+    if _TERMINATING not in entry.body:
+        return
+    if not orjson.loads(entry.body)["metadata"].get("deletionTimestamp"):
+        return
+    error = errors.forbidden(
+        resource.group_resource,
+        name,
+        f"unable to create new content in namespace {where} because it is being terminated",
+    )
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {where} is being terminated",
+        "field": "metadata.namespace",
+    }
+    error.details["causes"] = [cause]
+    raise error
+
+
+def admit_delete(asked: "Admission") -> None:
+    if asked.name in IMMORTAL:
+        raise errors.forbidden("namespaces", asked.name, "this namespace may not be deleted")

@@ -1,0 +1,1 @@
+"""Who is asking, and may they: identities, authenticators, RBAC and the node authorizer."""

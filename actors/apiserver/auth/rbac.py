@@ -1,0 +1,130 @@
+"""RBAC, evaluated from the watch cache: an index from subjects to the rules that they hold, and where.
+
+The index is rebuilt when a role or a binding has changed, at the next question; a question then costs as much as the
+rules of its subject. An aggregated ClusterRole holds, besides its own rules, those of every ClusterRole that its
+selectors match, whether or not a controller has copied them into it yet.
+
+Neighbours: `storage.watch_cache` holds roles and bindings; `authorizer` asks.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from actors.api import selectors
+from actors.apiserver.auth.rules import Attributes, Rule, compile_rules
+from actors.apiserver.call import Identity
+from actors.apiserver.storage.resource_cache import ResourceCache
+from actors.apiserver.storage.watch_cache import WatchCache
+
+GROUP = "rbac.authorization.k8s.io"
+PREFIX = f"/registry/{GROUP}/"
+SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
+
+Granted = dict[str, list[tuple[str, tuple[Rule, ...]]]]  # subject -> (namespace or "" for everywhere, rules)
+
+
+class Rbac:
+    def __init__(self, cache: WatchCache) -> None:
+        self._roles, self._bindings, self._cluster_roles, self._cluster_bindings = (
+            cache.at(f"{PREFIX}{plural}/".encode())
+            for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+        )
+        self._compiled: dict[bytes, tuple[int, dict[str, Any], tuple[Rule, ...]]] = {}
+        self._users: Granted = {}
+        self._groups: Granted = {}
+        self._built: tuple[int, ...] = ()
+
+    def allows(self, identity: Identity, asked: Attributes) -> bool:
+        return any(rule.allows(asked) for rules in self._rules_of(identity, asked.namespace) for rule in rules)
+
+    def rules_of(self, identity: Identity, namespace: str) -> list[Rule]:
+        """All rules that hold for somebody in a namespace (and everywhere)."""
+        return [rule for rules in self._rules_of(identity, namespace) for rule in rules]
+
+    def role_rules(self, reference: dict[str, Any], namespace: str) -> tuple[Rule, ...] | None:
+        """The rules of a roleRef; None when there is no such role."""
+        self._refresh()
+        name = reference.get("name", "")
+        if reference.get("kind") == "ClusterRole":
+            return self._rules_at(self._cluster_roles, name)
+        return self._rules_at(self._roles, f"{namespace}/{name}")
+
+    def _rules_of(self, identity: Identity, namespace: str) -> Iterator[tuple[Rule, ...]]:
+        self._refresh()
+        for where, rules in self._users.get(identity.user, ()):
+            if not where or where == namespace:
+                yield rules
+        for group in identity.groups:
+            for where, rules in self._groups.get(group, ()):
+                if not where or where == namespace:
+                    yield rules
+
+    def _refresh(self) -> None:
+        """Build the index anew if anything it was made of has changed."""
+        caches = (self._roles, self._bindings, self._cluster_roles, self._cluster_bindings)
+        built = tuple(cache.changed_revision for cache in caches)
+        if built == self._built:
+            return
+        self._built = built
+        self._compile()
+        self._users, self._groups = {}, {}
+        for entry in self._cluster_bindings.entries.values():
+            self._grant(entry.decode(), "")
+        for entry in self._bindings.entries.values():
+            binding = entry.decode()
+            self._grant(binding, binding["metadata"]["namespace"])
+
+    def _compile(self) -> None:
+        """Compile the roles that are new or changed."""
+        kept = {}
+        for cache in (self._roles, self._cluster_roles):
+            for key, entry in cache.entries.items():
+                known = self._compiled.get(key)
+                if known is None or known[0] != entry.revision:
+                    role = entry.decode()
+                    known = (entry.revision, _aggregation(role), compile_rules(role.get("rules")))
+                kept[key] = known
+        self._compiled = kept
+
+    def _grant(self, binding: dict[str, Any], namespace: str) -> None:
+        reference = binding.get("roleRef") or {}
+        if reference.get("kind") == "ClusterRole":
+            rules = self._rules_at(self._cluster_roles, reference.get("name", ""))
+        else:
+            rules = self._rules_at(self._roles, f"{namespace}/{reference.get('name', '')}")
+        if not rules:
+            return
+        for subject in binding.get("subjects") or ():
+            index, name = self._subject(subject, namespace)
+            index.setdefault(name, []).append((namespace, rules))
+
+    def _subject(self, subject: dict[str, Any], namespace: str) -> tuple[Granted, str]:
+        if subject.get("kind") == "Group":
+            return self._groups, subject["name"]
+        if subject.get("kind") == "ServiceAccount":
+            where = subject.get("namespace") or namespace
+            return self._users, f"{SERVICE_ACCOUNT_PREFIX}{where}:{subject['name']}"
+        return self._users, subject["name"]
+
+    def _rules_at(self, cache: ResourceCache, name: str) -> tuple[Rule, ...] | None:
+        key = cache.prefix + name.encode()
+        if key not in self._compiled:
+            return None
+        return tuple(self._effective(key, set()))
+
+    def _effective(self, key: bytes, seen: set[bytes]) -> Iterator[Rule]:
+        """A role's own rules and those of every ClusterRole that it aggregates, each role once."""
+        seen.add(key)
+        _, aggregation, rules = self._compiled[key]
+        yield from rules
+        wanted = [selectors.from_label_selector(s) for s in aggregation.get("clusterRoleSelectors") or ()]
+        if not wanted:
+            return
+        for other, entry in self._cluster_roles.entries.items():
+            labels = entry.traits(self._cluster_roles.fields)[0]
+            if other not in seen and any(selector.matches(labels) for selector in wanted):
+                yield from self._effective(other, seen)
+
+
+def _aggregation(role: dict[str, Any]) -> dict[str, Any]:
+    return role.get("aggregationRule") or {}

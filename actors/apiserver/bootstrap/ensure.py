@@ -1,0 +1,60 @@
+"""Creates the objects that every cluster starts with, and repairs the bootstrap policy after an upgrade.
+
+Runs at the start of every API server, side by side with others: what exists already is fine. Roles and bindings marked
+for automatic updates get the rules and subjects that they lack; what an administrator added stays.
+
+Neighbours: `namespaces`, `policy`, `kubernetes_service` say what; the handler's own verbs do it, as system:apiserver.
+"""
+
+from typing import Any
+
+import orjson
+
+from actors.apiserver.bootstrap import kubernetes_service, namespaces, policy
+from actors.apiserver.call import AUTHENTICATED, MASTERS, ApiCall, Identity, StreamAnswer
+from actors.apiserver.handler import Handler
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.server import Server
+
+SELF = Identity("system:apiserver", (MASTERS, AUTHENTICATED))
+
+
+class BootstrapFailed(Exception):
+    """An object that the cluster cannot do without could not be made."""
+
+
+async def ensure_all(server: Server, handler: Handler, address: tuple[str, int]) -> None:
+    """Create what is missing. Raises BootstrapFailed."""
+    for obj in namespaces.namespaces():
+        await _ensure(server, handler, obj)
+    for obj in policy.objects():
+        await _ensure(server, handler, obj)
+    for obj in kubernetes_service.objects(server.config, address):
+        await _ensure(server, handler, obj)
+
+
+async def _ensure(server: Server, handler: Handler, obj: dict[str, Any]) -> None:
+    resource = server.registry.by_kind(obj["apiVersion"], obj["kind"])
+    assert resource is not None, f"{obj['kind']} is built in"
+    metadata = obj["metadata"]
+    entry = server.cache.of(resource).entries.get(resource.key(metadata.get("namespace"), metadata["name"]))
+    if entry is None:
+        await _send(handler, "POST", _path(resource, metadata.get("namespace", "")), obj, accept=(201, 409))
+        return
+    wanted = policy.reconciled(entry.decode(), obj)
+    if wanted is not None:
+        path = f"{_path(resource, metadata.get('namespace', ''))}/{metadata['name']}"
+        await _send(handler, "PUT", path, wanted, accept=(200, 409))
+
+
+async def _send(handler: Handler, method: str, path: str, obj: dict[str, Any], accept: tuple[int, ...]) -> None:
+    call = ApiCall(SELF, method, path, content_type="application/json", body=orjson.dumps(obj))
+    answer = await handler.handle(call)
+    assert not isinstance(answer, StreamAnswer), "a write is not answered with a stream"
+    if answer.status not in accept:
+        raise BootstrapFailed(f"{method} {path}: {answer.body.decode()[:500]}")
+
+
+def _path(resource: Resource, namespace: str) -> str:
+    base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+    return f"{base}/namespaces/{namespace}/{resource.plural}" if namespace else f"{base}/{resource.plural}"

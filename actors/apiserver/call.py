@@ -1,0 +1,146 @@
+"""One request and its answer, whichever door it came through.
+
+The HTTPS front and the bus front make an `ApiCall`, the handler turns it into an `Answer` or a `StreamAnswer`. Neither
+knows of the other's wire: that is what makes the API over the bus the same API.
+
+Neighbours: `http_front` and `bus_front` build calls and send answers; `handler` stands between.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from actors.api.errors import ApiError
+
+JSON = "application/json"
+NO_HEADERS: Mapping[str, str] = {}
+
+AUTHENTICATED = "system:authenticated"
+UNAUTHENTICATED = "system:unauthenticated"
+MASTERS = "system:masters"
+ANONYMOUS_USER = "system:anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks. `nodes` are the nodes a kubelet speaks for; it is empty for everybody else."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, list[str]] = field(default_factory=dict)
+    nodes: frozenset[str] = frozenset()
+
+    @property
+    def is_master(self) -> bool:
+        return MASTERS in self.groups
+
+    def user_info(self) -> dict[str, Any]:
+        """The authentication.k8s.io UserInfo."""
+        info: dict[str, Any] = {"username": self.user}
+        if self.uid:
+            info["uid"] = self.uid
+        info["groups"] = list(self.groups)
+        if self.extra:
+            info["extra"] = {key: list(values) for key, values in self.extra.items()}
+        return info
+
+
+ANONYMOUS = Identity(ANONYMOUS_USER, (UNAUTHENTICATED,))
+
+
+class ApiCall:
+    """A request as it came. `method` is HTTP's; `raw_path` is percent-encoded; `deadline` is on the monotonic clock."""
+
+    __slots__ = ("accept", "body", "content_type", "deadline", "identity", "method", "query", "raw_path", "user_agent")
+
+    def __init__(
+        self,
+        identity: Identity,
+        method: str,
+        raw_path: str,
+        query: str = "",
+        *,
+        content_type: str = "",
+        accept: str = "",
+        body: bytes = b"",
+        user_agent: str = "",
+        deadline: float = 0.0,
+    ) -> None:
+        self.identity = identity
+        self.method = method
+        self.raw_path = raw_path
+        self.query = query
+        self.content_type = content_type
+        self.accept = accept
+        self.body = body
+        self.user_agent = user_agent
+        self.deadline = deadline
+
+
+class Answer:
+    """A whole response. `warnings` become Warning headers."""
+
+    __slots__ = ("body", "content_type", "headers", "status", "warnings")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str = JSON,
+        headers: Mapping[str, str] = NO_HEADERS,
+        warnings: list[str] | None = None,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+        self.warnings = warnings
+
+
+class StreamAnswer:
+    """A response that goes on: `chunks` yields bytes, each whole lines of a watch or any piece of a log.
+
+    Whoever takes a StreamAnswer owes it `close`, also when no chunk was ever asked for.
+    """
+
+    __slots__ = ("_on_close", "chunks", "content_type", "status")
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        content_type: str = JSON,
+        status: int = 200,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.chunks = chunks
+        self.content_type = content_type
+        self.status = status
+        self._on_close = [on_close] if on_close is not None else []
+
+    def when_closed(self, action: Callable[[], None]) -> None:
+        """Have something done when the stream has ended, however it did."""
+        self._on_close.append(action)
+
+    async def close(self) -> None:
+        """End the work behind the stream; idempotent."""
+        actions, self._on_close = self._on_close, []
+        for action in actions:
+            action()
+        await self.chunks.aclose()
+
+
+def of_object(obj: Any, status: int = 200) -> Answer:
+    """Answer with an object that is not a stored one."""
+    return Answer(status, orjson.dumps(obj))
+
+
+def of_error(error: ApiError) -> Answer:
+    """Answer with a refusal: its Status, and Retry-After where it has one."""
+    status = error.status()
+    details = status.get("details") or {}
+    retry_after_s = details.get("retryAfterSeconds")
+    headers = {"Retry-After": str(retry_after_s)} if retry_after_s else NO_HEADERS
+    return Answer(error.code, orjson.dumps(status), JSON, headers)

@@ -1,0 +1,203 @@
+"""From a call to an answer: parse, authorize, find the resource, do the verb, and turn every failure into a Status.
+
+What a caller does wrong is an ApiError. What the state actor or the bus cannot do now becomes 429, 503 or 504. Anything
+else is a bug of ours: it is logged with its traceback and answered with 500, and the server goes on, for no request may
+bring down everybody else's API. (A broken watch cache is another matter, and does end the process.)
+
+Neighbours: `http_front` and `bus_front` bring calls; `verbs` do the work; `nonresource` answers everything that is not
+a resource.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from actors.api import errors
+from actors.apiserver import nonresource
+from actors.apiserver.call import ANONYMOUS_USER, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.inflight import InFlight
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.metrics import RequestMetrics
+from actors.apiserver.request_info import RequestInfo, parse
+from actors.apiserver.server import Server
+from actors.apiserver.verbs.bind import bind
+from actors.apiserver.verbs.create import create
+from actors.apiserver.verbs.delete import delete, delete_collection
+from actors.apiserver.verbs.evict import evict
+from actors.apiserver.verbs.finalize import finalize
+from actors.apiserver.verbs.get import get
+from actors.apiserver.verbs.list import list_
+from actors.apiserver.verbs.log import log
+from actors.apiserver.verbs.review import review
+from actors.apiserver.verbs.scale import get_scale, patch_scale, update_scale
+from actors.apiserver.verbs.token import create_token
+from actors.apiserver.verbs.update import patch, update
+from actors.apiserver.verbs.watch import watch
+from actors.state import messages as state
+from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable
+
+MAX_BODY_BYTES = 3 << 20  # Kubernetes' limit of a request's body
+
+Verb = Callable[[Server, ApiCall, RequestInfo, Resource], Awaitable[Answer | StreamAnswer]]
+
+_VERBS: Mapping[str, Verb] = {
+    "get": get,
+    "list": list_,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": delete_collection,
+}
+_SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
+    ("status", "get"): get,
+    ("status", "update"): update,
+    ("status", "patch"): patch,
+    ("scale", "get"): get_scale,
+    ("scale", "update"): update_scale,
+    ("scale", "patch"): patch_scale,
+    ("binding", "create"): bind,
+    ("eviction", "create"): evict,
+    ("log", "get"): log,
+    ("token", "create"): create_token,
+    ("finalize", "update"): finalize,
+}
+
+
+class Handler:
+    """The API, whichever door a call comes through."""
+
+    def __init__(self, server: Server, metrics: RequestMetrics, is_ready: Callable[[], dict[str, str]]) -> None:
+        self._server = server
+        self._metrics = metrics
+        self._is_ready = is_ready
+        self.in_flight = InFlight()
+        self.stopping = False
+
+    async def handle(self, call: ApiCall) -> Answer | StreamAnswer:
+        """Answer a call; never raises but for cancellation."""
+        info = None
+        try:
+            info = parse(call.method, call.raw_path, call.query)
+            answer = await self._admitted(call, info)
+        except errors.ApiError as error:
+            answer = of_error(error)
+        except BusError as error:
+            answer = of_error(of_bus_error(error, is_write=call.method not in ("GET", "HEAD")))
+        except ValueError as error:
+            if info is not None:
+                answer = self._broken(call, error)
+            else:
+                answer = of_error(errors.bad_request(f"the query could not be read: {error}"))
+        except Exception as error:  # noqa: BLE001 - see the module: one request's bug is not everybody's outage
+            answer = self._broken(call, error)
+        self._metrics.count(info, answer.status)
+        return answer
+
+    async def _admitted(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        identity = call.identity
+        if identity.user == ANONYMOUS_USER and info.path not in nonresource.PUBLIC_PATHS:
+            raise errors.unauthorized()
+        if len(call.body) > MAX_BODY_BYTES:
+            raise errors.too_large(f"limit is {MAX_BODY_BYTES} bytes")
+        if info.is_resource and (info.verb == "watch" or info.subresource == "log"):
+            return await self._stream(call, info)
+        limits = self.in_flight
+        if call.method in ("GET", "HEAD"):
+            limits.admit_read(identity)
+            try:
+                return await self._do(call, info)
+            finally:
+                limits.reads -= 1
+        limits.admit_write(identity)
+        try:
+            return await self._do(call, info)
+        finally:
+            limits.writes -= 1
+
+    async def _stream(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        limits = self.in_flight
+        if self.stopping:
+            raise errors.unavailable("the API server is stopping")
+        limits.admit_stream()
+        answer: Answer | StreamAnswer | None = None
+        try:
+            answer = await self._do(call, info)
+        finally:
+            if not isinstance(answer, StreamAnswer):
+                limits.streams -= 1
+        if isinstance(answer, Answer):
+            return answer
+        answer.when_closed(self._stream_ended)
+        return answer
+
+    def _stream_ended(self) -> None:
+        self.in_flight.streams -= 1
+
+    async def _do(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        server = self._server
+        if not info.is_resource:
+            if info.path not in nonresource.PUBLIC_PATHS:
+                server.authorizer.check(call.identity, info)
+            return nonresource.answer(server, call, info, self._is_ready)
+        server.authorizer.check(call.identity, info)
+        resource = server.registry.lookup(info.group, info.version, info.resource)
+        if (
+            resource is None
+            or info.tail
+            or (info.namespace and not resource.namespaced and info.resource != "namespaces")
+        ):
+            raise errors.path_not_found()
+        return await self._verb(info, resource)(server, call, info, resource)
+
+    def _verb(self, info: RequestInfo, resource: Resource) -> Verb:
+        verb, subresource = info.verb, info.subresource
+        if subresource:
+            offered = resource.subresources.get(subresource)
+            if offered is None:
+                raise errors.path_not_found()
+            if verb not in offered.verbs:
+                raise errors.method_not_allowed(f"{resource.group_resource}/{subresource}", verb)
+            found = _SUBRESOURCES.get((subresource, verb))
+            if found is None:
+                raise errors.method_not_allowed(f"{resource.group_resource}/{subresource}", verb)
+            return found
+        if verb not in resource.verbs:
+            raise errors.method_not_allowed(resource.group_resource, verb)
+        if resource.is_virtual:
+            return self._bind_by_name if resource.group_resource == "bindings" else review
+        if resource.namespaced and not info.namespace and info.name:
+            raise errors.path_not_found()
+        return _VERBS[verb]
+
+    async def _bind_by_name(self, server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+        """POST of a Binding to the collection: the pod is the one of its metadata.name."""
+        pods = server.registry.lookup("", "v1", "pods")
+        assert pods is not None, "pods are built in"
+        return await bind(server, call, info, pods)
+
+    def _broken(self, call: ApiCall, error: Exception) -> Answer:
+        self._server.log.error(
+            "request failed", method=call.method, path=call.raw_path, error=repr(error), exc_info=error
+        )
+        return of_error(errors.internal(f"{type(error).__name__} while handling the request"))
+
+
+def of_bus_error(error: BusError, is_write: bool) -> errors.ApiError:
+    """What a caller learns when the state actor cannot answer. After a lost write nobody knows whether it happened."""
+    if isinstance(error, DeadlineExceeded):
+        outcome = "; the outcome of the write is unknown" if is_write else ""
+        return errors.timeout(f"the state did not answer in time{outcome}")
+    if isinstance(error, Overloaded):
+        return errors.too_many_requests("the state is overloaded", max(1, error.retry_after_ms // 1000))
+    if isinstance(error, Unavailable):
+        return errors.unavailable("the state cannot be reached")
+    if isinstance(error, RemoteError):
+        if error.kind == state.REQUEST_TOO_LARGE:
+            return errors.too_large(f"the object is too large to be stored: {error.message}")
+        if error.kind == state.COMPACTED:
+            return errors.gone(f"the wanted revision has been compacted: {error.message}")
+        if error.kind == state.NOT_LEADER:
+            return errors.unavailable("the state has no leader")
+        if error.kind == state.NO_SPACE:
+            return errors.internal(f"the state has no space left: {error.message}")
+    return errors.internal(f"the state refused: {error.message}")

@@ -1,0 +1,54 @@
+"""The kubelets as the API server asks them: over the bus, by the node that a pod is bound to.
+
+Neighbours: `verbs.log` streams what this yields; `actors.kubelet.messages` is the wire.
+"""
+
+from collections.abc import AsyncGenerator
+
+from actors.api import errors
+from actors.api.config import ClusterConfig
+from actors.kubelet.messages import BAD_REQUEST, NOT_FOUND, NOT_RUNNING, LogsRequest
+from bus import BusError, Client, Directory, Overloaded, RemoteError
+
+OPEN_TIMEOUT_S = 10.0  # until the first bytes of a log, or its end
+
+
+class BusKubelets:
+    def __init__(self, client: Client, directory: Directory, config: ClusterConfig) -> None:
+        self._client = client
+        self._directory = directory
+        self._actors = _actors(config)
+
+    async def logs(self, node: str, request: LogsRequest) -> AsyncGenerator[bytes, None]:
+        """Yield a container's log. Raises ApiError when the kubelet refuses, is unknown, or cannot be reached."""
+        actor = self._actors.get(node, f"kubelet@{node}")
+        if actor not in self._directory.names:
+            raise errors.not_found("nodes", node)
+        try:
+            async with self._client.stream(self._directory.work(actor), request, timeout_s=OPEN_TIMEOUT_S) as chunks:
+                async for chunk in chunks:
+                    yield chunk.data
+        except RemoteError as error:
+            raise _refusal(error, request) from error
+        except Overloaded as error:
+            raise errors.too_many_requests(f"the kubelet of node {node} is overloaded") from error
+        except BusError as error:
+            raise errors.unavailable(f"the kubelet of node {node} does not answer: {error}") from error
+
+
+def _refusal(error: RemoteError, request: LogsRequest) -> errors.ApiError:
+    if error.kind == NOT_FOUND:
+        return errors.ApiError(404, "NotFound", error.message, {"name": request.pod, "kind": "pods"})
+    if error.kind in (BAD_REQUEST, NOT_RUNNING):
+        return errors.bad_request(error.message)
+    return errors.internal(error.message)
+
+
+def _actors(config: ClusterConfig) -> dict[str, str]:
+    """Which kubelet plays a simulated node: NAME-0 and on are kubelet@NAME's."""
+    return {
+        f"{name}-{number}": f"kubelet@{name}"
+        for name, node in config.nodes.items()
+        if node.count > 1
+        for number in range(node.count)
+    }

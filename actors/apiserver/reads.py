@@ -1,0 +1,53 @@
+"""How new a read must be: what `resourceVersion` of a get or a list asks for.
+
+"" is linearizable: everything acknowledged before the request. "0" is whatever is in the cache. A number is that
+revision or a later one.
+
+Neighbours: `verbs.get`, `verbs.list` and `verbs.watch` settle before they read the cache.
+"""
+
+import asyncio
+
+from actors.api import errors
+from actors.apiserver.server import Server
+
+FUTURE_WAIT_S = 3.0  # for a revision that the cache has not reached; Kubernetes' time, after which clients try again
+
+
+async def settle(server: Server, version: str) -> None:
+    """Return once the cache is as new as `version` asks. Raises ApiError, BusError."""
+    if version == "0":
+        return
+    if not version:
+        await server.barrier.fresh()
+        return
+    await reach(server, parse_version(version))
+
+
+async def reach(server: Server, revision: int) -> None:
+    """Wait, for a little, until the cache has reached a revision."""
+    cache = server.cache
+    if cache.revision >= revision:
+        return
+    try:
+        async with asyncio.timeout(FUTURE_WAIT_S):
+            await cache.wait_for(revision)
+    except TimeoutError:
+        raise _too_large(revision, cache.revision) from None
+
+
+def parse_version(text: str) -> int:
+    try:
+        revision = int(text)
+    except ValueError:
+        revision = -1
+    if revision < 0 or not text.isascii() or not text.isdigit():
+        raise errors.bad_request(f'resourceVersion: Invalid value: "{text}": must be an unsigned integer')
+    return revision
+
+
+def _too_large(wanted: int, current: int) -> errors.ApiError:
+    error = errors.timeout(f"Too large resource version: {wanted}, current: {current}")
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    error.details = {"causes": [cause], "retryAfterSeconds": 1}
+    return error

@@ -1,0 +1,46 @@
+"""What the verbs work with: one value that holds the parts of a running API server.
+
+Built once by `actor`; tests build one over a store in memory. Nothing here decides anything.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from actors.api.config import ClusterConfig
+from actors.apiserver.auth.authorizer import Authorizer
+from actors.apiserver.auth.tokens import ServiceAccountTokens
+from actors.apiserver.machinery.resource import Registry
+from actors.apiserver.storage.barrier import Barrier
+from actors.apiserver.storage.client import StateClient
+from actors.apiserver.storage.store import Store
+from actors.apiserver.storage.watch_cache import WatchCache
+from actors.kubelet.messages import LogsRequest
+from runtime.clock import Clock
+
+
+class Kubelets(Protocol):
+    """The kubelets, asked over the bus."""
+
+    def logs(self, node: str, request: LogsRequest) -> AsyncGenerator[bytes, None]:
+        """Yield a container's log. Raises ApiError when the kubelet refuses or cannot be reached."""
+
+
+@dataclass(slots=True)
+class Server:
+    config: ClusterConfig
+    registry: Registry
+    clock: Clock
+    state: StateClient
+    cache: WatchCache
+    barrier: Barrier
+    store: Store
+    authorizer: Authorizer
+    tokens: ServiceAccountTokens
+    kubelets: Kubelets
+    log: Any
+    metrics: CollectorRegistry
+    random: Random = field(default_factory=SystemRandom)

@@ -1,0 +1,161 @@
+"""Writes: create, guaranteed update and removal, each one txn that compares what it was decided on.
+
+An update is decided on the cached object first, for it is nearly always the newest. When it was not, the txn's failure
+branch brings the newest and the decision is made again on that. An error that the caller would get is never based on a
+stale object: it is raised only once the object is known to be the newest.
+
+A write may claim keys besides its object's own (a Service its address): claims are put in the same txn and compared to
+be free, so that an address has exactly one owner without a repair loop; a claim that is taken raises `ClaimTaken`.
+
+A write whose answer was lost may be repeated by the bus under its message id. Should the state actor have forgotten the
+id meanwhile (it was restarted), the compare fails on our own write; the value that is there then tells, for no two
+creations share a uid.
+
+Neighbours: `client` carries txns; `verbs` decide what to write; `machinery` encodes.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from actors.api import errors
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.stored import encode_stored
+from actors.apiserver.storage.client import StateClient
+from actors.apiserver.storage.entry import Entry
+from actors.apiserver.storage.watch_cache import WatchCache
+from actors.state.messages import Compare, DeleteRange, KeyValue, Operation, Put, Range, RangeResult, Txn, TxnResult
+
+MAX_ATTEMPTS = 64  # of one guaranteed update; so many lost races mean that the object is written without pause
+
+
+class ClaimTaken(Exception):
+    """A key that a write wanted to claim has an owner."""
+
+    def __init__(self, keys: list[bytes]):
+        super().__init__(b", ".join(keys).decode())
+        self.keys = keys
+
+
+@dataclass(slots=True)
+class Write:
+    """What an update decided. `obj` None removes the object; keys in `claims` are taken, those in `releases` freed."""
+
+    obj: dict[str, Any] | None
+    claims: Iterable[bytes] = ()
+    releases: Iterable[bytes] = ()
+
+
+Change = Callable[[dict[str, Any], Entry], Awaitable[Write]]
+
+
+class Store:
+    def __init__(self, state: StateClient, cache: WatchCache) -> None:
+        self._state = state
+        self._cache = cache
+
+    async def create(
+        self, resource: Resource, namespace: str, name: str, obj: dict[str, Any], claims: Iterable[bytes] = ()
+    ) -> Entry:
+        """Store a new object. Raises ApiError AlreadyExists, ClaimTaken, BusError."""
+        key = resource.key(namespace, name)
+        value = encode_stored(obj)
+        claims = list(claims)
+        txn = Txn(
+            [Compare(key, "mod", "=", 0), *(Compare(claim, "mod", "=", 0) for claim in claims)],
+            [Put(key, value), *(Put(claim, key) for claim in claims)],
+            [Range(key), *(Range(claim) for claim in claims)],
+        )
+        reply = await self._state.txn(txn)
+        if reply.result.succeeded:
+            return Entry.of_stored(key, value, reply.revision)
+        existing = _found(reply.result)
+        if existing is None:
+            raise ClaimTaken(_taken(reply.result, claims))
+        if existing.value == value:
+            return _entry(existing)
+        raise errors.already_exists(resource.group_resource, name)
+
+    async def read(self, key: bytes) -> Entry | None:
+        """Return the newest version of an object, past the cache."""
+        reply = await self._state.range(Range(key))
+        return _entry(reply.result.kvs[0]) if reply.result.kvs else None
+
+    async def update(
+        self, resource: Resource, namespace: str, name: str, change: Change, *, dry_run: bool = False
+    ) -> tuple[Entry, bool]:
+        """Store what `change` makes of the newest object; return it and whether it is still there.
+
+        `change(obj, entry)` may be called several times; it owns `obj`. What it raises is the answer. An object that is
+        removed is returned as it was last, and an update that changes nothing writes nothing.
+        """
+        key = resource.key(namespace, name)
+        entry = self._cache.of(resource).entries.get(key)
+        newest = entry is None
+        if entry is None:
+            entry = await self.read(key)
+        for _ in range(MAX_ATTEMPTS):
+            if entry is None:
+                raise errors.not_found(resource.group_resource, name)
+            try:
+                write = await change(entry.decode(), entry)
+            except errors.ApiError:
+                if newest:
+                    raise
+                entry, newest = await self.read(key), True
+                continue
+            value = encode_stored(write.obj) if write.obj is not None else None
+            result = Entry.of_stored(key, value, entry.revision) if value is not None else entry
+            if dry_run or (value is not None and result.body == entry.body):
+                if newest:
+                    return result, value is not None
+                entry, newest = await self.read(key), True
+                continue
+            done, entry = await self._swap(entry, value, list(write.claims), list(write.releases))
+            if done is not None:
+                return done, value is not None
+            newest = True
+        raise errors.conflict(resource.group_resource, name, "the object is being changed too often; try again")
+
+    async def _swap(
+        self, old: Entry, value: bytes | None, claims: list[bytes], releases: list[bytes]
+    ) -> tuple[Entry | None, Entry | None]:
+        """Put a value over an entry, or remove it; return (the result, None), or (None, the newest) if it had changed.
+
+        Raises ClaimTaken, BusError.
+        """
+        key = old.key
+        write: list[Operation] = [DeleteRange(key) if value is None else Put(key, value)]
+        txn = Txn(
+            [Compare(key, "mod", "=", old.revision), *(Compare(claim, "mod", "=", 0) for claim in claims)],
+            write + [Put(claim, key) for claim in claims] + [DeleteRange(release) for release in releases],
+            [Range(key), *(Range(claim) for claim in claims)],
+        )
+        reply = await self._state.txn(txn)
+        if reply.result.succeeded:
+            return (old if value is None else Entry.of_stored(key, value, reply.revision)), None
+        existing = _found(reply.result)
+        if existing is None:
+            return None, None
+        if existing.value == value:
+            return _entry(existing), None
+        if existing.mod_revision == old.revision:
+            raise ClaimTaken(_taken(reply.result, claims))
+        return None, _entry(existing)
+
+
+def _found(result: TxnResult) -> KeyValue | None:
+    """The object that the failure branch of a txn read."""
+    response = result.responses[0]
+    assert isinstance(response, RangeResult), "the failure branch is ranges"
+    return response.kvs[0] if response.kvs else None
+
+
+def _taken(result: TxnResult, claims: list[bytes]) -> list[bytes]:
+    """Which claims the failure branch found an owner of."""
+    found = zip(claims, result.responses[1:], strict=True)
+    return [claim for claim, response in found if isinstance(response, RangeResult) and response.kvs]
+
+
+def _entry(kv: KeyValue) -> Entry:
+    return Entry.of_stored(kv.key, kv.value, kv.mod_revision)

@@ -1,0 +1,1 @@
+"""What each verb does: a file each, from a parsed request to an answer."""

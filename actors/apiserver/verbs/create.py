@@ -1,0 +1,108 @@
+"""create: a new object out of a body, checked, filled in, admitted and stored.
+
+Order: decode; namespace; name; what the server owns; defaults; admission; validation; addresses; one txn.
+
+Neighbours: `machinery` for all that is pure, `admission`, `allocate`, `storage.store`.
+"""
+
+import uuid
+from typing import Any
+
+from actors.api import errors
+from actors.api.meta import now_rfc3339
+from actors.apiserver.admission.chain import Admission, admit_create, admit_namespace
+from actors.apiserver.allocate.claims import allocation_for
+from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.machinery.decode import decode
+from actors.apiserver.machinery.prepare import generate_name, prepare_for_create
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.stored import encode_stored
+from actors.apiserver.machinery.validation import validate
+from actors.apiserver.request_info import RequestInfo
+from actors.apiserver.server import Server
+from actors.apiserver.storage.entry import Entry
+from actors.apiserver.storage.store import ClaimTaken
+from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
+
+GENERATED_NAME_ATTEMPTS = 8  # Kubernetes' number; a name that is taken this often means a full namespace
+CLAIM_ATTEMPTS = 64  # addresses tried for one Service before giving up
+
+
+async def create(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    if info.name or (resource.namespaced and not info.namespace):
+        raise errors.method_not_allowed(resource.group_resource, "create")
+    dry_run = is_dry_run(info)
+    obj, warnings = decode(resource, call.body, call.content_type, field_validation(info))
+    metadata = obj.setdefault("metadata", {})
+    check_namespace(resource, info, metadata)
+    if metadata.get("resourceVersion"):
+        raise errors.bad_request("resourceVersion should not be set on objects to be created")
+    await admit_namespace(server, resource, info.namespace, metadata.get("name", ""))
+    warnings = warnings + resource.strategy.warnings(obj)
+    entry = await _with_name(server, call, info, resource, obj, dry_run)
+    return written(server, call, info, resource, entry, 201, warnings)
+
+
+def check_namespace(resource: Resource, info: RequestInfo, metadata: dict[str, Any]) -> None:
+    """Give an object the namespace of its path; BadRequest when it names another."""
+    given = metadata.get("namespace", "")
+    if not resource.namespaced:
+        return
+    if given and given != info.namespace:
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    metadata["namespace"] = info.namespace
+
+
+async def _with_name(
+    server: Server, call: ApiCall, info: RequestInfo, resource: Resource, obj: dict[str, Any], dry_run: bool
+) -> Entry:
+    """Store an object; where its name is to be generated, try again with another one when it is taken."""
+    metadata = obj["metadata"]
+    prefix = metadata.get("generateName", "")
+    generated = bool(prefix) and not metadata.get("name")
+    attempts = GENERATED_NAME_ATTEMPTS if generated else 1
+    for attempt in range(attempts):
+        if generated:
+            metadata["name"] = generate_name(prefix, server.random)
+        try:
+            if attempt == 0:
+                await _prepare(server, call, info, resource, obj)
+            return await _store(server, info, resource, obj, dry_run)
+        except errors.ApiError as error:
+            if error.reason != "AlreadyExists" or attempt + 1 == attempts:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _prepare(server: Server, call: ApiCall, info: RequestInfo, resource: Resource, obj: dict[str, Any]) -> None:
+    name = obj["metadata"].get("name", "")
+    prepare_for_create(resource, obj, str(uuid.uuid4()), now_rfc3339(server.clock))
+    await admit_create(Admission(server, call.identity, resource, info.namespace, name), obj)
+    validate(resource, obj)
+
+
+async def _store(server: Server, info: RequestInfo, resource: Resource, obj: dict[str, Any], dry_run: bool) -> Entry:
+    name = obj["metadata"]["name"]
+    allocation = allocation_for(server, resource)
+    for _ in range(CLAIM_ATTEMPTS if allocation else 1):
+        claims = await allocation.fill_in(obj, None) if allocation else ()
+        stored = obj if resource.conversion is None else resource.conversion.to_stored(obj)
+        if dry_run:
+            return _rehearsed(server, info, resource, stored)
+        try:
+            return await server.store.create(resource, info.namespace, name, stored, claims)
+        except ClaimTaken as taken:
+            assert allocation is not None, "only an allocation claims"
+            allocation.refuse(taken.keys)
+    raise errors.internal(f"no free address was found for {resource.group_resource} {name}")
+
+
+def _rehearsed(server: Server, info: RequestInfo, resource: Resource, obj: dict[str, Any]) -> Entry:
+    """What a dry run answers: the object as it would be, without a resourceVersion of its own."""
+    name = obj["metadata"]["name"]
+    key = resource.key(info.namespace, name)
+    if key in server.cache.of(resource).entries:
+        raise errors.already_exists(resource.group_resource, name)
+    return Entry(key, encode_stored(obj), 0)

@@ -1,0 +1,115 @@
+"""delete and deletecollection.
+
+A deletion is a guaranteed update like any other: `deletion.decide` says what becomes of the newest object, and one txn
+does it, releasing what the object had claimed.
+
+Neighbours: `deletion` decides; `storage.store` writes; `eviction` deletes through `remove`.
+"""
+
+import asyncio
+from typing import Any
+
+from actors.api import errors
+from actors.apiserver.admission.chain import Admission, admit_delete
+from actors.apiserver.allocate.claims import claims_of
+from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.machinery.decode import decode_options
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.negotiation import PLAIN
+from actors.apiserver.representation import Representation
+from actors.apiserver.request_info import RequestInfo, is_true
+from actors.apiserver.server import Server
+from actors.apiserver.storage.entry import Entry
+from actors.apiserver.storage.selection import parse
+from actors.apiserver.storage.store import Write
+from actors.apiserver.verbs.deletion import DeleteOptions, check_preconditions, decide
+from actors.apiserver.verbs.list import find_page
+from actors.apiserver.verbs.write_options import DRY_RUN_ALL, success, written
+
+# Kinds whose deletion is answered with the object; that of others with a Status, as Kubernetes does.
+RETURNED = frozenset({"pods", "services", "serviceaccounts", "podtemplates", "resourcequotas", "persistentvolumes",
+                      "persistentvolumeclaims"})  # fmt: skip
+COLLECTION_WORKERS = 16  # deletions of a collection at a time
+
+
+async def delete(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    options = read_options(call, info)
+    admit_delete(Admission(server, call.identity, resource, info.namespace, info.name))
+    entry, stays = await remove(server, resource, info.namespace, info.name, options)
+    if stays or resource.group_resource in RETURNED:
+        return written(server, call, info, resource, entry)
+    details = {"name": info.name, "kind": resource.plural, "uid": entry.decode()["metadata"].get("uid", "")}
+    if resource.group:
+        details["group"] = resource.group
+    return success(details=details)
+
+
+async def delete_collection(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    options = read_options(call, info)
+    selection = parse(resource, info.query, server.cache.of(resource).fields)
+    page = await find_page(server, info, resource, selection)
+    left = iter(page.entries)
+    prefix = len(resource.storage_prefix)
+
+    async def work() -> None:
+        for entry in left:
+            namespace, _, name = entry.key[prefix:].decode().rpartition("/")
+            try:
+                admit_delete(Admission(server, call.identity, resource, namespace, name))
+                await remove(server, resource, namespace, name, options)
+            except errors.ApiError as error:
+                if error.reason != "NotFound":  # gone already: somebody else was faster
+                    raise
+
+    await asyncio.gather(*(work() for _ in range(min(COLLECTION_WORKERS, len(page.entries)))))
+    shown = Representation(resource, PLAIN, info.query, server.clock)
+    return Answer(200, shown.many([e.body for e in page.entries], {"resourceVersion": str(page.revision)}))
+
+
+async def remove(
+    server: Server, resource: Resource, namespace: str, name: str, options: DeleteOptions
+) -> tuple[Entry, bool]:
+    """Delete an object; return it as it is left (or was last), and whether it is still there. Raises ApiError."""
+
+    async def change(obj: dict[str, Any], entry: Entry) -> Write:
+        check_preconditions(resource, obj, options)
+        claims = claims_of(resource, obj)
+        left = decide(resource, obj, options, server.clock.wall())
+        return Write(left, releases=claims if left is None else ())
+
+    return await server.store.update(resource, namespace, name, change, dry_run=options.dry_run)
+
+
+def read_options(call: ApiCall, info: RequestInfo) -> DeleteOptions:
+    """Read DeleteOptions of the body, or of the query when there is no body."""
+    body = decode_options(call.body, call.content_type)
+    if body:
+        preconditions = body.get("preconditions") or {}
+        propagation = body.get("propagationPolicy", "")
+        orphan = body.get("orphanDependents")
+        grace = body.get("gracePeriodSeconds")
+        dry_run = body.get("dryRun") or []
+        dry_run = dry_run[0] if dry_run else info.query.get("dryRun", "")
+    else:
+        preconditions, propagation = {}, info.query.get("propagationPolicy", "")
+        orphan = is_true(info.query["orphanDependents"]) if "orphanDependents" in info.query else None
+        grace = _whole(info.query.get("gracePeriodSeconds", ""))
+        dry_run = info.query.get("dryRun", "")
+    if dry_run not in ("", DRY_RUN_ALL):
+        raise errors.bad_request(f'dryRun: Unsupported value: "{dry_run}": supported values: "{DRY_RUN_ALL}"')
+    if orphan is not None and propagation:
+        raise errors.bad_request("orphanDependents and propagationPolicy cannot be both set")
+    if orphan is not None:
+        propagation = "Orphan" if orphan else "Background"
+    return DeleteOptions(
+        grace, propagation, preconditions.get("uid", ""), preconditions.get("resourceVersion", ""), bool(dry_run)
+    )
+
+
+def _whole(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise errors.bad_request(f'gracePeriodSeconds: Invalid value: "{text}": must be an integer') from None

@@ -1,0 +1,141 @@
+"""update and patch: an object, or its status, made into what the client says, if it still is what the client thinks.
+
+Both are one guaranteed update: the new object is made from the body or by applying the patch to the newest one, then
+checked the same way. An update that takes the last finalizer of an object that is being deleted removes it.
+
+Neighbours: `storage.store` runs the update; `deletion` says when an object may go; `scale` reuses `changed`.
+"""
+
+from typing import Any
+
+from actors.api import errors
+from actors.apiserver.admission.chain import Admission, admit_update
+from actors.apiserver.allocate.claims import Allocation, allocation_for, claims_of
+from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.machinery.decode import decode
+from actors.apiserver.machinery.patch import apply_patch
+from actors.apiserver.machinery.prepare import prepare_for_status_update, prepare_for_update
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.validation import validate, validate_status
+from actors.apiserver.request_info import RequestInfo
+from actors.apiserver.server import Server
+from actors.apiserver.storage.entry import Entry
+from actors.apiserver.storage.store import ClaimTaken, Write
+from actors.apiserver.verbs.create import CLAIM_ATTEMPTS, check_namespace
+from actors.apiserver.verbs.deletion import may_go
+from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
+
+STATUS = "status"
+
+
+async def update(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    """PUT of an object or of its status."""
+    first, warnings = decode(resource, call.body, call.content_type, field_validation(info))
+    check_name(resource, info, first)
+    waiting: list[dict[str, Any]] = [first]
+
+    def make(current: dict[str, Any]) -> dict[str, Any]:
+        if waiting:
+            return waiting.pop()
+        again, _ = decode(resource, call.body, call.content_type, field_validation(info))
+        check_name(resource, info, again)
+        return again
+
+    entry = await Updating(server, call, info, resource).run(make)
+    return written(server, call, info, resource, entry, 200, warnings)
+
+
+async def patch(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    """PATCH of an object or of its status."""
+    warnings: list[str] = []
+
+    def make(current: dict[str, Any]) -> dict[str, Any]:
+        patched, said = apply_patch(resource, current, call.body, call.content_type, field_validation(info))
+        warnings[:] = said
+        check_name(resource, info, patched)
+        return patched
+
+    entry = await Updating(server, call, info, resource).run(make)
+    return written(server, call, info, resource, entry, 200, warnings)
+
+
+def check_name(resource: Resource, info: RequestInfo, obj: dict[str, Any]) -> None:
+    """Refuse a body that is about another object than the path."""
+    metadata = obj.setdefault("metadata", {})
+    name = metadata.setdefault("name", info.name)
+    if name != info.name:
+        raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
+    check_namespace(resource, info, metadata)
+
+
+class Updating:
+    """One guaranteed update of an object."""
+
+    def __init__(self, server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> None:
+        self._server = server
+        self._info = info
+        self._resource = resource
+        self._dry_run = is_dry_run(info)
+        self._allocation: Allocation | None = None if info.subresource else allocation_for(server, resource)
+        self._admission = Admission(server, call.identity, resource, info.namespace, info.name, info.subresource)
+
+    async def run(self, make: Any) -> Entry:
+        """Update with what `make(current)` returns: an object that shares nothing with `current`."""
+        server, info, resource = self._server, self._info, self._resource
+
+        async def change(current: dict[str, Any], entry: Entry) -> Write:
+            return await self._changed(make, current, entry)
+
+        for _ in range(CLAIM_ATTEMPTS):
+            try:
+                entry, _ = await server.store.update(resource, info.namespace, info.name, change, dry_run=self._dry_run)
+            except ClaimTaken as taken:
+                assert self._allocation is not None, "only an allocation claims"
+                self._allocation.refuse(taken.keys)
+            else:
+                return entry
+        raise errors.internal(f"no free address was found for {resource.group_resource} {info.name}")
+
+    async def _changed(self, make: Any, current: dict[str, Any], entry: Entry) -> Write:
+        resource = self._resource
+        conversion = resource.conversion
+        old = current if conversion is None else conversion.from_stored(current)
+        obj = make(old)
+        check_preconditions(resource, obj, entry, old)
+        if self._info.subresource == STATUS:
+            prepare_for_status_update(resource, obj, old)
+            await admit_update(self._admission, obj, old)
+            validate_status(resource, obj, old)
+        else:
+            prepare_for_update(resource, obj, old)
+            await admit_update(self._admission, obj, old)
+            validate(resource, obj, old)
+        obj["metadata"]["resourceVersion"] = ""
+        if may_go(resource, obj):
+            return Write(None, releases=claims_of(resource, old))
+        claims: list[bytes] = []
+        releases: list[bytes] = []
+        if self._allocation is not None:
+            claims = await self._allocation.fill_in(obj, old)
+            releases = self._allocation.released(obj, old)
+        return Write(obj if conversion is None else conversion.to_stored(obj), claims, releases)
+
+
+def check_preconditions(resource: Resource, obj: dict[str, Any], entry: Entry, old: dict[str, Any]) -> None:
+    """Refuse an update of an object that is not the one, or not as old as, the writer thinks."""
+    metadata = obj["metadata"]
+    uid = metadata.get("uid")
+    if uid and uid != old["metadata"].get("uid"):
+        raise errors.conflict(
+            resource.group_resource,
+            metadata["name"],
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata'].get('uid', '')}",
+        )
+    version = metadata.get("resourceVersion")
+    if version and version != str(entry.revision):
+        raise errors.conflict(resource.group_resource, metadata["name"])
+    if not version and not resource.strategy.allow_unconditional_update:
+        cause = errors.Cause(
+            "FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion"
+        )
+        raise errors.invalid(resource.kind, metadata["name"], [cause], group=resource.group)

@@ -1,0 +1,62 @@
+"""What the query of a write may say, and how a written object is answered.
+
+Neighbours: every verb that writes.
+"""
+
+from typing import Any
+
+import orjson
+
+from actors.api import errors
+from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.machinery.decode import WARN
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.negotiation import PLAIN, negotiate
+from actors.apiserver.representation import Representation
+from actors.apiserver.request_info import RequestInfo
+from actors.apiserver.server import Server
+from actors.apiserver.storage.entry import Entry
+
+DRY_RUN_ALL = "All"
+
+
+def is_dry_run(info: RequestInfo) -> bool:
+    """Read dryRun; BadRequest for any value but All."""
+    value = info.query.get("dryRun", "")
+    if value not in ("", DRY_RUN_ALL):
+        raise errors.bad_request(f'dryRun: Unsupported value: "{value}": supported values: "{DRY_RUN_ALL}"')
+    return value == DRY_RUN_ALL
+
+
+def field_validation(info: RequestInfo) -> str:
+    """Read fieldValidation; Warn when it is absent, as Kubernetes."""
+    return info.query.get("fieldValidation") or WARN
+
+
+def success(message_of: str = "", details: dict[str, Any] | None = None, code: int = 200) -> Answer:
+    """Answer with a Status of success."""
+    status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    if message_of:
+        status["message"] = message_of
+    if details:
+        status["details"] = details
+    if code != 200:
+        status["code"] = code
+    return Answer(code, orjson.dumps(status))
+
+
+def written(
+    server: Server,
+    call: ApiCall,
+    info: RequestInfo,
+    resource: Resource,
+    entry: Entry,
+    status: int = 200,
+    warnings: list[str] | None = None,
+) -> Answer:
+    """Answer with a written object in the form that the client accepts."""
+    wanted = negotiate(call.accept)
+    if wanted is PLAIN and resource.conversion is None:
+        return Answer(status, entry.body, warnings=warnings)
+    shown = Representation(resource, wanted, info.query, server.clock)
+    return Answer(status, shown.one(entry.body), shown.content_type, warnings=warnings)
