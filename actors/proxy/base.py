@@ -3,8 +3,12 @@
     prerouting, output (nat)    address -> chain of the service -> dnat to an endpoint
     postrouting (nat)           masquerade what was marked, and a pod that was sent to itself
     prerouting, output (filter) before the dnat: source ranges of load balancers
-    input, forward, output      what no dnat took: refuse services without endpoints, unknown ports of cluster IPs, and
-                                the rest of the service network, so that none of it leaves the machine
+    prerouting, output (filter) after it, what no dnat took: refuse services without endpoints, unknown ports of cluster
+                                IPs, and the rest of the service network, so that none of it leaves the machine
+
+The refusals stand in prerouting and not in forward (it takes Linux 5.9): with a route of the service network to the
+pods' bridge, a pod's packet would go out where it came in, the kernel would first send an ICMP redirect, and that
+takes from the same budget as the ICMP error of the refusal, which then is not sent.
 
 Node ports answer on every local address of the node except 127.0.0.0/8: serving that one would need route_localnet,
 which exposes loopback services to neighbours; Kubernetes' nftables mode leaves it out as well.
@@ -69,11 +73,10 @@ def hooks(pod_cidr: str, service_cidr: str) -> dict[str, tuple[str, tuple[str, .
                 f"meta mark and {MARK:#x} != 0 meta mark set meta mark and {0xFFFFFFFF ^ MARK:#x} masquerade",
             ),
         ),
-        "filter-prerouting": ("type filter hook prerouting priority -110", ("ct state new jump firewall-check",)),
-        "filter-output-early": ("type filter hook output priority -110", ("ct state new jump firewall-check",)),
-        "filter-input": ("type filter hook input priority filter", ("ct state new jump endpoints-check",)),
-        "filter-forward": (
-            "type filter hook forward priority filter",
+        "firewall-prerouting": ("type filter hook prerouting priority -110", ("ct state new jump firewall-check",)),
+        "firewall-output": ("type filter hook output priority -110", ("ct state new jump firewall-check",)),
+        "filter-prerouting": (
+            "type filter hook prerouting priority filter",
             ("ct state new jump endpoints-check", "jump cluster-ips-check"),
         ),
         "filter-output": (
