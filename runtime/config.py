@@ -6,7 +6,7 @@ collide, a network that is none) can complain in the same way through `Loaded.er
 
 import difflib
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -135,7 +135,7 @@ def _convert_struct(value: Any, kind: Any, place: Place, source: str, lines: dic
     fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
     for key in value:
         if key not in fields:
-            raise _error(source, lines, (*place, key), f"unknown key; {_suggestion(key, fields)}")
+            raise _error(source, lines, (*place, key), f"unknown key; {suggestion(key, fields)}")
     for name, info in fields.items():
         if info.required and name not in value:
             raise _error(source, lines, place, f"key {name} is missing")
@@ -153,7 +153,9 @@ def _complain(value: Any, kind: Any, place: Place, source: str, lines: dict[Plac
     raise _error(source, lines, place, f"expected {_expected(kind)}, got {_shown(value)}{hint}")
 
 
-def _suggestion(key: str, known: dict[str, Any]) -> str:
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """Return what the user may have meant instead of `key`, or all that could be meant."""
+    known = list(known)
     close = difflib.get_close_matches(key, known, 1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
 

@@ -7,6 +7,7 @@ deadlines.
 Neighbours: `plan` gives a checked config; `runtime.supervisor` runs what comes out of here.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ def compose(config: ClusterConfig, data_dir: Path, run_dir: Path) -> Composition
             preparations.append(prepare)
         settings = {"cluster": plain, "node": plain["nodes"][name]}
         specs += [_actor(role, name, node, settings, names) for role in node.roles]
+    if preparations:
+        preparations.append(functools.partial(_build_images, data_dir))
     roles = {role for node in config.nodes.values() for role in node.roles}
     preload = tuple(module for module in PRELOAD if _is_wanted(module, roles))
     return Composition(_in_start_order(specs), names, preload, preparations)
@@ -99,6 +102,12 @@ def _containerd(config: ClusterConfig, data_dir: Path, run_dir: Path, node: str)
     launch = CommandLaunch([os.fspath(word) for word in child["command"]], os.fspath(child["socket"]), child["env"])
     name = f"{CONTAINERD}@{node}"
     return ChildSpec(name, CONTAINERD, node, launch, start_deadline_s=START_DEADLINE_S[CONTAINERD]), child["prepare"]
+
+
+def _build_images(data_dir: Path) -> None:
+    from actors.cluster.images import build_archives
+
+    build_archives(data_dir / "cache" / "images")
 
 
 def _of_role(role: str, names: list[str]) -> list[str]:

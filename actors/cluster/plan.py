@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from actors.api.config import ClusterConfig, ControllerConfig, NodeConfig
-from runtime.config import ConfigError, Loaded, load, parse
+from runtime.config import ConfigError, Loaded, load, parse, suggestion
 
 DEFAULT = "single.yaml"
 ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy")
@@ -91,9 +91,8 @@ def _check_roles(loaded: Loaded[ClusterConfig]) -> None:
     for name, node in nodes.items():
         for index, role in enumerate(node.roles):
             if role not in ROLES:
-                raise loaded.error(
-                    ["nodes", name, "roles", index], f"{role!r} is no role; expected one of {', '.join(ROLES)}"
-                )
+                complaint = f"{role!r} is no role; {suggestion(role, ROLES)}"
+                raise loaded.error(["nodes", name, "roles", index], complaint)
             if role in node.roles[:index]:
                 raise loaded.error(["nodes", name, "roles", index], f"{role} is there twice")
     for role in ("state", "apiserver"):

@@ -1,0 +1,155 @@
+"""The life of the process that supervises: from a checked config to a running cluster, and to its end.
+
+In this order, each for a reason. The data dir's lock first: whoever holds it may touch what is in there. Then what a
+dead predecessor left is ended, for it may hold the port. The warm parent is started before anything slow, because it
+imports on the other core; keys and certificates are made in a process aside; only then come the loop and the sockets.
+"""
+
+import asyncio
+import errno
+import functools
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from setproctitle import setproctitle
+
+from actors.api.config import ClusterConfig
+from actors.cluster import exits
+from actors.cluster.aside import Aside, AsideFailed
+from actors.cluster.compose import actor_names, compose
+from actors.cluster.plan import node_names
+from actors.cluster.report import Report
+from runtime.supervisor import rundir
+from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse
+from runtime.supervisor.records import LeftOver, Recorder
+from runtime.warm.link import WarmLink
+
+CONFIG_RECORD = "cluster.json"  # in the data dir: the config that the cluster last ran with
+READY_DEADLINE_S = 120.0  # until the API is ready and every node registered; a long log may have to be replayed
+READY_PER_NODE_S = 0.1  # more for each simulated node
+
+
+class CannotStart(Exception):
+    """Why the cluster can't start; `status` is the exit status."""
+
+    def __init__(self, message: str, status: int = exits.FAILURE):
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants up."""
+
+    config: ClusterConfig
+    data_dir: Path
+    begun: float  # monotonic: when the command began
+    detached: bool = False  # from the terminal: what is printed goes to the supervisor's log
+
+
+def serve(wish: Wish, report: Report) -> int:
+    """Bring the cluster up, keep it up until told to stop, take it down in order; return the exit status."""
+    try:
+        data_dir = _open(wish.data_dir)
+    except CannotStart as error:
+        report.failed(str(error), error.status)
+        return error.status
+    try:
+        return _serve_in(data_dir, wish, report)
+    except CannotStart as error:
+        report.failed(str(error), error.status)
+        return error.status
+    finally:
+        data_dir.close()
+
+
+def _open(path: Path) -> DataDir:
+    try:
+        return DataDir(path)
+    except DataDirInUse as error:
+        raise CannotStart(f"{error}; `kubus status` shows it", exits.IN_USE) from error
+    except DataDirError as error:
+        raise CannotStart(str(error)) from error
+
+
+def _serve_in(data_dir: DataDir, wish: Wish, report: Report) -> int:
+    setproctitle("kubus: supervisor")
+    if wish.detached:
+        _redirect(data_dir.path / "logs" / "supervisor.log")
+    config = wish.config
+    try:
+        run_dir = rundir.prepare(data_dir.path, [*actor_names(config), "supervisor"])
+        Recorder(data_dir.path).end_left_over()
+    except (rundir.RunDirError, LeftOver) as error:
+        raise CannotStart(str(error)) from error
+    _check_port(config)
+    composition = compose(config, data_dir.path, run_dir)
+    link = WarmLink(data_dir.path / "logs" / "warm-parent.log", composition.preload)
+    aside = Aside([functools.partial(_prepare_pki, data_dir.path, config), *composition.preparations])
+    _record(data_dir.path, config)
+    from actors.cluster import supervise  # here, where it costs nothing: both others are busy on the other core
+
+    try:
+        aside.wait()
+    except AsideFailed as error:
+        asyncio.run(link.close())
+        raise CannotStart(str(error)) from error
+    return asyncio.run(supervise.live(wish, composition, data_dir.path, run_dir, link, report))
+
+
+def _redirect(log_path: Path) -> None:
+    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _check_port(config: ClusterConfig) -> None:
+    """Find a taken port before anything is started, and say it in the user's words."""
+    bind, port = config.apiserver.bind, config.apiserver.port
+    if port == 0:
+        return
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"can't be bound: {error.strerror}"
+        raise CannotStart(
+            f"port {port} on {bind} {reason}; another one: apiserver.port in the config, or --port"
+        ) from error
+
+
+def _prepare_pki(data_dir: Path, config: ClusterConfig) -> None:
+    from actors.cluster import kubeconfig, pki
+
+    pki.prepare(data_dir, config)
+    if config.apiserver.port != 0:
+        kubeconfig.write(data_dir, config)
+
+
+def _record(data_dir: Path, config: ClusterConfig) -> None:
+    beside = data_dir / f"{CONFIG_RECORD}.new"
+    beside.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2))
+    os.replace(beside, data_dir / CONFIG_RECORD)
+
+
+def recorded_config(data_dir: Path) -> ClusterConfig | None:
+    """Return the config that a data dir's cluster last ran with, None when it never ran."""
+    try:
+        return msgspec.json.decode((data_dir / CONFIG_RECORD).read_bytes(), type=ClusterConfig)
+    except FileNotFoundError:
+        return None
+
+
+def elapsed_s(wish: Wish) -> str:
+    return f"{time.monotonic() - wish.begun:.2f}"
+
+
+def ready_deadline_s(config: ClusterConfig) -> float:
+    return READY_DEADLINE_S + READY_PER_NODE_S * len(node_names(config))

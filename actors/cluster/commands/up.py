@@ -1,0 +1,46 @@
+"""`kubus up`: bring the cluster up, and stay with it unless detached."""
+
+import time
+from pathlib import Path
+
+import click
+
+from actors.cluster import exits
+from actors.cluster.commands.shared_options import data_dir_option, fail
+
+
+@click.command("up")
+@click.option("--config", type=click.Path(path_type=Path), help="The cluster as YAML; without it configs/single.yaml.")
+@data_dir_option
+@click.option("--detach", "-d", is_flag=True, help="Return once the cluster is ready; `kubus down` stops it.")
+@click.option("--install-missing", is_flag=True, help="Install what containers need (containerd, runc, ...) with apt.")
+@click.option("--nodes", type=click.IntRange(1), help="How many simulated nodes to play.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API server; 0: any free one.")
+def command(
+    config: Path | None, data_dir: Path, detach: bool, install_missing: bool, nodes: int | None, port: int | None
+) -> None:
+    """Bring the cluster up.
+
+    Shows each actor as it becomes ready, then how to use kubectl. Stays in the foreground until Ctrl-C, which stops
+    everything in order. Running containers outlive it and are found again by the next `up`.
+    """
+    begun = time.monotonic()
+    from actors.cluster.bringup import Wish, serve
+    from actors.cluster.means import affordable
+    from actors.cluster.plan import adjusted, load_cluster
+    from actors.cluster.report import ConsoleReport
+    from runtime.config import ConfigError
+
+    report = ConsoleReport()
+    try:
+        loaded = load_cluster(config)
+        affordable_config = affordable(loaded.value, install_missing=install_missing, say=report.note)
+        wanted = adjusted(affordable_config, nodes=nodes, port=port)
+    except ConfigError as error:
+        fail(str(error), exits.BAD_CONFIG)
+    wish = Wish(wanted, data_dir.absolute(), begun, detached=detach)
+    if detach:
+        from actors.cluster.detach import run_detached
+
+        raise SystemExit(run_detached(lambda pipe: serve(wish, pipe), report))
+    raise SystemExit(serve(wish, report))

@@ -1,0 +1,17 @@
+"""`kubus version`."""
+
+import platform
+
+import click
+
+
+@click.command("version")
+def command() -> None:
+    """Print the versions of Kubus, of the Kubernetes API that it serves, and of Python."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        own = version("kubus")
+    except PackageNotFoundError:
+        own = "from a checkout"
+    click.echo(f"kubus {own}\nkubernetes v1.36\npython {platform.python_version()}")

@@ -1,0 +1,124 @@
+"""The supervisor with the eyes of `kubus up`: it reports what happens, and says when the cluster can be used.
+
+Neighbours: `bringup` has made everything ready for this loop; `readiness` knows when a cluster is.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+from actors.cluster import exits, kubeconfig
+from actors.cluster.bringup import Wish, ready_deadline_s
+from actors.cluster.compose import Composition
+from actors.cluster.plan import node_names
+from actors.cluster.readiness import NotReady, Readiness
+from actors.cluster.report import Report
+from bus.client import Client
+from runtime.supervisor.events import Announce
+from runtime.supervisor.shell import Cluster, Supervisor, handle_signals
+from runtime.warm.link import WarmLink
+
+
+async def live(
+    wish: Wish, composition: Composition, data_dir: Path, run_dir: Path, link: WarmLink, report: Report
+) -> int:
+    """Supervise until told to stop; return the exit status."""
+    config = wish.config
+    cluster = Cluster(
+        data_dir, run_dir, composition.actors, log_level=config.log.level, preload=composition.preload
+    )  # fmt: skip
+    observer = _Observer(report, wish.begun, {spec.name for spec in composition.specs})
+    supervisor = Supervisor(cluster, composition.specs, observer=observer.see)
+    handle_signals(supervisor)
+    watching = asyncio.create_task(_until_ready(wish, cluster, observer, report), name="readiness")
+    watching.add_done_callback(lambda task: _end_of_wait(task, supervisor, report, observer))
+    try:
+        await supervisor.run(link)
+    finally:
+        watching.cancel()
+    return observer.status
+
+
+class _Observer:
+    """Passes announcements on to a report, and knows who has served."""
+
+    def __init__(self, report: Report, begun: float, names: set[str]):
+        self._report = report
+        self._begun = begun
+        self.status = exits.OK
+        self.waiting = names  # have not served yet
+        self.all_served = asyncio.Event()
+        self.given_up = asyncio.get_running_loop().create_future()  # what a child says that crashes too often
+
+    def see(self, announcement: Announce) -> None:
+        detail = announcement.detail
+        if announcement.what == "serving":
+            detail = f"{detail}, at {time.monotonic() - self._begun:.2f} s" if detail else ""
+            self.waiting.discard(announcement.name)
+            if not self.waiting:
+                self.all_served.set()
+        if announcement.what == "failed" and not self.given_up.done():
+            self.given_up.set_result(f"{announcement.name}: {detail}")
+        self._report.actor(announcement.name, announcement.what, detail)
+
+
+async def _until_ready(wish: Wish, cluster: Cluster, observer: _Observer, report: Report) -> None:
+    """Report when the cluster can be used; NotReady at the deadline, or when a child crashes too often."""
+    coming = asyncio.ensure_future(_come_up(wish, cluster, observer, report))
+    try:
+        await asyncio.wait((coming, observer.given_up), return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            raise NotReady(observer.given_up.result())
+        await coming
+    finally:
+        coming.cancel()
+
+
+async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Report) -> None:
+    client = Client("supervisor")
+    config = wish.config
+    try:
+        deadline = time.monotonic() + ready_deadline_s(config)
+        readiness = Readiness(client, cluster.directory.work_of_role("apiserver"), deadline)
+        await readiness.api()
+        api_after_s = time.monotonic() - wish.begun
+        path = kubeconfig.write(cluster.data_dir, config)
+        server = kubeconfig.server_url(cluster.data_dir, config)
+        report.note(f"API ready after {api_after_s:.2f} s at {server}")
+        names = node_names(config)
+        await readiness.nodes(names)
+        await _until_served(observer, deadline)
+        facts = {
+            "seconds": f"{time.monotonic() - wish.begun:.2f}",
+            "api_seconds": f"{api_after_s:.2f}",
+            "server": server,
+            "nodes": f"{len(names)} node{'' if len(names) == 1 else 's'}",
+            "kubeconfig": str(path),
+        }
+        report.ready(facts)
+    finally:
+        client.close()
+
+
+async def _until_served(observer: _Observer, deadline: float) -> None:
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            await observer.all_served.wait()
+    except TimeoutError:
+        raise NotReady(f"{', '.join(sorted(observer.waiting))} did not start") from None
+
+
+def _end_of_wait(task: "asyncio.Task[None]", supervisor: Supervisor, report: Report, observer: _Observer) -> None:
+    """A cluster that is not ready in time keeps running, for somebody to look at; a broken wait stops everything."""
+    if task.cancelled() or (error := task.exception()) is None:
+        return
+    logs = supervisor.cluster.data_dir / "logs"
+    if isinstance(error, NotReady):
+        observer.status = exits.NOT_READY
+        report.failed(
+            f"not ready: {error}\nThe logs are in {logs}. It keeps trying; `kubus down` ends it.", observer.status
+        )
+    else:
+        observer.status = exits.FAILURE
+        report.failed(f"{error!r}; the logs are in {logs}", observer.status)
+        supervisor.stop()
