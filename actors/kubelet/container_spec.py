@@ -14,6 +14,7 @@ from actors.kubelet.environment import expand_all
 from actors.kubelet.runtime import (
     CONTAINER_HASH,
     CONTAINER_NAME_LABEL,
+    OWNER,
     POD_NAME_LABEL,
     POD_NAMESPACE_LABEL,
     POD_TERMINATION_GRACE_PERIOD,
@@ -40,6 +41,7 @@ class NodeFacts:
     """What containers take from their node."""
 
     memory_bytes: int
+    owner: str
     seccomp_root: Path
     cluster_domain: str = "cluster.local"
 
@@ -91,7 +93,7 @@ def sandbox_spec(pod: pods.Pod, attempt: int, dns: Dns | None, logs: Path, node:
         dns=dns,
         port_mappings=() if pods.is_host_network(pod) else _port_mappings(pod),
         labels=(pod["metadata"].get("labels") or {}) | _pod_labels(pod),
-        annotations=pods.annotations(pod),
+        annotations=pods.annotations(pod) | {OWNER: node.owner},
         network=NamespaceMode.NODE if pods.is_host_network(pod) else NamespaceMode.POD,
         pid=pid,
         ipc=NamespaceMode.NODE if spec.get("hostIPC") else NamespaceMode.POD,
@@ -125,6 +127,7 @@ def container_spec(
         mounts=tuple(mounts),
         labels=_pod_labels(pod) | {CONTAINER_NAME_LABEL: container["name"]},
         annotations={
+            OWNER: node.owner,
             CONTAINER_HASH: pods.container_hash(container),
             RESTART_COUNT: str(restart_count),
             TERMINATION_MESSAGE_PATH: container.get("terminationMessagePath") or TERMINATION_LOG,
@@ -137,7 +140,14 @@ def container_spec(
         tty=bool(container.get("tty")),
         resources=qos.container_resources(pod, container, node.memory_bytes),
         security=container_security(pod, container, node.seccomp_root),
+        is_finite=_is_finite(pod, container),
     )
+
+
+def _is_finite(pod: pods.Pod, container: pods.ContainerDict) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    of_job = any(owner["kind"] == "Job" for owner in owners)
+    return of_job or (container in pods.init_containers(pod) and not pods.is_sidecar(container))
 
 
 def _pod_labels(pod: pods.Pod) -> dict[str, str]:

@@ -40,7 +40,14 @@ class Images:
         """Return the container's image, pulled if its policy wants that. Raises ImageNotReady or RuntimeFault."""
         reference = normalized(container.get("image", ""))
         policy = pull_policy(container)
-        image = None if policy == "Always" else await self._driver.image_status(reference)
+        try:
+            image = await self._driver.image_status(reference)
+        except ImagePullFailed as error:
+            message = f'Failed to apply default image tag "{container.get("image", "")}": {error}'
+            self._tell(pod, "Warning", "InspectFailed", message)
+            raise ImageNotReady("InvalidImageName", message, self._clock.wall() + 10.0) from error
+        if policy == "Always":
+            image = None
         if image is not None:
             message = f'Container image "{container["image"]}" already present on machine'
             self._tell(pod, "Normal", "Pulled", message)

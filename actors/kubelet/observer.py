@@ -15,6 +15,7 @@ from typing import Any
 
 from actors.kubelet.observed import PodRuntime, is_alive
 from actors.kubelet.runtime import (
+    OWNER,
     Container,
     ContainerStatus,
     EventKind,
@@ -39,10 +40,15 @@ class Observer:
         driver: RuntimeDriver,
         on_change: Callable[[str], None],
         complete: Callable[[ContainerStatus], ContainerStatus],
+        owner: str,
         log: Any,
     ):
-        """`on_change(pod uid)` is called after each change; `complete` adds what the runtime does not know."""
+        """`on_change(pod uid)` is called after each change; `complete` adds what the runtime does not know.
+
+        What does not carry the owner's annotation belongs to somebody else, and is not seen.
+        """
         self._driver = driver
+        self._owner = owner
         self._on_change = on_change
         self._complete = complete
         self._log = log
@@ -113,8 +119,10 @@ class Observer:
         there = {item.id for item in state.sandboxes} | {item.id for item in state.containers}
         for identity in [key for key in (*self._sandboxes, *self._containers) if key not in there]:
             self._drop(identity, ticket)
-        changed: list[Any] = [self.refresh_sandbox(item.id) for item in state.sandboxes if self._differs_sandbox(item)]
-        changed += [self.refresh_container(item.id) for item in state.containers if self._differs(item)]
+        sandboxes = (item for item in state.sandboxes if item.annotations.get(OWNER) == self._owner)
+        containers = (item for item in state.containers if item.annotations.get(OWNER) == self._owner)
+        changed: list[Any] = [self.refresh_sandbox(item.id) for item in sandboxes if self._differs_sandbox(item)]
+        changed += [self.refresh_container(item.id) for item in containers if self._differs(item)]
         await _gather_bounded(changed)
         self.synced.set()
 
@@ -175,13 +183,13 @@ class Observer:
             pause_s *= 2
 
     async def _agrees(self, event: RuntimeEvent) -> bool:
+        if event.id not in self._sandboxes and event.id not in self._containers:
+            return True  # not ours, or so new that whoever made it asks for it
         if event.id in self._sandboxes:
             status = await self.refresh_sandbox(event.id)
             return status is None or not status.sandbox.ready or event.kind is not EventKind.EXITED
         container = await self.refresh_container(event.id)
-        if container is None:
-            return True  # also a sandbox that nobody here knows yet: whoever made it asks for it
-        return event.kind is not EventKind.EXITED or not is_alive(container)
+        return container is None or event.kind is not EventKind.EXITED or not is_alive(container)
 
     # -- keeping
 

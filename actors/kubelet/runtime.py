@@ -30,6 +30,7 @@ RESTART_COUNT = "io.kubernetes.container.restartCount"
 TERMINATION_MESSAGE_PATH = "io.kubernetes.container.terminationMessagePath"
 TERMINATION_MESSAGE_POLICY = "io.kubernetes.container.terminationMessagePolicy"
 POD_TERMINATION_GRACE_PERIOD = "io.kubernetes.pod.terminationGracePeriod"
+OWNER = "kubus.dev/owner"  # which kubelet made it: a containerd that was there before may serve others too
 
 
 class RuntimeFault(Exception):
@@ -198,6 +199,7 @@ class ContainerSpec:
     resources: Resources = Resources()
     security: ContainerSecurity = ContainerSecurity()
     devices: Sequence[str] = ()  # CDI names
+    is_finite: bool = False  # ends by itself, as init containers do: what a simulated container goes by
 
 
 # -- what is ----------------------------------------------------------------------------------------------------------

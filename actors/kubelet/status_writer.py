@@ -34,10 +34,8 @@ class _Entry:
 
 
 class StatusWriter:
-    def __init__(
-        self, api: ApiClient, log: Any, clock: Clock, on_written: Callable[[pods.Pod], None] = lambda pod: None
-    ):
-        self._api, self._log, self._clock, self._on_written = api, log, clock, on_written
+    def __init__(self, api: ApiClient, log: Any):
+        self._api, self._log = api, log
         self._entries: dict[str, _Entry] = {}
         self._limiter = RetryLimiter(limit_s=MAX_RETRY_S)
         self.writes = 0
@@ -53,6 +51,12 @@ class StatusWriter:
         if entry.task is None and not entry.gone and _patch_of(entry) is not None:
             entry.idle.clear()
             entry.task = asyncio.ensure_future(self._write_all(uid, entry))
+
+    def observe(self, pod: pods.Pod) -> None:
+        """Take a newer state of a pod, so that the next write starts from it."""
+        entry = self._entries.get(pod["metadata"]["uid"])
+        if entry is not None:
+            entry.pod = _newer(entry.pod, pod)
 
     def last(self, pod: pods.Pod) -> dict[str, Any]:
         """Return the status last submitted, else what the API has."""

@@ -1,7 +1,8 @@
 """One pod on this node, from its binding to its removal: look, decide, act, tell; again whenever something changed.
 
 A worker runs only while it has something to do; `poke` wakes it. Its steps follow each other, those of different pods
-overlap. All it knows is in the API, in the runtime and on the disk, so it may die at any line: the next one looks again.
+overlap. All it knows is in the API, in the runtime and on the disk, so it may die at any line: the next one looks
+again.
 
 Sends: calls to the runtime, pod statuses, events, and at the end the pod's deletion. Receives: changes of the pod
 (`update`, `gone`), of the runtime and of probes (`poke`).
@@ -25,7 +26,7 @@ from actors.kubelet.pod_files import Files
 from actors.kubelet.prober import Prober
 from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, SandboxStatus
 from actors.kubelet.starter import RETRY_S, Starter, StartFailed
-from actors.kubelet.status import Ending, Facts, status_of
+from actors.kubelet.status import OWN_CONDITIONS, Ending, Facts, status_of
 from actors.kubelet.status_writer import StatusWriter
 from actors.kubelet.terminator import Grace, Terminator
 from actors.kubelet.volumes.volumes import VolumeError
@@ -36,6 +37,7 @@ from runtime.workqueue import RetryLimiter
 
 EARLY_STATUS_S = 0.25  # a pod that takes longer to start says so; a quicker one writes only its result
 MAX_RETRY_S = 10.0
+SANDBOX, FILES = "/sandbox", "/files"  # beside containers' names, which have no slash
 
 Tell = Callable[[pods.Pod, str, str, str], None]
 
@@ -78,17 +80,20 @@ class PodWorker:
         self._has_finished = False  # nothing is to be started again
         self._ending: Ending | None = None
         self._has_ended = False  # no process is left
+        self._was_cut_short = False
         self._files_stale = True
         self._waiting: dict[str, Waiting] = {}
-        self._retry_s: dict[str, float] = {}  # container, or "" for the sandbox, -> wall time of the next try
+        self._retry_s: dict[str, float] = {}  # container, SANDBOX or FILES -> wall time of the next try
 
     # -- what others tell
 
     def update(self, pod: pods.Pod) -> None:
         """Take a newer state of the pod."""
         before, self.pod = self.pod, pod
-        metadata = ("labels", "annotations")
-        if any(before["metadata"].get(field) != pod["metadata"].get(field) for field in metadata):
+        self._with.writer.observe(pod)
+        if not _matters(before, pod):
+            return
+        if any(before["metadata"].get(field) != pod["metadata"].get(field) for field in ("labels", "annotations")):
             self._files_stale = True
         if pods.is_deleting(pod) and self._grace is not None:
             self._grace.shrink(pods.grace_period_s(pod))
@@ -177,12 +182,16 @@ class PodWorker:
 
     def _next_time(self, actions: PodActions) -> float | None:
         """Return the wall time when the pod is to be looked at again, if nothing happens before."""
-        times = [actions.wait_until_s, self._with.files.renew_at_s(self.pod), *self._retry_s.values()]
+        now_s = self._with.clock.wall()
+        times = [actions.wait_until_s, *self._retry_s.values()]
+        renew_at_s = self._with.files.renew_at_s(self.pod)
+        if renew_at_s is not None:
+            times.append(max(renew_at_s, now_s + RETRY_S))
         limit_s = self.pod["spec"].get("activeDeadlineSeconds")
         begun = self._with.writer.last(self.pod).get("startTime")
         if limit_s and begun:
             times.append(parse_time(begun) + limit_s)
-        return min((item for item in times if item is not None), default=None)
+        return min((item for item in times if item is not None and item > now_s), default=None)
 
     def _wake_at(self, wall_s: float | None) -> None:
         if wall_s is None:
@@ -224,21 +233,24 @@ class PodWorker:
 
     async def _prepare(self) -> bool:
         """Make or refresh the pod's files; tell whether containers may start."""
-        if self._retry_s.get("files", 0.0) > self._with.clock.wall():
+        if self._retry_s.get(FILES, 0.0) > self._with.clock.wall():
             return False
         self._files_stale = False
+        ready = False
         try:
             await self._with.files.prepare(self.pod)
+            ready = True
         except VolumeError as error:
             self._with.tell(self.pod, "Warning", "FailedMount", str(error))
         except ApiError as error:
             self._with.tell(self.pod, "Warning", "FailedMount", f"MountVolume.SetUp failed: {error}")
+        finally:
+            self._files_stale = self._files_stale or not ready
+        if ready:
+            self._retry_s.pop(FILES, None)
         else:
-            self._retry_s.pop("files", None)
-            return True
-        self._files_stale = True
-        self._retry_s["files"] = self._with.clock.wall() + RETRY_S
-        return False
+            self._retry_s[FILES] = self._with.clock.wall() + RETRY_S
+        return ready
 
     async def _kill(self, actions: PodActions) -> None:
         with_, runtime = self._with, self._with.observer.pod(self.uid)
@@ -265,18 +277,17 @@ class PodWorker:
         """Return the pod's sandbox, made if it shall be; None when that failed or the pod begins to end."""
         if not actions.create_sandbox:
             return self._with.observer.pod(self.uid).ready_sandbox
-        if self._ending_begun.is_set() or self._retry_s.get("", 0.0) > self._with.clock.wall():
+        if self._ending_begun.is_set() or self._retry_s.get(SANDBOX, 0.0) > self._with.clock.wall():
             return None
         if actions.sandbox_attempt:
-            self._with.tell(
-                self.pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created."
-            )
+            message = "Pod sandbox changed, it will be killed and re-created."
+            self._with.tell(self.pod, "Normal", "SandboxChanged", message)
         try:
             sandbox = await self._with.starter.start_sandbox(self.pod, actions.sandbox_attempt)
         except StartFailed as error:
-            self._retry_s[""] = error.retry_s
+            self._retry_s[SANDBOX] = error.retry_s
             return None
-        self._retry_s.pop("", None)
+        self._retry_s.pop(SANDBOX, None)
         return sandbox
 
     async def _start(self, actions: PodActions, sandbox: SandboxStatus) -> None:
@@ -294,6 +305,7 @@ class PodWorker:
             except StartFailed as error:
                 self._waiting[start.name] = Waiting(error.reason, error.message)
                 self._retry_s[start.name] = error.retry_s
+                self._dirty = self._dirty or error.retry_s <= self._with.clock.wall()
             else:
                 self._waiting.pop(start.name, None)
                 self._retry_s.pop(start.name, None)
@@ -318,6 +330,7 @@ class PodWorker:
         try:
             await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
+                self._was_cut_short = True
                 task.cancel()
                 await asyncio.wait((task,))
                 return False
@@ -340,7 +353,8 @@ class PodWorker:
         with_ = self._with
         with_.prober.freeze(self.uid)
         self._grace = Grace(pods.grace_period_s(self.pod), with_.clock)
-        await with_.observer.relist()  # finds what a start that was left in the middle has made
+        if self._was_cut_short:
+            await with_.observer.relist()  # finds what a start that was left in the middle has made
         while True:
             runtime = with_.observer.pod(self.uid)
             if not runtime.running() and runtime.ready_sandbox is None:
@@ -403,3 +417,18 @@ class PodWorker:
         runtime = self._with.observer.pod(self.uid)
         last = self._with.writer.last(self.pod)
         self._with.writer.submit(self.pod, status_of(self.pod, runtime, last, facts))
+
+
+def _matters(before: pods.Pod, after: pods.Pod) -> bool:
+    """Tell whether a change of a pod is more than the echo of a status that was written from here."""
+    if before["spec"] != after["spec"] or pods.phase(before) != pods.phase(after):
+        return True
+    fields = ("deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "generation")
+    if any(before["metadata"].get(field) != after["metadata"].get(field) for field in fields):
+        return True
+    return _conditions_of_others(before) != _conditions_of_others(after)
+
+
+def _conditions_of_others(pod: pods.Pod) -> list[dict[str, Any]]:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return [item for item in conditions if item["type"] not in OWN_CONDITIONS]

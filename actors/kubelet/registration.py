@@ -1,0 +1,152 @@
+"""Keeps a Node object and its Lease in the API: registers, renews, and tells when something changed.
+
+The Lease says that the node lives, often and cheaply; the status says how it is, when that changed or every five
+minutes. A Node that somebody deleted is registered again.
+
+Neighbours: `node` makes the objects, `machine` measures, `actor` runs one for each node that it plays.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from actors.api.client import ApiClient
+from actors.api.config import KubeletConfig
+from actors.api.errors import ApiError
+from actors.kubelet.node import Machine, Observation, differs, labels_of, lease, new_node, node_status
+from bus import BusError
+from runtime.clock import Clock
+from runtime.informer import Informer
+from runtime.workqueue import RetryLimiter
+
+REPORT_EVERY_S = 300.0  # a status that did not change is still written so often
+MAX_RETRY_S = 5.0
+LEASES = "leases.coordination.k8s.io"
+
+Observe = Callable[[], Any]  # -> awaitable of Observation
+
+
+class Registration:
+    def __init__(
+        self,
+        name: str,
+        machine: Machine,
+        config: KubeletConfig,
+        labels: dict[str, str],
+        taints: list[dict[str, str]],
+        observe: Observe,
+        nodes: Informer,
+        api: ApiClient,
+        clock: Clock,
+        log: Any,
+    ):
+        self.name = name
+        self.machine = machine
+        self.registered = asyncio.Event()
+        self._config, self._labels, self._taints, self._observe = config, labels, taints, observe
+        self._nodes, self._api, self._clock, self._log = nodes, api, clock, log
+        self._limiter = RetryLimiter(base_s=0.02, limit_s=MAX_RETRY_S)
+        self._written_s = float("-inf")
+        self._written: dict[str, Any] = {}
+        self._changed = asyncio.Event()
+        self._lease: dict[str, Any] | None = None
+
+    @property
+    def node(self) -> dict[str, Any] | None:
+        """The Node as the API has it."""
+        return self._nodes.get(self.name)
+
+    def changed(self) -> None:
+        """Something that the status tells may be different now."""
+        self._changed.set()
+
+    async def keep_status(self) -> None:
+        """Register, then keep the status true, for ever."""
+        while True:
+            try:
+                await self._write_status()
+                self._limiter.forget("status")
+                pause_s = self._config.status_period_s * random.uniform(0.9, 1.1)
+            except (ApiError, BusError) as error:
+                self._log.debug("could not write a node's status", node=self.name, error=str(error))
+                pause_s = self._limiter.delay_s("status")
+                self._changed.clear()
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+
+    async def keep_lease(self) -> None:
+        """Renew the Lease, for ever."""
+        await self.registered.wait()
+        while True:
+            try:
+                await self._renew()
+                self._limiter.forget("lease")
+                pause_s = self._config.lease_renew_s * random.uniform(0.96, 1.04)
+            except (ApiError, BusError) as error:
+                self._log.debug("could not renew a lease", node=self.name, error=str(error))
+                pause_s = self._limiter.delay_s("lease")
+            await asyncio.sleep(pause_s)
+
+    async def _write_status(self) -> None:
+        node = self.node if self.registered.is_set() else None
+        if node is None:
+            node = await self._register()
+        observed: Observation = await self._observe()
+        status = node_status(self.name, self.machine, observed, node.get("status") or {})
+        due = self._clock.monotonic() - self._written_s >= REPORT_EVERY_S
+        if not due and not differs(status, self._written):
+            return
+        patch = {"metadata": {"uid": node["metadata"]["uid"]}, "status": status}
+        answer = await self._api.patch("nodes", self.name, patch, subresource="status", kind="strategic")
+        self._written, self._written_s = status, self._clock.monotonic()
+        self._log.debug("node status written", node=self.name, version=answer["metadata"]["resourceVersion"])
+
+    async def _register(self) -> dict[str, Any]:
+        """Create the Node, or find it there from an earlier life and keep its labels true."""
+        wanted = new_node(self.name, self.machine, self._labels, self._taints)
+        try:
+            node = await self._api.create("nodes", wanted)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            node = await self._adopt(wanted)
+        self._written_s = float("-inf")
+        self.registered.set()
+        return node
+
+    async def _adopt(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        node = await self._api.get("nodes", self.name)
+        labels = node["metadata"].get("labels") or {}
+        own = labels_of(self.name, self.machine) | self._labels
+        missing = {name: value for name, value in own.items() if labels.get(name) != value}
+        if missing:
+            node = await self._api.patch("nodes", self.name, {"metadata": {"labels": missing}})
+        return node
+
+    async def _renew(self) -> None:
+        """Renew the Lease; its holder is this kubelet alone, so a conflict only means to read it again."""
+        made = lease(self.name, self._clock.wall(), self._config.lease_duration_s, self.node)
+        if self._lease is None:
+            self._lease = await self._create_or_read(made)
+        made["metadata"] = self._lease["metadata"]
+        try:
+            self._lease = await self._api.update(LEASES, made)
+        except ApiError as error:
+            self._lease = None
+            if error.reason not in ("Conflict", "NotFound"):
+                raise
+            self._lease = await self._create_or_read(made)
+
+    async def _create_or_read(self, made: dict[str, Any]) -> dict[str, Any]:
+        fresh = {**made, "metadata": {key: made["metadata"][key] for key in ("name", "namespace")}}
+        try:
+            return await self._api.create(LEASES, fresh)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        return await self._api.get(LEASES, self.name, "kube-node-lease")
