@@ -128,7 +128,7 @@ def _remove_cgroup(path: str) -> None:
             return
 
 
-def _remove_tree(path: str) -> None:
+def remove_tree(path: str) -> None:
     """Remove a tree, unless something is still mounted in it: that content is not ours to delete."""
     root = Path(path)
     mounted = [
@@ -151,5 +151,5 @@ _DO = {
     Verb.DELETE_RULE: _delete_rule,
     Verb.REMOVE_CGROUP: _remove_cgroup,
     Verb.REMOVE_FILE: lambda path: Path(path).unlink(missing_ok=True),
-    Verb.REMOVE_TREE: _remove_tree,
+    Verb.REMOVE_TREE: remove_tree,
 }

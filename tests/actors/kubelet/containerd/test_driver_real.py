@@ -1,0 +1,351 @@
+"""The driver against a real containerd, runc, CNI and kernel."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.cluster.leftovers import survey
+from actors.kubelet.containerd.faults import ImageNotFound
+from actors.kubelet.runtime import (
+    ContainerSecurity,
+    ContainerState,
+    EventKind,
+    ExecTimeout,
+    Mount,
+    NotInRuntime,
+    PortMapping,
+    Resources,
+    RuntimeRefused,
+    RuntimeUnreachable,
+    Seccomp,
+)
+from tests.actors.kubelet.containerd.node import (
+    POD_CIDR,
+    TOOLBOX,
+    Node,
+    container,
+    own_network,
+    sandbox,
+    until_up,
+    why_not_real,
+)
+
+pytestmark = pytest.mark.real
+
+EVENT_LIMIT_S = 0.1  # from a process' end until its event: 1.5 ms on an idle machine
+FOREVER = ("/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    if reason := why_not_real():
+        if os.environ.get("CI"):
+            pytest.fail(f"the real tier must run in CI, but: {reason}")
+        pytest.skip(f"real tier: {reason}")
+    with own_network():
+        node = Node()
+        try:
+            node.start()
+            asyncio.run(prepared(node))
+            yield node
+            assert node.purge() == []
+        finally:
+            if node.data_dir.exists():
+                node.purge()
+            node.forget()
+
+
+async def prepared(node: Node) -> None:
+    async with node.driver() as driver:
+        await driver.ensure_network([POD_CIDR])
+
+
+async def gone(driver, *sandbox_ids: str) -> None:
+    for sandbox_id in sandbox_ids:
+        await driver.stop_sandbox(sandbox_id)
+        await driver.remove_sandbox(sandbox_id)
+
+
+async def until(condition, limit_s: float = 10.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+def test_two_containers_share_volume_and_network(node):
+    async def scenario():
+        async with node.driver() as driver:
+            volume = node.data_dir / "volume"
+            volume.mkdir()
+            sandbox_id = await driver.run_sandbox(sandbox(node, "pair"))
+            mounts = (Mount(str(volume), "/www"),)
+            server = await driver.create_container(
+                sandbox_id, container("pair", "server", "httpd", "-f", "-p", "8080", "-h", "/www", mounts=mounts)
+            )
+            writer = await driver.create_container(
+                sandbox_id,
+                container("pair", "writer", *FOREVER, mounts=mounts, env=(("GREETING", "hello"),)),
+            )
+            for container_id in (server, writer):
+                await driver.start_container(container_id)
+            written = await driver.exec_sync(writer, ["sh", "-c", "echo $GREETING > /www/index.html"], 5)
+            assert (written.exit_code, written.stderr) == (0, b"")
+            fetch = ["wget", "-q", "-O-", "http://127.0.0.1:8080/"]
+
+            async def served():
+                return (await driver.exec_sync(writer, fetch, 5)).stdout == b"hello\n"
+
+            await until(served)
+            status = await driver.sandbox_status(sandbox_id)
+            assert status.ips[0].startswith("10.77.0.")
+            state = await driver.list()
+            found = {item.name: item for item in state.containers if item.pod_name == "pair"}
+            assert {name: item.state for name, item in found.items()} == {
+                "server": ContainerState.RUNNING,
+                "writer": ContainerState.RUNNING,
+            }
+            assert found["server"].image == TOOLBOX
+            assert found["server"].sandbox_id == sandbox_id
+            assert {item.id for item in await driver.stats()} >= {server, writer}
+            await gone(driver, sandbox_id)
+            assert "uid-pair" not in driver.cgroups.pods()
+
+    asyncio.run(scenario())
+
+
+def test_an_exit_is_told_at_once(node):
+    async def scenario():
+        async with node.driver() as driver:
+            sandbox_id = await driver.run_sandbox(sandbox(node, "brief"))
+            events = await driver.events()
+            container_id = await driver.create_container(
+                sandbox_id, container("brief", "c", "sh", "-c", "echo out; echo err >&2; exit 3")
+            )
+            await driver.start_container(container_id)
+            async with asyncio.timeout(10):
+                async for event in events:
+                    if event.kind is EventKind.EXITED and event.id == container_id:
+                        break
+            seen_ns = time.time_ns()
+            await events.aclose()
+            assert event.exit_code == 3
+
+            async def ended():
+                return (await driver.container_status(container_id)).container.state is ContainerState.EXITED
+
+            await until(ended)
+            status = await driver.container_status(container_id)
+            assert (status.exit_code, status.reason) == (3, "Error")
+            assert (seen_ns - status.finished_ns) / 1e9 < EVENT_LIMIT_S
+            log = Path(status.log_path)
+            assert log == node.data_dir / "nodes/m1/logs/brief/c/0.log"
+            lines = sorted(line.split(" ", 1)[1] for line in log.read_text().splitlines())
+            assert lines == ["stderr F err", "stdout F out"]
+            await gone(driver, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_memory_beyond_the_limit_is_an_oom_kill(node):
+    async def scenario():
+        async with node.driver() as driver:
+            limit = Resources(memory_limit_bytes=32 << 20, cpu_shares=256)
+            sandbox_id = await driver.run_sandbox(sandbox(node, "greedy", pod_resources=limit))
+            container_id = await driver.create_container(
+                sandbox_id,
+                container("greedy", "c", "tail", "/dev/zero", resources=Resources(memory_limit_bytes=16 << 20)),
+            )
+            await driver.start_container(container_id)
+
+            async def killed():
+                status = await driver.container_status(container_id)
+                return status.container.state is ContainerState.EXITED and status.reason == "OOMKilled"
+
+            await until(killed)
+            assert (await driver.container_status(container_id)).exit_code == 137
+            await gone(driver, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_security_context(node):
+    async def scenario():
+        async with node.driver() as driver:
+            security = ContainerSecurity(
+                run_as_user=1234,
+                run_as_group=2345,
+                readonly_rootfs=True,
+                no_new_privileges=True,
+                drop_capabilities=("ALL",),
+                seccomp=Seccomp("RuntimeDefault"),
+            )
+            sandbox_id = await driver.run_sandbox(sandbox(node, "safe"))
+            spec = container("safe", "c", *FOREVER, security=security, resources=Resources(oom_score_adj=-900))
+            container_id = await driver.create_container(sandbox_id, spec)
+            await driver.start_container(container_id)
+            script = "id -u; id -g; touch /x; grep -E 'NoNewPrivs|CapEff|Seccomp:' /proc/self/status"
+            found = await driver.exec_sync(container_id, ["sh", "-c", script], 5)
+            lines = found.stdout.decode().split()
+            assert lines[:2] == ["1234", "2345"]
+            assert b"Read-only file system" in found.stderr
+            assert lines[2:] == ["CapEff:", "0000000000000000", "NoNewPrivs:", "1", "Seccomp:", "2"]
+            await gone(driver, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_start_says_why(node):
+    async def scenario():
+        async with node.driver() as driver:
+            with pytest.raises(ImageNotFound, match="kubus image import"):
+                await driver.pull_image("kubus.local/absent:1")
+            assert await driver.image_status("kubus.local/absent:1") is None
+            sandbox_id = await driver.run_sandbox(sandbox(node, "bad"))
+            container_id = await driver.create_container(sandbox_id, container("bad", "c", "/no/such/program"))
+            with pytest.raises(RuntimeRefused, match="no such file"):
+                await driver.start_container(container_id)
+            assert (await driver.container_status(container_id)).reason == "StartError"
+            with pytest.raises(NotInRuntime):
+                await driver.container_status("0" * 64)
+            await gone(driver, sandbox_id, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_exec_and_stop_keep_their_time(node):
+    async def scenario():
+        async with node.driver() as driver:
+            sandbox_id = await driver.run_sandbox(sandbox(node, "timely"))
+            container_id = await driver.create_container(sandbox_id, container("timely", "c", *FOREVER))
+            await driver.start_container(container_id)
+            with pytest.raises(ExecTimeout):
+                await driver.exec_sync(container_id, ["sleep", "30"], 1)
+            begun = time.monotonic()
+            await driver.stop_container(container_id, 30)
+            assert time.monotonic() - begun < 5
+            assert (await driver.container_status(container_id)).exit_code == 0
+            deaf = await driver.create_container(sandbox_id, container("timely", "deaf", "sleep", "1000"))
+            await driver.start_container(deaf)
+            begun = time.monotonic()
+            await driver.stop_container(deaf, 1)
+            assert 0.9 < time.monotonic() - begun < 6
+            assert (await driver.container_status(deaf)).exit_code == 137
+            await gone(driver, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_a_host_port_leads_to_its_pod_and_to_one_only(node):
+    async def scenario():
+        async with node.driver() as driver:
+            port = (PortMapping("TCP", 80, 18080),)
+            sandbox_id = await driver.run_sandbox(sandbox(node, "host", port_mappings=port))
+            serve = "echo here > /www/index.html; exec httpd -f -p 80 -h /www"
+            container_id = await driver.create_container(sandbox_id, container("host", "c", "sh", "-c", serve))
+            await driver.start_container(container_id)
+
+            async def reached():
+                reply = await asyncio.to_thread(fetch, "127.0.0.1:18080")
+                return reply == "here\n"
+
+            await until(reached)
+            with pytest.raises(RuntimeRefused, match="host ports"):
+                await driver.run_sandbox(sandbox(node, "second", port_mappings=port))
+            state = await driver.list()
+            assert "second" not in {item.pod_name for item in state.sandboxes}
+            async with node.driver() as restarted:
+                await restarted.ensure_network([POD_CIDR])  # makes the rules anew, with this port in them
+                await until(reached)
+                await gone(restarted, sandbox_id)
+            assert await asyncio.to_thread(fetch, "127.0.0.1:18080") == ""
+
+    asyncio.run(scenario())
+
+
+def fetch(address: str) -> str:
+    """Fetch from within the test's network namespace: a program started here is in it."""
+    command = ["/bin/busybox", "wget", "-q", "-O-", f"http://{address}/"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+
+
+def test_containers_outlive_containerd_and_a_new_driver_takes_them_over(node):
+    async def scenario():
+        async with node.driver() as driver:
+            sandbox_id = await driver.run_sandbox(sandbox(node, "lasting"))
+            container_id = await driver.create_container(sandbox_id, container("lasting", "c", *FOREVER))
+            await driver.start_container(container_id)
+            before = await driver.container_status(container_id)
+            events = await driver.events()
+            node.kill()
+            with pytest.raises(RuntimeUnreachable):
+                async with asyncio.timeout(10):
+                    async for _ in events:
+                        pass
+            with pytest.raises(RuntimeUnreachable):
+                await driver.list()
+            node.start()
+            await until_up(driver)
+            assert await driver.container_status(container_id) == before
+        async with node.driver() as another:
+            second = await another.create_container(sandbox_id, container("lasting", "second", *FOREVER))
+            await another.start_container(second)
+            status = await another.container_status(second)
+            assert status.log_path == str(node.data_dir / "nodes/m1/logs/lasting/second/0.log")
+            await gone(another, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_a_removed_pause_image_is_brought_back(node):
+    async def scenario():
+        async with node.driver() as driver:
+            pause = next(image for image in await driver.images() if image.pinned)
+            await driver.remove_image(pause.id)
+            sandbox_id = await driver.run_sandbox(sandbox(node, "again"))
+            await gone(driver, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_purge_leaves_nothing_of_a_node_that_was_killed(node):
+    """Last in this file: it takes the node away. Whatever is found must be this instance's, or be there still."""
+
+    async def busy():
+        async with node.driver() as driver:
+            port = (PortMapping("TCP", 80, 18081),)
+            for pod in ("left-1", "left-2"):
+                mapped = port if pod == "left-1" else ()
+                sandbox_id = await driver.run_sandbox(sandbox(node, pod, port_mappings=mapped))
+                container_id = await driver.create_container(sandbox_id, container(pod, "c", *FOREVER))
+                await driver.start_container(container_id)
+            return driver.places
+
+    places = asyncio.run(busy())
+    bystander = subprocess.Popen(["sleep", "1000"])
+    try:
+        before = survey(places.instance, [places])
+        assert before.cgroups
+        assert before.shim_sockets
+        os.kill(node.process.pid, signal.SIGKILL)
+        assert node.purge() == []
+        after = survey(places.instance, [places])
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+    assert not node.data_dir.exists()
+    assert [line for line in after.mounts if str(node.data_dir) in line] == []
+    assert [process for process in after.processes if str(node.data_dir) in " ".join(process.argv)] == []
+    assert (after.cgroups, after.shim_sockets, after.pids_in_cgroups) == ([], [], [])
+    assert [name for name in after.cni_results if places.instance in name] == []
+    assert [socket for socket in before.shim_sockets if os.path.lexists(socket)] == []
+    links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, text=True, timeout=10).stdout)
+    assert [link["ifname"] for link in links] == ["lo"]
+    assert after.tables == []

@@ -1,0 +1,154 @@
+"""What is written to the node: cgroups (in a folder that plays the kernel), CNI configuration, nftables."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from actors.kubelet.containerd import podnetwork
+from actors.kubelet.containerd.cgroups import Cgroups, cpu_weight, pod_settings
+from actors.kubelet.containerd.podnetwork import HostPort, PodNetwork, host_ports_of
+from actors.kubelet.runtime import PortMapping, Resources
+
+NETWORK = PodNetwork("kubus-x-m1", "kbr-x", ("10.244.1.0/24",), ("10.244.0.0/16",), "/data/cni/addresses")
+
+
+def test_cpu_weight_spans_what_shares_span():
+    assert [cpu_weight(shares) for shares in (0, 2, 1024, 262_144, 10**9)] == [1, 1, 39, 10_000, 10_000]
+
+
+def test_limits_in_both_versions():
+    bounded = Resources(cpu_shares=512, cpu_quota_us=50_000, memory_limit_bytes=1 << 20)
+    assert pod_settings(bounded, unified=True) == [
+        ("cpu", "cpu.weight", "20"),
+        ("cpu", "cpu.max", "50000 100000"),
+        ("memory", "memory.max", "1048576"),
+    ]
+    assert pod_settings(Resources(), unified=False) == [
+        ("cpu", "cpu.shares", "2"),
+        ("cpu", "cpu.cfs_period_us", "100000"),
+        ("cpu", "cpu.cfs_quota_us", "-1"),
+        ("memory", "memory.limit_in_bytes", "-1"),
+    ]
+
+
+@pytest.fixture
+def v1(tmp_path):
+    for controller in ("cpu", "memory", "pids"):
+        (tmp_path / controller).mkdir()
+    (tmp_path / "cpuacct").symlink_to("cpu")
+    return Cgroups("/kubus-x/m1", tmp_path)
+
+
+def test_version_1(v1, tmp_path):
+    pod = tmp_path / "memory/kubus-x/m1/podu1"
+    assert v1.make_pod("u1", Resources()) == "/kubus-x/m1/podu1"
+    assert (tmp_path / "cpu/kubus-x/m1/podu1").is_dir()
+    (pod / "memory.limit_in_bytes").write_text("")
+    v1.make_pod("u1", Resources(memory_limit_bytes=4096))
+    assert (pod / "memory.limit_in_bytes").read_text() == "4096"
+    (pod / "memory.limit_in_bytes").unlink()  # in a real cgroup the files go with the folder
+    assert v1.pods() == {"u1"}
+    (pod / "c1").mkdir()
+    assert v1.remove_pod("u1")
+    assert v1.pods() == set()
+    assert v1.remove_pod("u1")
+
+
+def test_version_2_hands_controllers_down(tmp_path):
+    def level(path):
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "cgroup.controllers").write_text("cpu memory rdma")
+        (path / "cgroup.subtree_control").write_text("")
+
+    for path in (tmp_path, tmp_path / "kubus-x", tmp_path / "kubus-x/m1"):
+        level(path)
+    cgroups = Cgroups("/kubus-x/m1", tmp_path)
+    assert cgroups.unified
+    cgroups.make_pod("u1", Resources())
+    assert (tmp_path / "kubus-x/m1/podu1").is_dir()
+    assert (tmp_path / "kubus-x/m1/cgroup.subtree_control").read_text() == "+memory"  # the last that was written
+
+
+def test_sweep_keeps_the_living(v1):
+    for uid in ("a", "b", "c"):
+        v1.make_pod(uid, Resources())
+    v1.sweep({"b"})
+    assert v1.pods() == {"b"}
+
+
+def test_the_cni_configuration():
+    tree = json.loads(podnetwork.conflist(NETWORK))
+    assert [plugin["type"] for plugin in tree["plugins"]] == ["bridge"]
+    bridge = tree["plugins"][0]
+    assert (bridge["bridge"], bridge["isGateway"], bridge["hairpinMode"], bridge["ipMasq"]) == (
+        "kbr-x",
+        True,
+        True,
+        False,
+    )
+    assert bridge["ipam"]["ranges"] == [[{"subnet": "10.244.1.0/24"}]]
+    assert "mtu" not in bridge
+
+
+def test_two_families():
+    network = PodNetwork("n", "b", ("10.1.0.0/24", "fd00::/64"), ("10.1.0.0/16", "fd00::/48"), "/a", mtu=1400)
+    tree = json.loads(podnetwork.conflist(network))["plugins"][0]
+    assert tree["ipam"]["routes"] == [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+    assert tree["mtu"] == 1400
+    rules = podnetwork.node_tables("x", network, ())
+    assert "ip6 saddr { fd00::/64 } ip6 daddr != { fd00::/48, ff00::/8 } masquerade" in rules
+    assert podnetwork.gateway("fd00::/64") == "fd00::1/64"
+
+
+def test_without_masquerading_pods_keep_their_addresses():
+    network = PodNetwork("n", "b", ("10.1.0.0/24",), ("10.1.0.0/16",), "/a", masquerade=False)
+    assert "saddr { 10.1.0.0/24 } ip daddr" not in podnetwork.node_tables("x", network, ())
+
+
+def test_host_ports():
+    mappings = [
+        PortMapping("TCP", 80, 8080),
+        PortMapping("UDP", 53, 5353, "127.0.0.1"),
+        PortMapping("TCP", 81, 0),
+        PortMapping("TCP", 82, 8082, "fd00::1"),
+        PortMapping("TCP", 83, 8083, "0.0.0.0"),
+    ]
+    ports = host_ports_of(mappings, "10.244.1.2")
+    assert ports == [
+        HostPort("tcp", 8080, "10.244.1.2", 80),
+        HostPort("udp", 5353, "10.244.1.2", 53, "127.0.0.1"),
+        HostPort("tcp", 8083, "10.244.1.2", 83),
+    ]
+    added = podnetwork.add_host_ports("x", ports).splitlines()
+    assert added[0] == "create element ip kubus-x-cni ports { tcp . 8080 : 10.244.1.2 . 80 }"
+    assert added[1] == "create element ip kubus-x-cni address_ports { 127.0.0.1 . udp . 5353 : 10.244.1.2 . 53 }"
+    assert podnetwork.delete_host_ports("x", ports[:1]) == "delete element ip kubus-x-cni ports { tcp . 8080 }\n"
+
+
+@pytest.mark.real
+@pytest.mark.skipif(shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") is None, reason="real tier: nft is missing")
+def test_nft_accepts_the_rules():
+    rules = podnetwork.node_tables("x", NETWORK, [HostPort("tcp", 1, "10.244.1.2", 2)])
+    command = ["unshare", "--net", shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin"), "--check", "-f", "-"]
+    checked = subprocess.run(command, input=rules, capture_output=True, text=True, timeout=20)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_rules_for_a_dropping_firewall_carry_the_instance():
+    for rule in podnetwork.forward_rules("x", "kbr-x"):
+        assert "kbr-x" in rule
+        assert "kubus-x" in rule
+
+
+ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t0000FEA9\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+eth1\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0
+"""
+
+
+def test_the_default_routes_device():
+    assert podnetwork.default_route_device(ROUTES) == "eth1"
+    assert podnetwork.default_route_device(re.sub("eth1.*\n", "", ROUTES)) is None
