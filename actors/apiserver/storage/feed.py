@@ -83,7 +83,8 @@ class Feed:
         while True:
             reply = await self._state.range(Range(key, ROOT_END, limit=PAGE_KEYS, revision=revision))
             revision = revision or reply.revision
-            entries.extend(Entry.of_stored(kv.key, kv.value, kv.mod_revision) for kv in reply.result.kvs)
+            objects = (kv for kv in reply.result.kvs if self._cache.find(kv.key) is not None)  # claims are none
+            entries.extend(Entry.of_stored(kv.key, kv.value, kv.mod_revision) for kv in objects)
             if not reply.result.more:
                 return entries, revision
             key = reply.result.kvs[-1].key + b"\0"
