@@ -1,0 +1,352 @@
+"""One member's Raft node: its state, its transitions, and the `Ready` that tells the shell what to do.
+
+The order is structural: persist, then send what depends on it, then apply, then answer.
+
+    ready = node.ready()         # at any time; None when there is nothing to do
+    send ready.messages          # at once: they promise nothing
+    persist ready.hard_state and ready.entries, with one sync; then
+    send node.persisted(ready)   # votes and acknowledgements
+    apply ready.committed in order, then node.applied(index)
+    answer ready.reads, each once its index is applied
+
+One persistence is under way at a time; `ready` goes on giving messages, commits and reads meanwhile. The node raises
+`NotLeader` to callers; a message never makes it raise.
+
+Neighbours: `electing`, `leading` and `following` hold what each role does; this module holds what they share.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from actors.state.raft import electing, following, leading
+from actors.state.raft.entries import Entries
+from actors.state.raft.members import BadChange, History, Members
+from actors.state.raft.progress import Progress
+from actors.state.raft.records import (
+    Append,
+    Appended,
+    AskReadIndex,
+    Entry,
+    Envelope,
+    HardState,
+    InstallSnapshot,
+    Message,
+    ReadIndex,
+    RequestVote,
+    TimeoutNow,
+    Vote,
+)
+from actors.state.raft.role import Role
+
+PERSIST_BYTES = 8 << 20  # of entries in one Ready: one sync's worth
+APPLY_BYTES = 8 << 20  # of committed entries in one Ready
+UNCOMMITTED_BYTES = 64 << 20  # proposed and not committed; past it a proposal is refused
+
+
+class NotLeader(Exception):
+    """This member can't do that; `leader` is who can, as far as it knows."""
+
+    def __init__(self, leader: str):
+        super().__init__(f"not the leader; the leader is {leader or 'not known'}")
+        self.leader = leader
+
+
+class TooMuchUncommitted(Exception):
+    """The log grows faster than a majority persists it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """In ticks. An election begins after `election` to twice that without a leader."""
+
+    election: int = 10
+    heartbeat: int = 1
+
+
+@dataclass(slots=True)
+class Ready:
+    messages: list[Envelope] = field(default_factory=list)
+    hard_state: HardState | None = None
+    entries: list[Entry] = field(default_factory=list)
+    snapshot: InstallSnapshot | None = None  # take its state in place of all there is, before anything else
+    committed: list[Entry] = field(default_factory=list)
+    reads: list[tuple[int, int]] = field(default_factory=list)  # (context, index)
+    lost_reads: list[int] = field(default_factory=list)  # contexts to be asked again
+    must_persist: bool = False
+
+
+class Node:
+    def __init__(
+        self,
+        name: str,
+        members: Mapping[str, bool],
+        entries: Entries,
+        hard_state: HardState,
+        *,
+        randomness: random.Random,
+        timing: Timing | None = None,
+    ):
+        self.name = name
+        self.history = History(entries.offset, Members(members))
+        self.log = entries
+        self.term = hard_state.term
+        self.vote = hard_state.vote
+        self.role = Role.FOLLOWER
+        self.leader = ""
+        self.timing = timing or Timing()
+        self.randomness = randomness
+        self.elapsed = 0  # ticks since the last sign of a leader, or as a leader since the last look at its quorum
+        self.patience = self.timing.election
+        self.votes: dict[str, bool] = {}
+        self.progress: dict[str, Progress] = {}
+        self.leading = leading.Reign()
+        self.following = following.Asked()
+        self._persisted_state = hard_state
+        self.durable_term = hard_state.term
+        self._outbox: list[Envelope] = []
+        self._after_persist: list[Envelope] = []
+        self._reads: list[tuple[int, int]] = []
+        self._lost_reads: list[int] = []
+        self._snapshot: InstallSnapshot | None = None
+        self._persisting: Ready | None = None
+        self._persisting_messages: list[Envelope] = []
+        for entry in entries.between(entries.offset, entries.last_index):
+            if entry.votes is not None:
+                self.history.add(entry.index, Members(entry.votes))
+        self.log.commit = max(self.log.commit, min(hard_state.commit, self.log.last_index))
+        self.become_follower(self.term, "")
+
+    # What the shell calls
+
+    def tick(self) -> None:
+        """A tick of time has passed."""
+        self.elapsed += 1
+        if self.role is Role.LEADER:
+            leading.tick(self)
+        elif self.elapsed >= self.patience and self.may_campaign:
+            self.elapsed = 0
+            electing.campaign(self, pre=True)
+
+    def step(self, sender: str, message: Message) -> None:
+        """A message came from another member."""
+        if message.term > self.term:
+            if self._keeps_term(sender, message):
+                return
+        elif message.term < self.term:
+            self._answer_old(sender, message)
+            return
+        match message:
+            case RequestVote():
+                electing.on_request(self, sender, message)
+            case Vote():
+                electing.on_vote(self, sender, message)
+            case Append() | InstallSnapshot():
+                following.on_leader(self, sender, message)
+            case Appended():
+                leading.on_appended(self, sender, message)
+            case TimeoutNow():
+                if self.may_campaign:
+                    electing.campaign(self, pre=False, transfer=True)
+            case AskReadIndex():
+                leading.on_ask_read(self, sender, message)
+            case ReadIndex():
+                following.on_read_index(self, message)
+
+    def propose(self, data: bytes) -> Entry:
+        """Append a command to the log; return its entry. It may yet be lost unless it comes back committed."""
+        if self.role is not Role.LEADER or self.leading.transferee:
+            raise NotLeader("" if self.role is Role.LEADER else self.leader)
+        if self.leading.uncommitted_bytes + len(data) > UNCOMMITTED_BYTES:
+            raise TooMuchUncommitted
+        return leading.append(self, data)
+
+    def propose_members(self, members: Members) -> Entry:
+        """Append a new membership to the log; BadChange when it is too early, or too much at once."""
+        if self.role is not Role.LEADER or self.leading.transferee:
+            raise NotLeader("" if self.role is Role.LEADER else self.leader)
+        if self.log.commit < max(self.leading.first_index, self.history.newest_index):
+            raise BadChange("the last change, or the first entry of this leader, is not committed yet")
+        if not members.is_one_step_from(self.members):
+            raise BadChange("only one voter can come or go at a time")
+        return leading.append(self, b"", members.votes)
+
+    def read(self, context: int) -> None:
+        """Ask from which index on a read is linearizable; it comes as (context, index) in a Ready, or is lost."""
+        if self.role is Role.LEADER:
+            leading.read(self, self.name, context)
+        else:
+            following.read(self, context)
+
+    def forget_read(self, context: int) -> None:
+        """Nobody waits for this read any more."""
+        self.following.contexts.discard(context)
+
+    def transfer(self, to: str) -> None:
+        """Hand the lead over, as before an orderly stop; without effect when it does not work out in time."""
+        if self.role is Role.LEADER and to in self.members.voters and to != self.name:
+            leading.transfer(self, to)
+
+    def ready(self) -> Ready | None:
+        """Return what is to be done now."""
+        if self.role is Role.LEADER and self.durable_term == self.term:
+            leading.send_what_is_due(self)  # not before: after a crash this member must not lead the same term again
+        ready = Ready()
+        ready.messages, self._outbox = self._outbox, []
+        ready.reads, self._reads = self._reads, []
+        ready.lost_reads, self._lost_reads = self._lost_reads, []
+        if self._persisting is None:
+            self._fill_persistent(ready)
+        if self._snapshot is None and (self._persisting is None or self._persisting.snapshot is None):
+            ready.committed = self.log.take_committed(APPLY_BYTES)
+        something = ready.messages or ready.must_persist or ready.committed or ready.reads or ready.lost_reads
+        return ready if something else None
+
+    def persisted(self, ready: Ready) -> list[Envelope]:
+        """What `ready` asked to persist is on disk; return what may be sent now."""
+        assert ready is self._persisting, "only the persistence under way can be done"
+        self._persisting = None
+        if ready.hard_state is not None:
+            self.durable_term = ready.hard_state.term
+        if ready.entries:
+            last = ready.entries[-1]
+            self.log.persisted(last.index, last.term)
+            if self.role is Role.LEADER:
+                leading.on_own_progress(self)
+        messages, self._persisting_messages = self._persisting_messages, []
+        return messages
+
+    def applied(self, index: int) -> None:
+        """Everything up to this entry is applied."""
+        self.log.applied = index
+
+    def compact(self, index: int) -> None:
+        """A snapshot holds everything up to this applied entry."""
+        self.log.compact(index)
+        self.history.compact(self.log.offset)
+
+    def report_snapshot(self, to: str, *, arrived: bool) -> None:
+        """The shell sent a snapshot's state to a member, or could not."""
+        progress = self.progress.get(to)
+        if self.role is Role.LEADER and progress is not None and not arrived:
+            progress.snapshot_failed()
+
+    def report_unreachable(self, to: str) -> None:
+        """What was sent to a member may be lost."""
+        progress = self.progress.get(to)
+        if progress is not None:
+            progress.lost()
+
+    # What the roles share
+
+    @property
+    def members(self) -> Members:
+        return self.history.newest
+
+    def append_entries(self, entries: list[Entry]) -> None:
+        """Put entries at the end of the log, in place of what conflicts with them."""
+        self.log.append(entries)
+        self.history.cut(entries[0].index)
+        for entry in entries:
+            if entry.votes is not None:
+                self.history.add(entry.index, Members(entry.votes))
+
+    @property
+    def may_campaign(self) -> bool:
+        """A learner, one that was removed, and one that still installs a snapshot, may not."""
+        return self.name in self.members.voters and self._snapshot is None
+
+    @property
+    def hears_leader(self) -> bool:
+        """Whether a leader was heard from within the shortest election timeout."""
+        return bool(self.leader) and (self.role is Role.LEADER or self.elapsed < self.timing.election)
+
+    def send(self, to: str, message: Message) -> None:
+        """Queue a message that promises nothing about this member's disk."""
+        self._outbox.append(Envelope(self.name, to, message))
+
+    def send_when_persisted(self, to: str, message: Message) -> None:
+        """Queue a message that promises that this member's term, vote or entries are on disk."""
+        self._after_persist.append(Envelope(self.name, to, message))
+
+    def become_follower(self, term: int, leader: str) -> None:
+        if term > self.term:
+            self.term, self.vote = term, ""
+        if self.role is Role.LEADER:
+            self._lost_reads += leading.abandon_reads(self)
+        if leader != self.leader:
+            self._lost_reads += self.following.abandon()
+        self.role = Role.FOLLOWER
+        self.leader = leader
+        self._restart_patience()
+
+    def become_pre_candidate(self) -> None:
+        self.role = Role.PRE_CANDIDATE
+        self._leaderless()
+
+    def become_candidate(self) -> None:
+        self.role = Role.CANDIDATE
+        self.term, self.vote = self.term + 1, self.name
+        self._leaderless()
+
+    def become_leader(self) -> None:
+        self.role = Role.LEADER
+        self.leader = self.name
+        self._restart_patience()
+        leading.begin(self)
+
+    def answer_read(self, context: int, index: int) -> None:
+        self._reads.append((context, index))
+
+    def lose_read(self, context: int) -> None:
+        self._lost_reads.append(context)
+
+    def install(self, snapshot: InstallSnapshot) -> None:
+        """Take a snapshot in place of the log."""
+        self.log.restore(snapshot.index, snapshot.last_term)
+        self.history = History(snapshot.index, Members(snapshot.members))
+        self._snapshot = snapshot
+
+    def _leaderless(self) -> None:
+        self._lost_reads += self.following.abandon()
+        self.leader = ""
+        self.votes = {}
+        self._restart_patience()
+
+    def _restart_patience(self) -> None:
+        self.elapsed = 0
+        self.patience = self.timing.election + self.randomness.randrange(self.timing.election)
+
+    def _keeps_term(self, sender: str, message: Message) -> bool:
+        """A message of a later term: follow its term, unless it must not count. Return True when it is dealt with."""
+        if isinstance(message, RequestVote):
+            if not message.transfer and self.hears_leader:
+                return True  # we have a leader: a member that was away must not disturb it (paper, end of 6)
+            if message.pre:
+                return False
+        if isinstance(message, Vote) and message.pre and message.granted:
+            return False
+        leads = isinstance(message, Append | InstallSnapshot)
+        self.become_follower(message.term, sender if leads else "")
+        return False
+
+    def _answer_old(self, sender: str, message: Message) -> None:
+        """A message of an earlier term. Its sender may be stuck there: tell it our term."""
+        if isinstance(message, Append | InstallSnapshot):
+            self.send(sender, Appended(self.term, 0, refused=True))
+        elif isinstance(message, RequestVote) and message.pre:
+            self.send(sender, Vote(self.term, granted=False, pre=True))
+
+    def _fill_persistent(self, ready: Ready) -> None:
+        state = HardState(self.term, self.vote, self.log.commit)
+        before = self._persisted_state
+        ready.entries = self.log.unstable(PERSIST_BYTES)
+        ready.snapshot, self._snapshot = self._snapshot, None
+        changed = (state.term, state.vote) != (before.term, before.vote)
+        if not (changed or ready.entries or ready.snapshot or self._after_persist):
+            return
+        if state != before:
+            ready.hard_state = self._persisted_state = state
+        ready.must_persist = True
+        self._persisting = ready
+        self._persisting_messages, self._after_persist = self._after_persist, []
