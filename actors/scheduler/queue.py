@@ -50,6 +50,7 @@ class SchedulingQueue:
         self._active: list[tuple[int, float, int, str]] = []
         self._waiting: list[tuple[float, int, str]] = []  # backoff ends and unschedulable flushes
         self._unschedulable: dict[frozenset[str], set[str]] = {}
+        self._counts = dict.fromkeys(State, 0)
         self._tickets = 0
 
     def __contains__(self, key: str) -> bool:
@@ -60,10 +61,7 @@ class SchedulingQueue:
         return pod.state if pod else None
 
     def counts(self) -> dict[str, int]:
-        counts = {state.value: 0 for state in State}
-        for pod in self._pods.values():
-            counts[pod.state.value] += 1
-        return counts
+        return {state.value: count for state, count in self._counts.items()}
 
     def add(self, key: str, priority: int, now_s: float, gated: bool = False) -> None:
         """Take in a pod that is new, or whose spec changed: it is worth a try at once."""
@@ -73,7 +71,9 @@ class SchedulingQueue:
                 pod.priority = priority
                 return
             self._leave(pod)
+            self._counts[pod.state] -= 1
         pod = self._pods[key] = QueuedPod(key, priority, State.GATED, now_s, attempts=pod.attempts if pod else 0)
+        self._counts[State.GATED] += 1
         if not gated:
             self._activate(pod, now_s)
 
@@ -82,6 +82,7 @@ class SchedulingQueue:
         pod = self._pods.pop(key, None)
         if pod is not None:
             self._leave(pod)
+            self._counts[pod.state] -= 1
 
     def pop(self, now_s: float) -> str | None:
         """Return the key of the next pod to try; it is in flight from then on."""
@@ -90,7 +91,8 @@ class SchedulingQueue:
             _, _, ticket, key = heapq.heappop(self._active)
             pod = self._pods.get(key)
             if pod is not None and pod.ticket == ticket:
-                pod.state, pod.ticket = State.IN_FLIGHT, 0
+                self._become(pod, State.IN_FLIGHT)
+                pod.ticket = 0
                 pod.attempts += 1
                 return key
         return None
@@ -154,6 +156,13 @@ class SchedulingQueue:
             heapq.heappop(self._active)
         return False
 
+    def validate(self) -> None:
+        """Assert what must hold between the parts; tests call it after each step."""
+        assert sum(self._counts.values()) == len(self._pods)
+        assert all(count == sum(p.state is s for p in self._pods.values()) for s, count in self._counts.items())
+        waiting = {key for keys in self._unschedulable.values() for key in keys}
+        assert waiting == {key for key, pod in self._pods.items() if pod.state is State.UNSCHEDULABLE}
+
     def _helps(self, event: str, plugins: frozenset[str]) -> bool:
         return any(event in self._events_of[plugin] for plugin in plugins)
 
@@ -173,7 +182,13 @@ class SchedulingQueue:
 
     def _enter(self, pod: QueuedPod, state: State, now_s: float) -> None:
         self._tickets += 1
-        pod.state, pod.since_s, pod.ticket = state, now_s, self._tickets
+        pod.since_s, pod.ticket = now_s, self._tickets
+        self._become(pod, state)
+
+    def _become(self, pod: QueuedPod, state: State) -> None:
+        self._counts[pod.state] -= 1
+        self._counts[state] += 1
+        pod.state = state
 
     def _leave(self, pod: QueuedPod) -> None:
         pod.ticket = 0

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from actors.api.client import ApiClient
 from actors.api.config import ApiServerConfig, ClusterConfig, NodeConfig
@@ -50,7 +51,7 @@ class Cluster:
         settings = {"cluster": plain, "node": plain["nodes"]["m1"]}
         setup = Setup(f"{role}@m1", role, "m1", settings, self.data_dir, self.run_dir, [f"{r}@m1" for r in ROLES])
         target = TARGETS[role]
-        process = multiprocessing.get_context("fork").Process(target=lambda: os._exit(run(target, setup)))
+        process = multiprocessing.get_context("fork").Process(target=lambda: os._exit(run(target, setup)), name=role)
         process.start()
         self.processes.append(process)
 
@@ -119,6 +120,11 @@ def pod(number: int) -> Object:
     }
 
 
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 async def inspect(client: Client, cluster: Cluster, name: str) -> Object:
     reply = await client.request(cluster.directory.control(name), InspectRequest(), timeout_s=5.0)
     return reply.state
@@ -132,7 +138,8 @@ async def measure(cluster: Cluster, nodes: int, pods: int) -> None:
     print(f"  nodes created    {await create_all(api, 'nodes', [node(n) for n in range(nodes)]):10,.0f} /s")
     print(f"  pods created     {await create_all(api, 'pods', [pod(n) for n in range(pods)]):10,.0f} /s")
     cluster.start("scheduler")
-    synced = None
+    processes = [psutil.Process(process.pid) for process in cluster.processes]
+    synced, before = None, []
     while True:
         try:
             state = await inspect(client, cluster, "scheduler@m1")
@@ -140,11 +147,16 @@ async def measure(cluster: Cluster, nodes: int, pods: int) -> None:
             await asyncio.sleep(0.02)
             continue
         if synced is None and state.get("synced") and state.get("leader"):
-            synced = time.perf_counter()
+            synced, before = time.perf_counter(), [cpu_s(process) for process in processes]
         if synced is not None and not any(state["queue"].values()):
             break
         await asyncio.sleep(0.02)
     print(f"  pods bound       {pods / (time.perf_counter() - synced):10,.0f} /s")
+    spent = [cpu_s(process) - begun for process, begun in zip(processes, before, strict=True)]
+    costs = ", ".join(
+        f"{process.name} {s / pods * 1e6:.0f}" for process, s in zip(cluster.processes, spent, strict=True)
+    )
+    print(f"  CPU a pod        {costs} µs")
     listed = await api.list("pods", "default")
     assert all(item["spec"].get("nodeName") for item in listed["items"])
     used = {item["spec"]["nodeName"] for item in listed["items"]}

@@ -43,6 +43,7 @@ class Cluster:
             name = decision.key.removeprefix("default/")
             decided[name] = decision.node if isinstance(decision, Bind) else decision.message
         self.core.arrays.validate()
+        self.core.queue.validate()
         return decided
 
     def bound(self, name: str, on: str) -> None:
