@@ -28,6 +28,7 @@ from .world import Crash, Faults, World
 
 Object = dict[str, Any]
 
+KUBELET_PACE = 0.1  # chance that a Pod moves while controllers have something to do
 
 class SimulatedInformer(Informer):
     """A real cache that learns of changes when the simulation says so."""
@@ -190,7 +191,9 @@ class Simulation:
                     choices.append(informer.relist)
         for controller in self.controllers:
             choices += [lambda c=controller, k=key: self._work(c, k) for key in controller.queue.ready]  # type: ignore
-        choices += [lambda p=pod: self.move(p) for pod in self.world.all("pods") if self._may_move(pod)]
+        moves = [lambda p=pod: self.move(p) for pod in self.world.all("pods") if self._may_move(pod)]
+        if moves and (not choices or self.rng.random() < KUBELET_PACE):
+            choices = moves
         if not choices:
             return self._jump()
         result = self.rng.choice(choices)()
