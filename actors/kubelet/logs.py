@@ -77,15 +77,16 @@ class LogReader:
                 yield self._cut(text)
 
     def was_rotated(self) -> bool:
-        """Tell whether the path leads to another file now; then the next `read` begins with that one."""
+        """Tell whether the path leads to another file now: read the rest of this one, then `begin_next`."""
         if self._file is None or not self._path.exists():
             return False
         here, there = os.fstat(self._file.fileno()), self._path.stat()
-        if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
-            return False
+        return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
+
+    def begin_next(self) -> None:
+        """Go on with the file that the path leads to now, from its beginning."""
         self.close()
-        self._options = LogOptions(since_s=None, timestamps=self._options.timestamps, stream=self._options.stream)
-        return True
+        self._options = LogOptions(timestamps=self._options.timestamps, stream=self._options.stream)
 
     def close(self) -> None:
         if self._file is not None:

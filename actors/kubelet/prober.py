@@ -5,9 +5,9 @@ probes, a task only while one is asked.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from actors.kubelet import pod as pods
 from actors.kubelet.checks import Outcome, Target
@@ -19,6 +19,18 @@ from runtime.clock import Clock
 NS_PER_S = 1_000_000_000
 
 Check = Callable[[Target, dict[str, Any], float], Awaitable[Outcome]]
+
+
+class Probing(Protocol):
+    """What a worker needs of probes, asked in earnest or answered by rule."""
+
+    def follow(self, pod: pods.Pod, runtime: PodRuntime) -> None: ...
+
+    def healths(self, uid: str) -> Mapping[str, Health]: ...
+
+    def freeze(self, uid: str) -> None: ...
+
+    def forget(self, uid: str) -> None: ...
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from actors.kubelet.runtime import ContainerStatus, ExecTimeout, RuntimeDriver, 
 from bus import Context, RemoteError, Server
 from runtime.clock import Clock
 
+LOOK_S = 0.5  # how often the end of a silent container is looked for; no call, only the kubelet's own cache
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 Found = tuple[pods.Pod, Callable[[], PodRuntime], RuntimeDriver]
@@ -156,6 +157,9 @@ async def _follow(
                 if ended or reader.is_full:
                     return
                 if reader.was_rotated():
+                    for data in reader.read():
+                        yield data
+                    reader.begin_next()
                     break
                 await _changed(watch, status, look)
 
@@ -169,9 +173,6 @@ async def _changed(watch: FileWatch, status: ContainerStatus, look: Callable[[],
                 return
         except TimeoutError:
             continue
-
-
-LOOK_S = 0.5  # how often the end of a silent container is looked for; no call, only the kubelet's own cache
 
 
 def _is_alive(status: ContainerStatus, runtime: PodRuntime) -> bool:

@@ -46,13 +46,20 @@ class Starter:
         places: Places,
         node: NodeFacts,
         tell: Tell,
+        network_fault: Callable[[], str],
         clock: Clock,
     ):
+        """`network_fault` tells why pods can't have a network yet; empty when they can."""
+        self._network_fault = network_fault
         self._driver, self._observer, self._images, self._files = driver, observer, images, files
         self._places, self._node, self._tell, self._clock = places, node, tell, clock
         self._slots = asyncio.Semaphore(STARTS_AT_ONCE)
 
     async def start_sandbox(self, pod: pods.Pod, attempt: int) -> SandboxStatus:
+        fault = "" if pods.is_host_network(pod) else self._network_fault()
+        if fault:
+            self._tell(pod, "Warning", "NetworkNotReady", f"network is not ready: {fault}")
+            raise StartFailed("ContainerCreating", "", self._clock.wall() + RETRY_S)
         spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node)
         try:
             async with self._slots:

@@ -23,7 +23,7 @@ from actors.kubelet.container_status import Waiting
 from actors.kubelet.images import Images
 from actors.kubelet.observer import Observer
 from actors.kubelet.pod_files import Files
-from actors.kubelet.prober import Prober
+from actors.kubelet.prober import Probing
 from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, SandboxStatus
 from actors.kubelet.starter import RETRY_S, Starter, StartFailed
 from actors.kubelet.status import OWN_CONDITIONS, Ending, Facts, status_of
@@ -48,7 +48,7 @@ class Equipment:
 
     driver: RuntimeDriver
     observer: Observer
-    prober: Prober
+    prober: Probing
     images: Images
     files: Files
     starter: Starter

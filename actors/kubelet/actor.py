@@ -1,0 +1,125 @@
+"""The kubelet: runs the pods that are bound to its node, and says in the API how they and the node are.
+
+Does:      a worker for each pod (`worker`): look at the API, the runtime and the probes, decide (`compute`), act
+           (`starter`, `terminator`), tell (`status`, `status_writer`).
+Sends:     API requests (pods/status, nodes/status, leases, events, tokens, deletions of pods that have ended), and
+           calls to the container runtime.
+Receives:  watches of its pods, its Node, services, and the ConfigMaps and Secrets that its pods name; the runtime's
+           events; `kubelet.logs` and `kubelet.exec`.
+Crashes:   at any line, without harm: containers go on without it, and the next kubelet adopts what it finds in the
+           runtime and on the disk. The API being away stops no container; statuses are written when it is back.
+"""
+
+import functools
+from typing import Any
+
+from actors.api.client import ApiClient
+from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
+from actors.api.network import instance_id
+from actors.kubelet.machine import machine_of, own_address, simulated_machine
+from actors.kubelet.node import Machine
+from actors.kubelet.node_kubelet import NodeKubelet, Shared
+from actors.kubelet.runtime import RuntimeDriver
+from actors.kubelet.serving import Found, Serving
+from actors.kubelet.simulated.driver import SimulatedDriver
+from runtime.actor import Actor
+from runtime.informer import Informer
+
+
+class KubeletActor(Actor):
+    async def start(self) -> None:
+        self._cluster: ClusterConfig = of_settings(self.setup.settings)
+        self._config: NodeConfig = node_of_settings(self.setup.settings)
+        self._simulated = self._config.runtime == "simulated"
+        directory = self.setup.directory
+        api = ApiClient(self.client, [directory.work(name) for name in directory.of_role("apiserver")])
+        names = self._node_names()
+        only = names[0] if len(names) == 1 else ""
+        self._pods = self._informer(api, "pods", f"spec.nodeName={only}" if only else "spec.nodeName!=")
+        self._nodes = self._informer(api, "nodes", f"metadata.name={only}" if only else "")
+        services = None if self._simulated else self._informer(api, "services", "")
+        shared = Shared(
+            cluster=self._cluster,
+            config=self._config,
+            data_dir=self.setup.data_dir,
+            owner=instance_id(self.setup.data_dir),
+            api=api,
+            nodes=self._nodes,
+            pods=self._pods,
+            services=services,
+            spawn=self.spawn,
+            clock=self.clock,
+            log=self.log,
+        )
+        self._kubelets = {name: NodeKubelet(name, self._driver(name), self._machine(), shared) for name in names}
+        self._pods.on_change(self._pod_changed)
+        self._nodes.on_change(self._node_changed)
+        Serving(self._find, self.clock).register(self.server)
+        for informer in (self._pods, self._nodes, services):
+            if informer is not None:
+                self.spawn(informer.run(), informer.name)
+        for kubelet in self._kubelets.values():
+            await kubelet.start()
+        self.spawn(self._look_at_all(), "first look")
+
+    async def stop(self) -> None:
+        for kubelet in getattr(self, "_kubelets", {}).values():
+            await kubelet.stop()
+
+    def inspect(self) -> dict[str, Any]:
+        kubelets = getattr(self, "_kubelets", {})
+        if len(kubelets) == 1:
+            return next(iter(kubelets.values())).inspect()
+        pods = sum(len(kubelet.pods) for kubelet in kubelets.values())
+        return {"nodes": len(kubelets), "pods": pods, "runtime": "simulated"}
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _node_names(self) -> list[str]:
+        if self._config.count == 1:
+            return [self.setup.node]
+        return [f"{self.setup.node}-{number}" for number in range(self._config.count)]
+
+    def _informer(self, api: ApiClient, resource: str, field_selector: str) -> Informer:
+        source = api.source(resource, field_selector=field_selector)
+        return Informer(source, name=resource, log=self.log, clock=self.clock)
+
+    def _driver(self, name: str) -> RuntimeDriver:
+        if self._simulated:
+            return SimulatedDriver(self._config.kubelet.start_latency_ms / 1000, self.clock)
+        # Imported only where a containerd is: a simulated node needs none of what it needs.
+        from actors.kubelet.containerd.driver import ContainerdDriver
+
+        return ContainerdDriver(self.setup, name)
+
+    def _machine(self) -> Machine:
+        max_pods, overrides = self._config.kubelet.max_pods, self._config.capacity
+        if self._simulated:
+            return simulated_machine(max_pods, overrides, own_address())
+        return machine_of(self.setup.data_dir, max_pods, overrides)
+
+    # -- what happens -----------------------------------------------------------------------------------------------
+
+    def _pod_changed(self, key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        found = new or old
+        kubelet = self._kubelets.get((found or {}).get("spec", {}).get("nodeName", ""))
+        if kubelet is not None:
+            kubelet.pods.pod_changed(key, old, new)
+
+    def _node_changed(self, key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        kubelet = self._kubelets.get(key)
+        if kubelet is not None:
+            kubelet.node_changed()
+
+    async def _look_at_all(self) -> None:
+        """Orphans show only once the API's pods were listed."""
+        await self._pods.synced()
+        for kubelet in self._kubelets.values():
+            kubelet.pods.look_at_all()
+
+    def _find(self, key: str) -> Found | None:
+        for kubelet in self._kubelets.values():
+            worker = kubelet.pods.find(key)
+            if worker is not None:
+                return worker.pod, functools.partial(kubelet.observer.pod, worker.uid), kubelet.driver
+        return None

@@ -1,0 +1,272 @@
+"""One node, assembled: its driver, what watches it, what acts on it, and its registration.
+
+A kubelet process plays one such node, or with the simulated runtime many. Neighbours: `actor` makes it and feeds it the
+API's changes; everything below is in the modules it imports.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.api.client import ApiClient
+from actors.api.config import ClusterConfig, NodeConfig
+from actors.api.events import EventRecorder
+from actors.api.quantity import bytes_of
+from actors.kubelet import pod as pods
+from actors.kubelet.backoff import Backoff
+from actors.kubelet.checks import check
+from actors.kubelet.container_spec import NodeFacts
+from actors.kubelet.images import Images
+from actors.kubelet.machine import pressures
+from actors.kubelet.node import Machine, Observation, allocatable
+from actors.kubelet.node_pods import NodePods
+from actors.kubelet.objects import Objects
+from actors.kubelet.observer import Observer
+from actors.kubelet.places import Places
+from actors.kubelet.pod_files import Files, NoFiles, PodFiles
+from actors.kubelet.prober import Prober, Probing
+from actors.kubelet.registration import Registration
+from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeVersion
+from actors.kubelet.simulated.driver import SimulatedDriver
+from actors.kubelet.simulated.prober import SimulatedProber
+from actors.kubelet.starter import Starter
+from actors.kubelet.status_writer import StatusWriter
+from actors.kubelet.termination_message import with_message
+from actors.kubelet.terminator import Terminator
+from actors.kubelet.tokens import Tokens
+from actors.kubelet.worker import Equipment
+from runtime.clock import Clock
+from runtime.informer import Informer
+from runtime.workqueue import RetryLimiter
+
+RETRY_S = (0.1, 5.0)  # first and longest pause after the runtime failed
+
+Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the nodes of one process share."""
+
+    cluster: ClusterConfig
+    config: NodeConfig
+    data_dir: Path
+    owner: str  # of containers: the data dir's id
+    api: ApiClient
+    nodes: Informer
+    pods: Informer
+    services: Informer | None  # None with simulated nodes
+    spawn: Spawn
+    clock: Clock
+    log: Any
+
+
+class NodeKubelet:
+    def __init__(self, name: str, driver: RuntimeDriver, machine: Machine, shared: Shared):
+        self.name = name
+        self.driver = driver
+        self._shared = shared
+        self._machine = machine
+        self._places = Places(shared.data_dir / "nodes" / name)
+        self._owner = f"{shared.owner}/{name}"
+        self._version = RuntimeVersion("", "")
+        self._network_fault = "waiting for the node's podCIDR"
+        self._node_changed = asyncio.Event()
+        self.recorder = EventRecorder(shared.api, "kubelet", name, shared.clock)
+        complete = functools.partial(with_message, places=self._places)
+        self.observer = Observer(driver, self._pod_changed, complete, self._owner, shared.log)
+        self.observer.on_reachable = self._runtime_changed
+        self.writer = StatusWriter(shared.api, shared.log)
+        self.pods = NodePods(self._equipment(), lambda: shared.pods.has_synced)
+        self.registration = Registration(
+            name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
+            self._observe, shared.nodes, shared.api, shared.clock, shared.log,
+        )  # fmt: skip
+
+    async def start(self) -> None:
+        await self.driver.open()
+        for work, what in (
+            (self._observe_runtime(), "observer"),
+            (self.registration.keep_status(), "status"),
+            (self.registration.keep_lease(), "lease"),
+            (self._keep_network(), "network"),
+        ):
+            self._shared.spawn(work, f"{what} of {self.name}")
+
+    async def stop(self) -> None:
+        await self.driver.close()
+
+    def node_changed(self) -> None:
+        """The API's Node has changed: it may have its podCIDR now, or be gone."""
+        self._node_changed.set()
+        if self.registration.node is None:
+            self.registration.changed()
+
+    def inspect(self) -> dict[str, Any]:
+        return {
+            "pods": len(self.pods),
+            "runtime": f"{self._version.name}://{self._version.version}",
+            "faults": self._faults(),
+            "status_writes": self.writer.writes,
+            "events_dropped": self.recorder.dropped,
+        }
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _equipment(self) -> Equipment:
+        shared, driver = self._shared, self.driver
+        files, prober = self._files(), self._prober()
+        images = Images(driver, self.recorder_tell, shared.clock)
+        node = NodeFacts(
+            memory_bytes=bytes_of(self._machine.capacity["memory"]),
+            owner=self._owner,
+            seccomp_root=self._places.seccomp,
+            cluster_domain=shared.cluster.network.domain,
+        )
+        starter = Starter(
+            driver, self.observer, images, files, self._places, node, self.recorder_tell,
+            lambda: self._network_fault, shared.clock,
+        )  # fmt: skip
+        return Equipment(
+            driver=driver,
+            observer=self.observer,
+            prober=prober,
+            images=images,
+            files=files,
+            starter=starter,
+            terminator=Terminator(driver, self.observer, self.recorder_tell, shared.clock),
+            writer=self.writer,
+            api=shared.api,
+            backoff=Backoff(),
+            limiter=RetryLimiter(base_s=0.05),
+            tell=self.recorder_tell,
+            spawn=shared.spawn,
+            runtime_name=lambda: self._version.name,
+            host_ips=tuple(self._machine.addresses),
+            clock=shared.clock,
+            log=shared.log,
+        )
+
+    def _files(self) -> Files:
+        shared = self._shared
+        if shared.services is None:
+            return NoFiles()
+        objects = Objects(shared.api, shared.spawn, self._objects_changed, shared.log, shared.clock)
+        free = allocatable(self._machine)
+        return PodFiles(
+            self._places, objects, Tokens(shared.api, shared.clock, shared.log), shared.services,
+            shared.cluster.network.domain, tuple(self._machine.addresses), lambda: free, shared.log,
+        )  # fmt: skip
+
+    def _prober(self) -> Probing:
+        if isinstance(self.driver, SimulatedDriver):
+            return SimulatedProber()
+        ask = functools.partial(check, self.driver)
+        fail = lambda pod, reason, message: self.recorder_tell(pod, "Warning", reason, message)  # noqa: E731
+        return Prober(ask, self._pod_changed, fail, self._shared.clock)
+
+    def recorder_tell(self, pod: pods.Pod, kind: str, reason: str, message: str) -> None:
+        if "apiVersion" in pod:  # an orphan is in no API: nobody could read of it
+            self.recorder.event(pod, kind, reason, message)
+
+    # -- what happens -----------------------------------------------------------------------------------------------
+
+    def _pod_changed(self, uid: str) -> None:
+        self.pods.poke(uid)
+
+    def _objects_changed(self, uid: str) -> None:
+        self.pods.objects_changed(uid)
+
+    def _runtime_changed(self) -> None:
+        self.registration.changed()
+        self._node_changed.set()
+        if self.observer.reachable:
+            self.pods.look_at_all()
+
+    async def _observe_runtime(self) -> None:
+        if isinstance(self.driver, SimulatedDriver):
+            await self._shared.pods.synced()
+            for pod in self._shared.pods.list():
+                if pod["spec"].get("nodeName") == self.name:
+                    self.driver.restore(pod, self._owner)
+        await self._learn_version()
+        await self.observer.run()
+
+    async def _learn_version(self) -> None:
+        """Container ids in statuses carry the runtime's name: nothing is said before it is known."""
+        pause_s = RETRY_S[0]
+        while not self._version.name:
+            try:
+                self._version = await self.driver.version()
+            except RuntimeFault as error:
+                self.observer.fault = str(error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_S[1])
+
+    async def _keep_network(self) -> None:
+        """Have the node's network made as soon as both its podCIDR and the runtime are there, and again after a fault
+        of the runtime."""
+        pause_s = RETRY_S[0]
+        done_for: tuple[str, ...] = ()
+        while True:
+            await self._node_changed.wait()
+            self._node_changed.clear()
+            cidrs = self._pod_cidrs()
+            if not self.observer.reachable:
+                done_for = ()
+                continue
+            if not cidrs or cidrs == done_for:
+                continue
+            try:
+                await self.driver.ensure_network(cidrs)
+                done_for, pause_s = cidrs, RETRY_S[0]
+                self._set_network_fault("")
+            except RuntimeFault as error:
+                self._set_network_fault(str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_S[1])
+                self._node_changed.set()
+
+    def _set_network_fault(self, fault: str) -> None:
+        if fault != self._network_fault:
+            self._network_fault = fault
+            self._shared.log.info("node network", node=self.name, fault=fault)
+            self.registration.changed()
+            self.pods.look_at_all()
+
+    def _pod_cidrs(self) -> tuple[str, ...]:
+        spec = (self.registration.node or {}).get("spec") or {}
+        return tuple(spec.get("podCIDRs") or ((spec["podCIDR"],) if spec.get("podCIDR") else ()))
+
+    # -- the node's status ------------------------------------------------------------------------------------------
+
+    def _faults(self) -> list[str]:
+        if not self.observer.reachable:
+            return [f"container runtime is down: {self.observer.fault}"]
+        if self._network_fault:
+            return [f"container runtime network not ready: {self._network_fault}"]
+        return []
+
+    async def _observe(self) -> Observation:
+        faults, images = self._faults(), await self._images()
+        simulated = self._shared.services is None
+        version = f"{self._version.name}://{self._version.version}" if self._version.name else ""
+        return Observation(
+            now_s=self._shared.clock.wall(),
+            faults=faults,
+            pressures=frozenset() if simulated else pressures(self._shared.data_dir),
+            runtime=version,
+            images=images,
+        )
+
+    async def _images(self) -> Sequence[Image]:
+        if not self.observer.reachable:
+            return ()
+        try:
+            return await self.driver.images()
+        except RuntimeFault as error:
+            self._shared.log.debug("could not list images", node=self.name, error=str(error))
+            return ()
