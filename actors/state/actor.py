@@ -13,73 +13,69 @@ use. A full disk makes it read-only, with an alarm. With Raft, `core` becomes on
     core        what to persist, apply, answer          store, history, txn, lease    the data
     committer   group commit, snapshots, full disks     watch, watch_index            who is told
     service     the handlers                            log, snapshot, disk, frames   what is on disk
+    housekeeping, compactor                             leases that end, history that is forgotten
 """
 
 import asyncio
 from typing import Any
 
-from prometheus_client import Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from actors.api.config import of_settings
-from actors.state.commands import CompactCommand, RevokeCommand
 from actors.state.committer import Committer
-from actors.state.compactor import Compactor
-from actors.state.core import Core
+from actors.state.core import Applied, Core
 from actors.state.damage import DataRefused, NoSpace
 from actors.state.disk import DataDirInUse, DirectoryDisk
-from actors.state.messages import NO_SPACE
+from actors.state.housekeeping import Housekeeping
 from actors.state.service import Service
 from actors.state.storage import Recovered, Storage
-from bus.errors import RemoteError, Unavailable
-from bus.record import Empty
-from runtime.actor import Actor
+from runtime.actor import Actor, Setup
 
 HINT_EVERY_S = 0.05  # at most this often is `state.commits` published
-COMPACTION_TICK_S = 1.0  # how often the compactor is asked
-PRUNE_CHANGES = 1_000  # freed at once after a compaction: about 1 ms, then requests get a turn
-LEASE_TICK_S = 0.5  # how late a lease may end, as in etcd
-MAX_REVOKES = 500  # proposed at once when many leases end together, so that other writes get in between
 
 
 class StateActor(Actor):
     """Role `state`."""
 
+    def __init__(self, setup: Setup):
+        super().__init__(setup)
+        self._committed = asyncio.Event()
+        self._service: Service | None = None  # once the data directory has been read
+
     async def start(self) -> None:
         config = of_settings(self.setup.settings).state
         storage, recovered = await asyncio.to_thread(self._open, config.segment_bytes)
-        self._storage = storage
-        self._committer = Committer(
+        committer = Committer(
             Core(recovered.machine, recovered.term),
             storage,
             snapshot_every_bytes=config.snapshot_every_bytes,
-            on_applied=self._on_applied,
             spawn=self.spawn,
             log=self.log,
             clock=self.clock,
             metrics=self.metrics,
         )
-        self._service = Service(self.name, self._committer, self.clock)
-        self._service.register(self.server)
-        self._committed = asyncio.Event()
-        self._compacted = asyncio.Event()
-        self._compacted.set()  # a compaction before the restart may have left something to prune
-        self._measure()
-        self.spawn(self._committer.run(), "commit")
-        self.spawn(self._publish_hints(), "hints")
-        self.spawn(self._end_leases(), "leases")
-        self.spawn(self._compact(config.compact_every_s), "compaction")
-        self.spawn(self._prune(), "pruning")
+        service = Service(self.name, committer, self.clock)
+        service.register(self.server)
+        housekeeping = Housekeeping(service, self.clock, self.log)
+        committer.listeners += (service.on_applied, housekeeping.on_applied, self._on_applied)
+        self._service = service
+        _measure(service, self.metrics)
+        self.spawn(committer.run(), "commit")
+        self.spawn(housekeeping.end_leases(), "leases")
+        self.spawn(housekeeping.compact(config.compact_every_s), "compaction")
+        self.spawn(housekeeping.prune(), "pruning")
+        self.spawn(self._publish_hints(service), "hints")
 
     async def stop(self) -> None:
-        if hasattr(self, "_committer"):
-            await self._committer.close()
+        if self._service is not None:
+            await self._service.committer.close()
 
     def inspect(self) -> dict[str, Any]:
-        if not hasattr(self, "_service"):
+        if self._service is None:
             return {}
-        store, log = self._service.store, self._storage.log
+        store, committer = self._service.store, self._service.committer
         return {
-            "leader": True,
+            "leader": committer.core.is_leader,
             "revision": store.revision,
             "compact_revision": store.compact_revision,
             "keys": len(store),
@@ -87,10 +83,10 @@ class StateActor(Actor):
             "history_bytes": store.history.superseded_bytes,
             "leases": len(store.leases),
             "watchers": len(self._service.hub),
-            "pending": self._committer.core.pending,
-            "log_bytes": log.size_bytes,
-            "log_segments": log.segment_count,
-            "snapshot_index": self._storage.snapshot_index,
+            "pending": committer.core.pending,
+            "log_bytes": committer.storage.log.size_bytes,
+            "log_segments": committer.storage.log.segment_count,
+            "snapshot_index": committer.storage.snapshot_index,
             "alarms": self._service.alarms,
         }
 
@@ -122,72 +118,26 @@ class StateActor(Actor):
         )
         return storage, recovered
 
-    def _measure(self) -> None:
-        store = self._service.store
-        for name, text, value in (
-            ("state_revision", "Revision of the store", lambda: store.revision),
-            ("state_keys", "Keys that exist", lambda: len(store)),
-            ("state_live_bytes", "Keys and values that exist", lambda: store.live_bytes),
-            ("state_history_bytes", "Superseded keys and values", lambda: store.history.superseded_bytes),
-            ("state_watchers", "Open watches", lambda: len(self._service.hub)),
-            ("state_log_bytes", "Size of the log", lambda: self._storage.log.size_bytes),
-        ):
-            Gauge(name, text, registry=self.metrics).set_function(value)
+    def _on_applied(self, applied: Applied) -> None:
+        if applied.outcome.changes:
+            self._committed.set()
 
-    def _on_applied(self, applied) -> None:
-        self._service.on_applied(applied)
-        if isinstance(applied.command, CompactCommand):
-            self._compacted.set()
-        self._committed.set()
-
-    async def _publish_hints(self) -> None:
+    async def _publish_hints(self, service: Service) -> None:
         while True:
             await self._committed.wait()
             self._committed.clear()
-            store = self._service.store
-            self.publisher.publish("state.commits", {"revision": store.revision, "keys": len(store)})
+            self.publisher.publish("state.commits", {"revision": service.store.revision, "keys": len(service.store)})
             await asyncio.sleep(HINT_EVERY_S)
 
-    async def _end_leases(self) -> None:
-        """Revoke what has expired, through the log."""
-        lessor = self._service.lessor
-        while True:
-            await asyncio.sleep(LEASE_TICK_S)
-            expired = lessor.expired(self.clock.monotonic())
-            for position in range(0, len(expired), MAX_REVOKES):
-                await asyncio.gather(*map(self._end_lease, expired[position : position + MAX_REVOKES]))
 
-    async def _end_lease(self, lease: int) -> None:
-        try:
-            await self._committer.propose(RevokeCommand(lease), lambda outcome: Empty())
-        except (Unavailable, RemoteError) as error:
-            if isinstance(error, RemoteError) and error.kind != NO_SPACE:
-                self._service.lessor.forget(lease)  # it was revoked by its owner meanwhile
-            else:
-                self._service.lessor.retry(lease, self.clock.monotonic())
-
-    async def _compact(self, every_s: float) -> None:
-        store = self._service.store
-        compactor = Compactor(every_s, self.clock.monotonic(), store.revision)
-        while True:
-            await asyncio.sleep(COMPACTION_TICK_S)
-            wanted = compactor.tick(
-                self.clock.monotonic(), store.revision, store.compact_revision, store.history.superseded_bytes
-            )
-            if wanted is None:
-                continue
-            try:
-                await self._committer.propose(CompactCommand(wanted), lambda outcome: Empty())
-            except (Unavailable, RemoteError) as error:
-                self.log.warning("history was not compacted", revision=wanted, reason=error.message)
-            else:
-                self.log.info("history compacted", revision=wanted)
-
-    async def _prune(self) -> None:
-        """Free compacted history, in small steps."""
-        while True:
-            await self._compacted.wait()
-            self._compacted.clear()
-            if self._service.store.history.prune(PRUNE_CHANGES):
-                self._compacted.set()
-                await asyncio.sleep(0)
+def _measure(service: Service, registry: CollectorRegistry) -> None:
+    store, log = service.store, service.committer.storage.log
+    for name, text, value in (
+        ("state_revision", "Revision of the store", lambda: store.revision),
+        ("state_keys", "Keys that exist", lambda: len(store)),
+        ("state_live_bytes", "Keys and values that exist", lambda: store.live_bytes),
+        ("state_history_bytes", "Superseded keys and values", lambda: store.history.superseded_bytes),
+        ("state_watchers", "Open watches", lambda: len(service.hub)),
+        ("state_log_bytes", "Size of the log", lambda: log.size_bytes),
+    ):
+        Gauge(name, text, registry=registry).set_function(value)

@@ -45,7 +45,6 @@ class Committer:
         storage: Storage,
         *,
         snapshot_every_bytes: int,
-        on_applied: Callable[[Applied], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"],
         log: Any,
         clock: Clock,
@@ -57,7 +56,7 @@ class Committer:
         self._snapshot_every_bytes = snapshot_every_bytes
         self._snapshot_at_bytes = self._next_snapshot_bytes()
         self._snapshot: asyncio.Task[None] | None = None
-        self._on_applied = on_applied
+        self.listeners: list[Callable[[Applied], None]] = []  # told of each applied command before it is answered
         self._spawn = spawn
         self._log = log
         self._clock = clock
@@ -118,7 +117,8 @@ class Committer:
         self._sync_s.observe(self._clock.monotonic() - begin_s)
         self._batch.observe(len(ready.entries))
         for applied in self.core.advance(ready):
-            self._on_applied(applied)
+            for listener in self.listeners:
+                listener(applied)
             self._answer(applied)
         if self.storage.log.size_bytes > self._snapshot_at_bytes and self._snapshot is None:
             self._snapshot = self._spawn(self._take_snapshot(), "snapshot")

@@ -70,7 +70,10 @@ class DeleteRange(Record, frozen=True, array_like=True, gc=False, tag="delete"):
 
 
 class Compare(Record, frozen=True, array_like=True, gc=False):
-    """`target` is value | version | create | mod | lease; `result` is = | != | < | >. A missing key is all zeros."""
+    """`target` is value | version | create | mod | lease; `result` is = | != | < | >. A missing key is all zeros.
+
+    A value compare of a missing key never holds. With a `range_end` the compare must hold for every key of the range.
+    """
 
     key: bytes
     target: str

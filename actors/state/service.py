@@ -36,7 +36,7 @@ class Service:
         self.store: Store = committer.core.machine.store
         self.hub = WatchHub(self.store)
         self.lessor = lease.Lessor()
-        self._committer = committer
+        self.committer = committer
         self._clock = clock
         self.lessor.renew_all(self.store.leases.items(), clock.monotonic())
 
@@ -66,7 +66,7 @@ class Service:
 
     @property
     def alarms(self) -> list[str]:
-        found = [] if self._committer.alarm is None else [f"NOSPACE: {self._committer.alarm}"]
+        found = [] if self.committer.alarm is None else [f"NOSPACE: {self.committer.alarm}"]
         return [*found, f"NOSPACE: {QUOTA_ALARM}"] if self.store.live_bytes > MAX_LIVE_BYTES else found
 
     # Keys
@@ -85,13 +85,13 @@ class Service:
             return m.TxnReply(self.store.revision, result)
         if self.store.live_bytes > MAX_LIVE_BYTES and txn.has_put(request.txn):
             raise errors.no_space(QUOTA_ALARM)
-        return self._committer.propose(TxnCommand(request.txn), _txn_reply)
+        return self.committer.propose(TxnCommand(request.txn), _txn_reply)
 
     def revision(self, request: m.RevisionRequest, context: Context) -> Record:
         return m.RevisionReply(self.store.revision, self.store.compact_revision)
 
     def compact(self, request: m.CompactRequest, context: Context) -> "asyncio.Future[Record]":
-        return self._committer.propose(CompactCommand(request.revision), lambda outcome: self._revision_reply())
+        return self.committer.propose(CompactCommand(request.revision), lambda outcome: self._revision_reply())
 
     # Watches
 
@@ -124,7 +124,7 @@ class Service:
         if request.lease < 0:
             raise errors.invalid(f"a lease id must not be negative: {request.lease}")
         command = GrantCommand(request.lease or self._new_lease(), request.ttl_s)
-        return self._committer.propose(command, lambda outcome: m.LeaseReply(command.lease, command.ttl_s,
+        return self.committer.propose(command, lambda outcome: m.LeaseReply(command.lease, command.ttl_s,
                                                                              command.ttl_s))  # fmt: skip
 
     def lease_keep_alive(self, request: m.LeaseKeepAliveRequest, context: Context) -> Record:
@@ -134,7 +134,7 @@ class Service:
 
     def lease_revoke(self, request: m.LeaseRevokeRequest, context: Context) -> "asyncio.Future[Record]":
         self.store.leases.ttl_s(request.lease)  # refuses a lease that is not there without asking the log
-        return self._committer.propose(RevokeCommand(request.lease), lambda outcome: self._revision_reply())
+        return self.committer.propose(RevokeCommand(request.lease), lambda outcome: self._revision_reply())
 
     def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest, context: Context) -> Record:
         if request.lease not in self.store.leases:
@@ -155,7 +155,7 @@ class Service:
             self.store.revision,
             self.store.compact_revision,
             len(self.store),
-            self._committer.storage.log.size_bytes,
+            self.committer.storage.log.size_bytes,
             FORMAT_VERSION,
             self.alarms,
         )

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from actors.state import image, txn
 from actors.state.commands import CompactCommand, GrantCommand, RevokeCommand, TxnCommand, decode, encode
 from actors.state.machine import Machine
-from actors.state.messages import Compare, DeleteRange, KeyValue, Put, Range, Txn
-from bus.errors import RemoteError
+from actors.state.messages import Compare, DeleteRange, KeyValue, Put, Range, Txn, TxnRequest
+from bus import record
+from bus.errors import ProtocolViolation, RemoteError
 from tests.actors.state.state_model import ModelStore, comparable
 
 KEYS = [b"a", b"ab", b"abc", b"b", b"b\x00", b"ba", b"c", b"\xff", b"\xff\xff"]
@@ -271,6 +272,13 @@ def test_what_no_store_can_run_is_refused(wanted, kind):
 def test_128_operations_are_allowed():
     txn.check(Txn([], [Put(b"%d" % number, b"") for number in range(128)]))
     txn.check(nested(127))
+
+
+def test_a_request_nested_without_end_is_refused_at_the_edge():
+    depth = 100_000
+    body = b"\x91" + b"\x94\xa3txn\x90\x91" * depth + b"\x94\xa3txn\x90\x90\x90" + b"\x90" * depth
+    with pytest.raises(ProtocolViolation):
+        record.decode(body, TxnRequest)
 
 
 def test_only_reads_need_no_log():

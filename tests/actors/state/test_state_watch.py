@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.state import watch
+from actors.state import image, watch
+from actors.state.machine import Machine
 from actors.state.messages import KeyValue
 from actors.state.store import Store, bounds_of, within
 from actors.state.watch import WatchHub
@@ -211,6 +212,25 @@ def test_a_watch_of_what_is_gone_says_so():
     assert (refused.value.kind, refused.value.detail) == ("compacted", {"compact_revision": 4})
     watcher = world.hub.watch(b"k", start_revision=4)
     assert [event.kv.mod_revision for event in watcher.take().events] == [4, 5, 6]
+
+
+@pytest.mark.parametrize("range_end", [b"", b"l"])
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_a_deletion_at_the_compaction_revision_can_still_be_watched(range_end, is_restored):
+    world = World()
+    put(world, b"k")
+    world.write([b"k"], delete=True)
+    put(world, b"other")
+    world.store.compact(3)
+    world.store.history.prune(100)
+    if is_restored:
+        machine, _ = image.restore(list(image.capture(Machine(world.store), 1).chunks()))
+        world.hub = WatchHub(machine.store)
+    watcher = world.hub.watch(b"k", range_end, start_revision=3)
+    assert [(event.kv.mod_revision, event.deleted) for event in watcher.take().events] == [(3, True)]
+    world.store.compact(4)
+    world.store.history.prune(100)
+    assert world.store.history._past == {}
 
 
 def test_a_watch_may_begin_in_the_future():
