@@ -13,7 +13,6 @@ Neighbours: `core` decides, `storage` persists, `actor` runs it.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -22,6 +21,7 @@ from actors.state import errors, image
 from actors.state.commands import Command
 from actors.state.core import Applied, Core, Ready
 from actors.state.damage import NoSpace
+from actors.state.disk_thread import DiskThread
 from actors.state.machine import Outcome
 from actors.state.storage import Storage
 from bus.errors import RemoteError, Unavailable
@@ -66,7 +66,7 @@ class Committer:
         self._idle.set()
         self._is_closing = False
         self._loop = asyncio.get_running_loop()
-        self._disk_thread = ThreadPoolExecutor(1, "disk")
+        self._disk = DiskThread()
         self._sync_s = Histogram("state_sync_seconds", "Write and sync of a batch", buckets=SYNC_BUCKETS_S,
                                  registry=metrics)  # fmt: skip
         self._batch = Histogram("state_batch_entries", "Entries of a batch", buckets=BATCH_BUCKETS, registry=metrics)
@@ -85,7 +85,14 @@ class Committer:
         return future
 
     async def run(self) -> None:
-        """Commit for ever."""
+        """Commit for ever. If the disk fails, nothing more is taken."""
+        try:
+            await self._run()
+        finally:
+            self._is_closing = True
+            self._idle.set()
+
+    async def _run(self) -> None:
         while True:
             await self._work.wait()
             self._work.clear()
@@ -102,14 +109,14 @@ class Committer:
         await self._idle.wait()
         if self._snapshot is not None:
             await self._snapshot
-        await self._loop.run_in_executor(self._disk_thread, self.storage.close)
-        self._disk_thread.shutdown()
+        await self._disk.do(self.storage.close)
+        self._disk.close()
 
     async def _commit(self, ready: Ready) -> None:
         failpoint.passing("state.before_persist")
         begin_s = self._clock.monotonic()
         try:
-            await self._loop.run_in_executor(self._disk_thread, self.storage.append, ready.entries)
+            await self._disk.do(self.storage.append, ready.entries)
         except NoSpace as error:
             self._refuse(ready, str(error))
             return
@@ -145,7 +152,7 @@ class Committer:
 
     async def _look_for_room(self) -> None:
         try:
-            await self._loop.run_in_executor(self._disk_thread, self.storage.log.make_room)
+            await self._disk.do(self.storage.log.make_room)
         except NoSpace as error:
             self.alarm = str(error)
         else:
@@ -162,7 +169,7 @@ class Committer:
             self._snapshot_at_bytes = self.storage.log.size_bytes + self._snapshot_every_bytes // 4
             self._log.warning("no space for a snapshot; the log grows meanwhile", reason=str(error))
             return
-        await self._loop.run_in_executor(self._disk_thread, self.storage.release, taken, size_bytes)
+        await self._disk.do(self.storage.release, taken, size_bytes)
         self._snapshot_at_bytes = self._next_snapshot_bytes()
         took_s = round(self._clock.monotonic() - begin_s, 3)
         fields = {"index": taken.head.applied, "bytes": size_bytes, "held_ms": round(held_s * 1000, 1)}

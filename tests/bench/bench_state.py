@@ -1,4 +1,4 @@
-"""What the state actor can bear: python tests/bench/bench_state.py [KEYS]
+"""What the state actor can bear: python -m tests.bench.bench_state [KEYS]
 
 One state actor as a process on a real directory, asked over ipc. Prints puts of 1 KB alone and with many clients at
 once, what a put costs when there is much history, a change seen by one watch among 10,000, the time from start to

@@ -303,3 +303,29 @@ def test_a_damaged_or_used_data_directory_stops_the_start_with_a_reason(tmp_path
     assert state.process.exitcode == 70
     assert "the log is damaged" in state.log and "truncate this file to" in state.log
     assert segment.read_bytes() == damaged
+
+
+def test_a_disk_that_fails_ends_the_process_at_once(tmp_path):
+    def break_disk():
+        sync = DirectoryFile.sync
+
+        def failing(file):
+            if (tmp_path / "broken").exists():
+                raise OSError(errno.EIO, "Input/output error")
+            sync(file)
+
+        DirectoryFile.sync = failing
+
+    state = StateProcess(tmp_path, before=break_disk).start()
+    state.ask(put(b"before"))
+    (tmp_path / "broken").touch()
+    begin = time.monotonic()
+    with pytest.raises(BusError):
+        state.ask(put(b"lost"), timeout_s=2.0)
+    state.process.join(10)
+    assert state.process.exitcode == 70 and "Input/output error" in state.log
+    assert time.monotonic() - begin < 5.0
+    (tmp_path / "broken").unlink()
+    state.start()
+    assert len(get(state, b"before")) == 1
+    state.stop()

@@ -1,0 +1,57 @@
+"""The thread in which the actor waits for its disk, so that its loop need not.
+
+One call at a time, in order. Cheaper to hand work to than an executor, which matters to a write that waits for nothing
+but one sync.
+
+Neighbours: `committer` gives it appends, releases and the end.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class DiskThread:
+    """Runs calls in a thread of its own; made in the loop that waits for them."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        # A daemon: a process that ends because an invariant broke must not wait for a disk that hangs.
+        self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
+        self._thread.start()
+
+    def do(self, call: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
+        """Return the future of a call's result, or of what it raised."""
+        future = self._loop.create_future()
+        self._calls.put((future, call, arguments))
+        return future
+
+    def close(self) -> None:
+        """Let the thread end after what it was given."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (given := self._calls.get()) is not None:
+            future, call, arguments = given
+            result, failure = None, None
+            try:
+                result = call(*arguments)
+            except Exception as error:  # noqa: BLE001 - it is raised where the future is awaited
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, future, result, failure)
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, failure: Exception | None) -> None:
+    if future.done():  # whoever waited was cancelled
+        return
+    if failure is not None:
+        future.set_exception(failure)
+    else:
+        future.set_result(result)
