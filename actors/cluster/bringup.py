@@ -1,13 +1,14 @@
 """The life of the process that supervises: from a checked config to a running cluster, and to its end.
 
-In this order, each for a reason. The data dir's lock first: whoever holds it may touch what is in there. Then what a
-dead predecessor left is ended, for it may hold the port. The warm parent is started before anything slow, because it
-imports on the other core; keys and certificates are made in a process aside; only then come the loop and the sockets.
+In this order, each for a reason. The data dir's lock first: whoever holds it may touch what is in there. Then the warm
+parent, because it imports on the other core while all else is done. Then what a dead predecessor left is ended, for it
+may hold the port. Keys and certificates are made in a process aside; only then come the loop and the sockets. What is
+slow to import is imported where nobody waits for it.
 """
 
-import asyncio
 import errno
 import functools
+import importlib
 import os
 import socket
 import time
@@ -20,10 +21,9 @@ from setproctitle import setproctitle
 from actors.api.config import ClusterConfig
 from actors.cluster import exits
 from actors.cluster.aside import Aside, AsideFailed
-from actors.cluster.compose import actor_names, compose
+from actors.cluster.compose import Composition, actor_names, compose, preload_of, preparations_of
 from actors.cluster.plan import node_names
 from actors.cluster.report import Report
-from runtime.supervisor import rundir
 from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse
 from runtime.supervisor.records import LeftOver, Recorder
 from runtime.warm.link import WarmLink
@@ -80,25 +80,35 @@ def _serve_in(data_dir: DataDir, wish: Wish, report: Report) -> int:
     setproctitle("kubus: supervisor")
     if wish.detached:
         _redirect(data_dir.path / "logs" / "supervisor.log")
-    config = wish.config
+    link = WarmLink(data_dir.path / "logs" / "warm-parent.log", preload_of(wish.config))
     try:
-        run_dir = rundir.prepare(data_dir.path, [*actor_names(config), "supervisor"])
-        Recorder(data_dir.path).end_left_over()
-    except (rundir.RunDirError, LeftOver) as error:
-        raise CannotStart(str(error)) from error
-    _check_port(config)
-    composition = compose(config, data_dir.path, run_dir)
-    link = WarmLink(data_dir.path / "logs" / "warm-parent.log", composition.preload)
-    aside = Aside([functools.partial(_prepare_pki, data_dir.path, config), *composition.preparations])
-    _record(data_dir.path, config)
-    from actors.cluster import supervise  # here, where it costs nothing: both others are busy on the other core
+        composition, run_dir = _prepare(data_dir.path, wish.config)
+    except CannotStart:
+        link.end()
+        raise
+    import asyncio
 
+    from actors.cluster.supervise import live
+
+    return asyncio.run(live(wish, composition, data_dir.path, run_dir, link, report))
+
+
+def _prepare(data_dir: Path, config: ClusterConfig) -> tuple[Composition, Path]:
+    """Make everything that must be there before the first actor starts; raises CannotStart."""
     try:
+        Recorder(data_dir).end_left_over()
+        _check_port(config)
+        aside = Aside([functools.partial(_prepare_pki, data_dir, config), *preparations_of(config, data_dir)])
+        _record(data_dir, config)
+        # The imports that the loop needs cost as much as the work aside: so they come while that goes on.
+        from runtime.supervisor import rundir
+
+        importlib.import_module("actors.cluster.supervise")
+        run_dir = rundir.prepare(data_dir, [*actor_names(config), "supervisor"])
         aside.wait()
-    except AsideFailed as error:
-        asyncio.run(link.close())
+    except (AsideFailed, DataDirError, LeftOver, OSError) as error:
         raise CannotStart(str(error)) from error
-    return asyncio.run(supervise.live(wish, composition, data_dir.path, run_dir, link, report))
+    return compose(config, data_dir, run_dir), run_dir
 
 
 def _redirect(log_path: Path) -> None:

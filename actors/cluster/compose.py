@@ -10,7 +10,7 @@ Neighbours: `plan` gives a checked config; `runtime.supervisor` runs what comes 
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,14 @@ CONTAINERD = "containerd"  # the role of a node's containerd, which is no actor
 START_DEADLINE_S = {"state": 600.0, "apiserver": 120.0, CONTAINERD: 60.0}  # a state actor may replay a long log
 DEFAULT_START_DEADLINE_S = 60.0
 
-# What the warm parent imports while it has nothing else to do, in the order in which children will want it.
-PRELOAD = ("runtime.actor", *(target.partition(":")[0] for target in TARGETS.values()))
-
 
 @dataclass(frozen=True)
 class Composition:
-    """All that runs on this machine. `preparations` must have been called before anything starts."""
+    """All that runs on this machine. `preparations_of` must have been called before anything starts."""
 
     specs: list[ChildSpec]
     actors: list[str]  # names on the bus
     preload: tuple[str, ...]
-    preparations: list[Callable[[], Any]] = field(default_factory=list)
 
 
 def actor_names(config: ClusterConfig) -> list[str]:
@@ -56,19 +52,25 @@ def compose(config: ClusterConfig, data_dir: Path, run_dir: Path) -> Composition
     names = actor_names(config)
     plain = msgspec.to_builtins(config)
     specs: list[ChildSpec] = []
-    preparations: list[Callable[[], Any]] = []
     for name, node in config.nodes.items():
         if needs_containerd(node):
-            spec, prepare = _containerd(config, data_dir, run_dir, name)
-            specs.append(spec)
-            preparations.append(prepare)
+            specs.append(_containerd(config, data_dir, run_dir, name))
         settings = {"cluster": plain, "node": plain["nodes"][name]}
         specs += [_actor(role, name, node, settings, names) for role in node.roles]
-    if preparations:
-        preparations.append(functools.partial(_build_images, data_dir))
+    return Composition(_in_start_order(specs), names, preload_of(config))
+
+
+def preload_of(config: ClusterConfig) -> tuple[str, ...]:
+    """Return the modules for the warm parent to import, in the order in which children will want them."""
     roles = {role for node in config.nodes.values() for role in node.roles}
-    preload = tuple(module for module in PRELOAD if _is_wanted(module, roles))
-    return Composition(_in_start_order(specs), names, preload, preparations)
+    return ("runtime.actor", *(target.partition(":")[0] for role, target in TARGETS.items() if role in roles))
+
+
+def preparations_of(config: ClusterConfig, data_dir: Path) -> list[Callable[[], Any]]:
+    """Return what is to be called before the specs of `compose` may start."""
+    nodes = [name for name, node in config.nodes.items() if needs_containerd(node)]
+    work: list[Callable[[], Any]] = [functools.partial(_prepare_containerd, config, data_dir, name) for name in nodes]
+    return [*work, functools.partial(_build_images, data_dir)] if nodes else []
 
 
 def needs_containerd(node: NodeConfig) -> bool:
@@ -94,14 +96,22 @@ def _actor(role: str, name: str, node: NodeConfig, settings: dict[str, Any], nam
     )
 
 
-def _containerd(config: ClusterConfig, data_dir: Path, run_dir: Path, node: str) -> tuple[ChildSpec, Callable[[], Any]]:
+def _containerd(config: ClusterConfig, data_dir: Path, run_dir: Path, node: str) -> ChildSpec:
+    child = _containerd_child(config, data_dir, run_dir, node)
+    launch = CommandLaunch([os.fspath(word) for word in child["command"]], os.fspath(child["socket"]), child["env"])
+    name = f"{CONTAINERD}@{node}"
+    return ChildSpec(name, CONTAINERD, node, launch, start_deadline_s=START_DEADLINE_S[CONTAINERD])
+
+
+def _prepare_containerd(config: ClusterConfig, data_dir: Path, node: str) -> None:
+    _containerd_child(config, data_dir, data_dir / "run", node)["prepare"]()
+
+
+def _containerd_child(config: ClusterConfig, data_dir: Path, run_dir: Path, node: str) -> dict[str, Any]:
     # Imported only where a containerd is run: a machine without one needs nothing of it.
     from actors.kubelet.containerd.child import containerd_child
 
-    child = containerd_child(data_dir, run_dir, node, config)
-    launch = CommandLaunch([os.fspath(word) for word in child["command"]], os.fspath(child["socket"]), child["env"])
-    name = f"{CONTAINERD}@{node}"
-    return ChildSpec(name, CONTAINERD, node, launch, start_deadline_s=START_DEADLINE_S[CONTAINERD]), child["prepare"]
+    return containerd_child(data_dir, run_dir, node, config)
 
 
 def _build_images(data_dir: Path) -> None:
@@ -112,11 +122,6 @@ def _build_images(data_dir: Path) -> None:
 
 def _of_role(role: str, names: list[str]) -> list[str]:
     return [name for name in names if name.partition("@")[0] == role]
-
-
-def _is_wanted(module: str, roles: set[str]) -> bool:
-    of_role = {target.partition(":")[0]: role for role, target in TARGETS.items()}
-    return module not in of_role or of_role[module] in roles
 
 
 def _in_start_order(specs: list[ChildSpec]) -> list[ChildSpec]:

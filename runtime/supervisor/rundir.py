@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bus.address import MAX_IPC_PATH_BYTES, SOCKETS
+from runtime.supervisor.datadir import DataDirError
 
 RECORD = "run.path"
 MODE = 0o700  # who can enter can speak for any actor
 
 
-class RunDirError(Exception):
+class RunDirError(DataDirError):
     """No safe place for sockets."""
 
 

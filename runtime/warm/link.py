@@ -7,16 +7,19 @@ After `attach`, `on_message` gets what it says, in order; `on_lost` is called on
 Neighbours: `parent` is the process, `messages` what is said; `runtime.supervisor.shell` owns the link.
 """
 
-import asyncio
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import runtime
 from runtime.warm.messages import LENGTH, Begin, FromParent, StartActor, StartCommand, from_parent, pack
+
+if TYPE_CHECKING:
+    import asyncio  # at run time where a loop is: a start can't wait for its import
 
 BOOT = """\
 import sys
@@ -71,6 +74,8 @@ class WarmLink:
         self, on_message: Callable[[FromParent], None], on_lost: Callable[["WarmLink", str], None]
     ) -> None:
         """Begin to listen, inside a running loop; Ready arrives as its first message."""
+        import asyncio
+
         self._on_message = on_message
         self._on_lost = on_lost
         reader, self._writer = await asyncio.open_connection(sock=self._pair)
@@ -85,6 +90,12 @@ class WarmLink:
         """End a warm parent that hangs; `on_lost` follows."""
         self.process.kill()
 
+    def end(self) -> None:
+        """`close` for a link that was never attached; blocks."""
+        self._cut()
+        self.process.kill()
+        self.process.wait()
+
     async def close(self) -> None:
         """End the warm parent, and with the lifeline every actor of it that is left."""
         self._closing = True
@@ -94,7 +105,9 @@ class WarmLink:
         else:
             await self._reap()
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def _read(self, reader: "asyncio.StreamReader") -> None:
+        import asyncio
+
         while True:
             try:
                 (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
@@ -118,6 +131,8 @@ class WarmLink:
 
     async def _reap(self) -> int:
         """It exits by itself when the pair closes; one that is stopped or stuck is killed."""
+        import asyncio
+
         try:
             return await asyncio.to_thread(self.process.wait, 1.0)
         except subprocess.TimeoutExpired:

@@ -9,7 +9,6 @@ import click
 
 from actors.cluster import exits
 from runtime.supervisor.datadir import holder
-from runtime.supervisor.rundir import find
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -42,6 +41,8 @@ def fail(message: str, status: int = exits.FAILURE) -> NoReturn:
 
 def running(data_dir: Path) -> tuple[Path, int]:
     """Return the run directory and the supervisor's pid of a cluster that runs; exit when none does."""
+    from runtime.supervisor.rundir import find
+
     data_dir = Path(os.path.abspath(data_dir))
     pid = holder(data_dir)
     if not pid:
