@@ -7,8 +7,7 @@ from actors.proxy.conntrack import stale, udp_flows
 from actors.proxy.model import Chain, Element, Ruleset
 from actors.proxy.render import Locality, render_service
 from actors.proxy.transaction import full, partial
-
-from .objects import NODE, endpoint, endpoint_slice, service
+from tests.actors.proxy.objects import NODE, endpoint, endpoint_slice, service
 
 items = st.one_of(
     st.builds(Chain, st.sampled_from(("c1", "c2", "c3"))),

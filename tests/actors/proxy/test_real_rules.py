@@ -18,8 +18,7 @@ import pytest
 from actors.proxy.model import Ruleset
 from actors.proxy.render import Locality, render_service
 from actors.proxy.transaction import delete, full, partial
-
-from .objects import NODE, Object, endpoint, endpoint_slice, service
+from tests.actors.proxy.objects import NODE, Object, endpoint, endpoint_slice, service
 
 pytestmark = pytest.mark.real
 

@@ -3,9 +3,8 @@
 from actors.proxy import base
 from actors.proxy.model import AffinitySet
 from actors.proxy.render import Locality, render_service
-
-from .objects import NODE, Object, endpoint, endpoint_slice, service
-from .reader import Reader
+from tests.actors.proxy.objects import NODE, Object, endpoint, endpoint_slice, service
+from tests.actors.proxy.reader import Reader
 
 POD_CIDR = "10.244.0.0/16"
 HERE = Locality(NODE, POD_CIDR)

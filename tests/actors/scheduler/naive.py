@@ -4,8 +4,7 @@ Written from the API's documentation and not from the arrays' code, slow and pla
 """
 
 from actors.api.quantity import bytes_of, cpu_millis
-
-from .objects import Object
+from tests.actors.scheduler.objects import Object
 
 
 def tolerates(tolerations: list[Object], taint: Object) -> bool:

@@ -5,8 +5,7 @@ import pytest
 from actors.scheduler.cache import ASSUMED_EXPIRY_S
 from actors.scheduler.core import GATED_MESSAGE, Bind, NotScheduled, SchedulerCore
 from actors.scheduler.queue import State
-
-from .objects import Object, node, pod
+from tests.actors.scheduler.objects import Object, node, pod
 
 
 class Cluster:

@@ -11,9 +11,8 @@ from actors.scheduler.node_info import node_info
 from actors.scheduler.plan import NOWHERE, Plan, fits_row
 from actors.scheduler.requirements import compile_requirements
 from actors.scheduler.scores import USAGE_SCORES
-
-from . import naive
-from .objects import Object, node, pod
+from tests.actors.scheduler import naive
+from tests.actors.scheduler.objects import Object, node, pod
 
 KEYS, VALUES = ("zone", "disk", "gen"), ("a", "b", "3", "7", "x9")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")

@@ -1,8 +1,8 @@
 """Required affinity between pods and hard topology spread."""
 
-from .objects import Object, node, pod
-from .test_core import Cluster
-from .test_scores import ZONES, affinity
+from tests.actors.scheduler.objects import Object, node, pod
+from tests.actors.scheduler.test_core import Cluster
+from tests.actors.scheduler.test_scores import ZONES, affinity
 
 
 def zone(decided: str) -> str:

@@ -17,8 +17,7 @@ from actors.scheduler.scores import (
     pod_topology_spread,
     taint_toleration,
 )
-
-from .objects import Object, node, pod
+from tests.actors.scheduler.objects import Object, node, pod
 
 MI = 1024 * 1024
 
