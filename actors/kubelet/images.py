@@ -15,6 +15,7 @@ from actors.kubelet.backoff import Backoff
 from actors.kubelet.runtime import Image, ImageAuth, ImagePullFailed, RuntimeDriver, RuntimeFault
 from runtime.clock import Clock
 
+SHOW_FAILURE_S = 2.0  # a status says ErrImagePull for a moment, then ImagePullBackOff until the next try
 PULLS_AT_ONCE = 4  # of different images; more would only share the same network
 
 Tell = Callable[[pods.Pod, str, str, str], None]  # (pod, Normal | Warning, reason, message)
@@ -87,7 +88,7 @@ class Images:
         self._failures[key] = (now_s, why)
         self._tell(pod, "Warning", "Failed", f'Failed to pull image "{written}": {why}')
         self._tell(pod, "Warning", "Failed", "Error: ErrImagePull")
-        return ImageNotReady("ErrImagePull", why, self._backoff.due_s(key, now_s))
+        return ImageNotReady("ErrImagePull", why, now_s + SHOW_FAILURE_S)
 
     async def _shared_pull(self, reference: str, auths: Sequence[ImageAuth]) -> str:
         """Join a pull of the same reference without credentials, or begin one. A caller's end does not end the pull."""

@@ -66,7 +66,7 @@ class NodePods:
     def look_at_all(self) -> None:
         """Both the API and the runtime are known now, or the runtime is back: look at every pod, and for orphans."""
         for worker in list(self._workers.values()):
-            worker.poke()
+            worker.try_again()
         for uid in {*self._with.observer.uids(), *self._with.files.kept()}:
             if uid not in self._workers and self._is_orphan(uid):
                 self._end_orphan(uid)

@@ -109,6 +109,10 @@ class PodWorker:
     def objects_changed(self) -> None:
         """Something that the pod's files or variables are made of has changed."""
         self._files_stale = True
+        self.try_again()
+
+    def try_again(self) -> None:
+        """What may have kept the pod from starting has changed: wait no longer."""
         self._retry_s.clear()
         self.poke()
 

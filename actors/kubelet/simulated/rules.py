@@ -1,6 +1,6 @@
 """How simulated containers behave, and how a pod's annotations change that. Pure.
 
-    simulated.kubus.dev/start-latency-ms: "200"   from a container's start to its running (start_latency_ms of the config)
+    simulated.kubus.dev/start-latency-ms: "200"   from start to running (start_latency_ms of the config)
     simulated.kubus.dev/run-seconds: "5"          containers end by themselves after so long
     simulated.kubus.dev/exit-code: "1"            with this exit code (0)
     simulated.kubus.dev/stop-seconds: "1"         how long a container takes to end after SIGTERM (0)
