@@ -16,7 +16,6 @@ from actors.controller_manager.actions import (
     Delete,
     Emit,
     Failure,
-    Patch,
     RequeueAfter,
     Update,
 )
@@ -119,30 +118,30 @@ def _creation(rollout: Rollout, name: str) -> Create:
 
 
 def _finish(rollout: Rollout, status: Object, now: float) -> list[Action]:
-    """Write the status, then the revision; and come back when the progress deadline would be over."""
-    actions = _status_write(rollout.deployment, status) + _sync_revision(rollout)
+    """Write the status and the new ReplicaSet's revision; and come back when the progress deadline would be over."""
+    actions = _status_write(rollout.deployment, status, _revision_of_new(rollout))
     wait_s = progress.next_check_s(rollout.deployment, status, now)
     if wait_s is not None:
         actions.append(RequeueAfter(wait_s))
     return actions
 
 
-def _status_write(deployment: Object, status: Object) -> list[Action]:
-    if status == (deployment.get("status") or {}):
-        return []
-    return [Update(DEPLOYMENTS, {**deployment, "status": status}, subresource="status")]
+def _revision_of_new(rollout: Rollout) -> dict[str, str]:
+    new = rollout.new
+    revision = revisions.annotations_of(new).get(REVISION) if new is not None else None
+    return {REVISION: revision} if revision is not None else {}
 
 
-def _sync_revision(rollout: Rollout) -> list[Action]:
-    """Show the new ReplicaSet's revision on the Deployment. It follows the status write, so it names only the uid."""
-    new, metadata = rollout.new, rollout.deployment["metadata"]
-    if new is None:
+def _status_write(deployment: Object, status: Object, annotations: dict[str, str] | None = None) -> list[Action]:
+    """Write status and annotations through the status subresource: so an annotation is no new generation."""
+    current = revisions.annotations_of(deployment)
+    wanted = current | (annotations or {})
+    if status == (deployment.get("status") or {}) and wanted == current:
         return []
-    revision = revisions.annotations_of(new).get(REVISION)
-    if revision is None or revisions.annotations_of(rollout.deployment).get(REVISION) == revision:
-        return []
-    patch = {"metadata": {"uid": metadata["uid"], "annotations": {REVISION: revision}}}
-    return [Patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)]
+    obj = {**deployment, "status": status}
+    if wanted:
+        obj["metadata"] = {**deployment["metadata"], "annotations": wanted}
+    return [Update(DEPLOYMENTS, obj, subresource="status")]
 
 
 def _tidy(rollout: Rollout) -> list[Action]:

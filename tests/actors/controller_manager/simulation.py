@@ -30,6 +30,7 @@ Object = dict[str, Any]
 
 KUBELET_PACE = 0.1  # chance that a Pod moves while controllers have something to do
 
+
 class SimulatedInformer(Informer):
     """A real cache that learns of changes when the simulation says so."""
 

@@ -150,22 +150,15 @@ def test_rolling_back_gives_the_old_replica_set_the_next_revision():
     assert patch.patch["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3"
     assert patch.patch["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] == "1"
     bumped = rs_of(found, "web-1", 1, revision=3)
-    (shown,) = [
-        action for action in of_type(decide(found, bumped, second), Patch) if action.resource == "deployments.apps"
-    ]
-    assert shown.patch["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "3"}
+    (shown,) = of_type(decide(found, bumped, second), Update)
+    assert shown.obj["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "3"}
 
 
 def finished(found, new):
     """Return the Deployment with the status of a finished rollout of `new`."""
     for _ in range(3):
-        actions = decide(found, new)
-        for update in of_type(actions, Update):
+        for update in of_type(decide(found, new), Update):
             found = update.obj
-        for patch in of_type(actions, Patch):
-            if patch.resource == "deployments.apps":
-                annotations = (found["metadata"].get("annotations") or {}) | patch.patch["metadata"]["annotations"]
-                found = {**found, "metadata": {**found["metadata"], "annotations": annotations}}
     return found
 
 

@@ -213,7 +213,10 @@ class World:
         """Store what an update may change: the status, or all but the status."""
         new = copy.deepcopy(wanted)
         if subresource == "status":
+            annotations = new["metadata"].get("annotations")
             new = copy.deepcopy(current) | {"status": new.get("status") or {}}
+            if annotations:
+                new["metadata"]["annotations"] = annotations
         elif "status" in current:
             new["status"] = copy.deepcopy(current["status"])
         for name in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "resourceVersion"):
