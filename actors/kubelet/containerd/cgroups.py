@@ -94,7 +94,7 @@ class Cgroups:
             given = set((level / "cgroup.subtree_control").read_text().split())
             for controller in V2_CONTROLLERS:
                 if controller in offered - given:
-                    (level / "cgroup.subtree_control").write_text(f"+{controller}")
+                    _hand_down(level, controller)
             level = level / part
             level.mkdir(exist_ok=True)
         self._weigh_parent("cpu.weight", str(cpu_weight(SHARES_PER_CPU * (os.cpu_count() or 1))))
@@ -122,6 +122,16 @@ class Cgroups:
         """Remove the cgroups of pods that are gone."""
         for uid in self.pods() - set(keep):
             self.remove_pod(uid)
+
+
+def _hand_down(level: Path, controller: str) -> None:
+    """Give a controller to a cgroup's children. Where the kernel won't (real-time tasks, or processes in a cgroup that
+    is the root of a container), its files are missing below: no such limit then, as on a kernel without it."""
+    try:
+        (level / "cgroup.subtree_control").write_text(f"+{controller}")
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBUSY, errno.ENOENT, errno.EOPNOTSUPP):
+            raise
 
 
 def _remove_tree(path: Path) -> bool:

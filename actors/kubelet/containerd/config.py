@@ -83,7 +83,9 @@ def _common_cri(places: Places, machine: Machine) -> dict[str, Any]:
     }
 
 
-_RUNC = {"SystemdCgroup": False}
+def _runc_options(places: Places) -> dict[str, Any]:
+    """runc's own records go below our state folder: by default all containerds of a machine share one."""
+    return {"SystemdCgroup": False, "Root": str(places.state / "runc")}
 
 
 def _plugins_v2(places: Places, machine: Machine) -> list[tuple[str, dict[str, Any]]]:
@@ -103,7 +105,7 @@ def _plugins_v2(places: Places, machine: Machine) -> list[tuple[str, dict[str, A
         (f"{cri}.cni", {"bin_dir": _one_dir(machine), "conf_dir": str(places.cni_conf), "max_conf_num": 1}),
         (f"{cri}.containerd", {"snapshotter": "overlayfs", "default_runtime_name": "runc"}),
         (runc, {"runtime_type": "io.containerd.runc.v2"}),
-        (f"{runc}.options", _RUNC),
+        (f"{runc}.options", _runc_options(places)),
         (f"{cri}.registry", {"config_path": str(places.registry_hosts)}),
     ]
 
@@ -120,7 +122,7 @@ def _plugins_v3(places: Places, machine: Machine) -> list[tuple[str, dict[str, A
         (f"{runtime}.cni", {"bin_dir": _one_dir(machine), "conf_dir": str(places.cni_conf), "max_conf_num": 1}),
         (f"{runtime}.containerd", {"default_runtime_name": "runc"}),
         (runc, {"runtime_type": "io.containerd.runc.v2"}),
-        (f"{runc}.options", _RUNC),
+        (f"{runc}.options", _runc_options(places)),
         (
             "plugins.'io.containerd.grpc.v1.cri'",
             {"disable_tcp_service": True, "stream_server_address": "127.0.0.1", "stream_server_port": "0"},

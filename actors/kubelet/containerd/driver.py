@@ -175,7 +175,7 @@ class ContainerdDriver:
             reply = await self._call("RunPodSandbox", request, WORK_S)
         sandbox_id = str(reply.pod_sandbox_id)
         self._sandboxes[sandbox_id] = config
-        if spec.port_mappings and spec.network is NamespaceMode.POD:
+        if spec.port_mappings and spec.network is NamespaceMode.POD and not self._foreign:
             await self._open_host_ports(sandbox_id, spec.port_mappings)
         return sandbox_id
 

@@ -31,7 +31,8 @@ def test_version_2_of_the_format_for_containerd_1():
     assert cri["restrict_oom_score_adj"] is True
     assert cri["netns_mounts_under_state_dir"] is True
     assert cri["cni"] == {"bin_dir": "/usr/lib/cni", "conf_dir": "/data/nodes/w1/cni/net.d", "max_conf_num": 1}
-    assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is False
+    runc = cri["containerd"]["runtimes"]["runc"]["options"]
+    assert runc == {"SystemdCgroup": False, "Root": "/data/nodes/w1/containerd/state/runc"}
 
 
 def test_version_3_of_the_format_for_containerd_2():

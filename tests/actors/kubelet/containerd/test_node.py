@@ -1,5 +1,6 @@
 """What is written to the node: cgroups (in a folder that plays the kernel), CNI configuration, nftables."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -7,10 +8,14 @@ import subprocess
 
 import pytest
 
-from actors.kubelet.containerd import podnetwork
+from actors.cluster import purge
+from actors.cluster.purge import Scope
+from actors.kubelet.containerd import network, podnetwork
 from actors.kubelet.containerd.cgroups import Cgroups, cpu_weight, pod_settings
+from actors.kubelet.containerd.child import find_program
 from actors.kubelet.containerd.podnetwork import HostPort, PodNetwork, host_ports_of
 from actors.kubelet.runtime import PortMapping, Resources
+from tests.actors.kubelet.containerd.node import own_network, why_not_real
 
 NETWORK = PodNetwork("kubus-x-m1", "kbr-x", ("10.244.1.0/24",), ("10.244.0.0/16",), "/data/cni/addresses")
 
@@ -135,6 +140,31 @@ def test_nft_accepts_the_rules():
     command = ["unshare", "--net", shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin"), "--check", "-f", "-"]
     checked = subprocess.run(command, input=rules, capture_output=True, text=True, timeout=20)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.real
+def test_a_firewall_that_drops_is_opened_for_the_bridge_and_closed_by_a_purge(tmp_path):
+    if reason := why_not_real():
+        pytest.skip(f"real tier: {reason}")
+    iptables = find_program("iptables")
+    if iptables is None:
+        pytest.skip("real tier: iptables is missing")
+
+    def rules() -> list[str]:
+        printed = subprocess.run([iptables, "-S", "FORWARD"], capture_output=True, text=True, timeout=20).stdout
+        return [line for line in printed.splitlines() if line.startswith("-A")]
+
+    with own_network():
+        subprocess.run([iptables, "-P", "FORWARD", "DROP"], check=True, timeout=20)
+        subprocess.run([iptables, "-A", "FORWARD", "-i", "docker0", "-j", "ACCEPT"], check=True, timeout=20)
+        for _ in range(2):
+            asyncio.run(network.ensure("0a1b2c3d", NETWORK, (), tmp_path))
+            assert [line.split()[3] for line in rules()] == ["kbr-x", "kbr-x", "docker0"]
+        scope = Scope(tmp_path / "data", "0a1b2c3d", "kbr-x")
+        assert purge.purge(scope) == []
+        assert [line.split()[3] for line in rules()] == ["docker0"]
+        links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, text=True, timeout=20).stdout)
+        assert [link["ifname"] for link in links] == ["lo"]
 
 
 def test_the_rules_for_a_dropping_firewall_carry_the_instance():
