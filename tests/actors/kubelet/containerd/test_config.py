@@ -1,5 +1,7 @@
 """containerd's configuration and places, without a containerd."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -91,3 +93,9 @@ def test_the_systems_folders_are_in_containerds_path(monkeypatch):
     assert path[:2] == ["/home/me/bin", "/usr/bin"]
     assert "/usr/sbin" in path
     assert path.count("/usr/bin") == 1
+
+
+def test_the_driver_can_be_imported_before_a_fork():
+    """gRPC has threads, which don't survive a fork: it must not come in with the driver's module."""
+    script = "import sys, actors.kubelet.containerd.driver; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=30).returncode == 0

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -12,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from actors.cluster.leftovers import survey
-from actors.kubelet.containerd.faults import ImageNotFound
+from actors.kubelet.containerd.archive import File, ImageDescription, build
+from actors.kubelet.containerd.faults import ImageNotFound, InvalidImageName, PullUnauthorized, RegistryUnreachable
 from actors.kubelet.runtime import (
     ContainerSecurity,
     ContainerState,
     EventKind,
     ExecTimeout,
+    ImageAuth,
     Mount,
     NotInRuntime,
     PortMapping,
@@ -36,6 +39,7 @@ from tests.actors.kubelet.containerd.node import (
     until_up,
     why_not_real,
 )
+from tests.actors.kubelet.containerd.registry import PASSWORD, USER, registry
 
 pytestmark = pytest.mark.real
 
@@ -217,6 +221,37 @@ def test_what_cannot_start_says_why(node):
             await gone(driver, sandbox_id, sandbox_id)
 
     asyncio.run(scenario())
+
+
+def test_pulls_and_why_they_fail(node):
+    described = ImageDescription("x", platform.machine(), {"hello": File(b"world")}, entrypoint=("/hello",))
+
+    async def scenario(address):
+        async with node.driver() as driver:
+            reference = f"{address}/library/hello:1"
+            auth = ImageAuth(username=USER, password=PASSWORD)
+            with pytest.raises(PullUnauthorized):
+                await driver.pull_image(reference)
+            with pytest.raises(PullUnauthorized):
+                await driver.pull_image(reference, ImageAuth(username=USER, password="wrong"))
+            with pytest.raises(ImageNotFound):
+                await driver.pull_image(f"{address}/library/absent:1", auth)
+            with pytest.raises(RegistryUnreachable):
+                await driver.pull_image("127.0.0.1:1/library/hello:1")
+            with pytest.raises(InvalidImageName):
+                await driver.pull_image("Not An Image")
+            image_id = await driver.pull_image(reference, auth)
+            found = await driver.image_status(reference)
+            assert found is not None
+            assert found.id == image_id
+            assert found.tags == (reference,)
+            assert found.digests[0].startswith(f"{address}/library/hello@sha256:")
+            await driver.remove_image(image_id)
+            assert await driver.image_status(reference) is None
+            await driver.remove_image(image_id)
+
+    with registry(build(described), "library/hello", "1") as address:
+        asyncio.run(scenario(address))
 
 
 def test_exec_and_stop_keep_their_time(node):
