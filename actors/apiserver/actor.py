@@ -71,7 +71,7 @@ class ApiServerActor(Actor):
         )
         self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks)
         register_gauges(self.metrics, self.cache)
-        front = HttpFront(self._handler, self._server.tokens, StaticTokens(pki / "tokens.csv"))
+        front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, StaticTokens(pki / "tokens.csv"))
         context = tls_context(pki / "apiserver.crt", pki / "apiserver.key", pki / "ca.crt")
         self._https = HttpsServer(front, listener, context)
         self.spawn(self._feed.run(), "watch cache feed")

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from actors.api import errors
 from actors.apiserver import nonresource
-from actors.apiserver.call import ANONYMOUS_USER, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.call import ANONYMOUS_USER, JSON, Answer, ApiCall, StreamAnswer, of_error
 from actors.apiserver.inflight import InFlight
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.metrics import RequestMetrics
+from actors.apiserver.protobuf import wire
 from actors.apiserver.request_info import RequestInfo, parse
 from actors.apiserver.server import Server
 from actors.apiserver.verbs.bind import bind
@@ -99,6 +100,8 @@ class Handler:
             raise errors.unauthorized()
         if len(call.body) > MAX_BODY_BYTES:
             raise errors.too_large(f"limit is {MAX_BODY_BYTES} bytes")
+        if call.content_type.startswith(wire.MEDIA_TYPE):
+            call.body, call.content_type = wire.to_json(call.body), JSON
         if info.is_resource and (info.verb == "watch" or info.subresource == "log"):
             return await self._stream(call, info)
         limits = self.in_flight

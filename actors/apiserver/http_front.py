@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actors.api import errors
+from actors.apiserver.auth.authorizer import Authorizer
+from actors.apiserver.auth.impersonation import PREFIX as IMPERSONATE
+from actors.apiserver.auth.impersonation import impersonated
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.call import ANONYMOUS, Answer, ApiCall, Identity, StreamAnswer, of_error
 from actors.apiserver.handler import MAX_BODY_BYTES, Handler
@@ -24,16 +27,21 @@ MAX_WARNINGS = 20  # Warning headers of one answer; more are cut, as they would 
 
 
 class HttpFront:
-    def __init__(self, handler: Handler, tokens: ServiceAccountTokens, static_tokens: StaticTokens) -> None:
+    def __init__(
+        self, handler: Handler, authorizer: Authorizer, tokens: ServiceAccountTokens, static_tokens: StaticTokens
+    ) -> None:
         self._handler = handler
+        self._authorizer = authorizer
         self._tokens = tokens
         self._static_tokens = static_tokens
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         connection: ApiProtocol = scope["state"][CONNECTION]
-        call, authorization, length = _call_of(scope)
+        call, authorization, length, impersonates = _call_of(scope)
         try:
             call.identity = self._authenticate(connection, authorization)
+            if impersonates:
+                call.identity = impersonated(self._authorizer, call.identity, scope["headers"])
             if length > MAX_BODY_BYTES:
                 raise errors.too_large(f"limit is {MAX_BODY_BYTES} bytes")
             if length or call.method not in ("GET", "HEAD"):
@@ -100,10 +108,11 @@ class HttpFront:
             await answer.close()
 
 
-def _call_of(scope: dict[str, Any]) -> tuple[ApiCall, str, int]:
-    """Return (call without identity and body, Authorization, Content-Length)."""
+def _call_of(scope: dict[str, Any]) -> tuple[ApiCall, str, int, bool]:
+    """Return (call without identity and body, Authorization, Content-Length, wants to be somebody else)."""
     authorization = content_type = accept = user_agent = ""
     length = 0
+    impersonates = False
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value.decode("latin-1")
@@ -115,6 +124,8 @@ def _call_of(scope: dict[str, Any]) -> tuple[ApiCall, str, int]:
             length = int(value) if value.isdigit() else 0
         elif name == b"user-agent":
             user_agent = value.decode("latin-1")
+        elif name.startswith(IMPERSONATE):
+            impersonates = True
     call = ApiCall(
         ANONYMOUS,
         scope["method"],
@@ -124,7 +135,7 @@ def _call_of(scope: dict[str, Any]) -> tuple[ApiCall, str, int]:
         accept=accept,
         user_agent=user_agent,
     )
-    return call, authorization, length
+    return call, authorization, length, impersonates
 
 
 async def _body(receive: Receive) -> bytes:

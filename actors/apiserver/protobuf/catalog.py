@@ -1,0 +1,88 @@
+"""What the messages of the wire are made of, read from `protos/` when the first one is needed.
+
+The files name every field's number, name in JSON and type; they say no more than the `protobuf` tags of Kubernetes' Go
+types do. `optional` marks what is a pointer there: it is kept when it is zero, other zeros mean absent. `(inline)`
+marks a message whose fields belong to the one around it, `(list)` one that is only a list.
+
+Neighbours: `wire` decodes by it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+_MESSAGE = re.compile(r"^message (\w+) \{$")
+_FIELD = re.compile(
+    r"^  (optional |repeated )?(?:map<(?P<key>\w+), (?P<value>[\w.]+)>|(?P<type>[\w.]+)) "
+    r"(?P<name>\w+) = (?P<number>\d+)(?: \[\((?P<mark>\w+)\) = true\])?;$"
+)
+SCALARS = frozenset({"string", "bool", "int32", "int64", "uint32", "double", "bytes"})
+# Messages whose JSON is not an object of their fields; `wire` knows each.
+SPECIAL = frozenset({"Time", "MicroTime", "Quantity", "IntOrString", "RawExtension", "FieldsV1", "Duration"})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`kind` is a scalar, a special message, or `package.Message`. A map's `kind` is that of its values."""
+
+    name: str
+    kind: str
+    is_pointer: bool = False
+    is_repeated: bool = False
+    is_map: bool = False
+    is_inline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    fields: Mapping[int, Field]
+    is_list: bool = False
+
+
+def package_of(api_version: str) -> str:
+    """The package of an API version: `v1` is core_v1, `rbac.authorization.k8s.io/v1` is rbac_v1."""
+    group, _, version = api_version.rpartition("/")
+    return f"{group.partition('.')[0] or 'core'}_{version}"
+
+
+def find(name: str) -> Message | None:
+    """The message `package.Name`; None when there is none."""
+    package, _, message = name.rpartition(".")
+    return _package(package).get(message)
+
+
+@cache
+def _package(package: str) -> dict[str, Message]:
+    if not re.fullmatch(r"[a-z]+_v\w+", package):
+        return {}
+    file = resources.files(__package__) / "protos" / f"{package}.proto"
+    if not file.is_file():
+        return {}
+    found: dict[str, Message] = {}
+    name, is_list = "", False
+    fields: dict[int, Field] = {}
+    for text in file.read_text().splitlines():
+        if start := _MESSAGE.match(text):
+            name, fields, is_list = start[1], {}, False
+        elif text == "}":
+            found[name] = Message(fields, is_list)
+        elif field := _FIELD.match(text):
+            is_list = is_list or field["mark"] == "list"
+            fields[int(field["number"])] = _field(field, package)
+    return found
+
+
+def _field(match: re.Match[str], package: str) -> Field:
+    kind = match["value"] or match["type"]
+    if kind not in SCALARS and kind not in SPECIAL and "." not in kind:
+        kind = f"{package}.{kind}"
+    return Field(
+        name=match["name"],
+        kind=kind,
+        is_pointer=match[1] == "optional ",
+        is_repeated=match[1] == "repeated ",
+        is_map=match["key"] is not None,
+        is_inline=match["mark"] == "inline",
+    )
