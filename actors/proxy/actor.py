@@ -86,6 +86,7 @@ class ProxyActor(Actor):
         return {
             "mode": "simulated" if self.simulated else "nftables",
             "table": self.table,
+            "bridge": self.bridge,
             "services": len(self._services),
             "endpoint_slices": len(self._slices),
             "items": len(self.ruleset),
