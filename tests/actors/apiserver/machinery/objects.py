@@ -78,5 +78,10 @@ def refused(kind: str, text: str | dict[str, Any]) -> dict[str, str]:
 
 
 def causes(error: ApiError) -> dict[str, str]:
+    """Return the messages by field, joined where a field has several."""
     assert error.code == 422, error.message
-    return {cause["field"]: cause["message"] for cause in error.details["causes"]}
+    found: dict[str, str] = {}
+    for cause in error.details["causes"]:
+        before = found.get(cause["field"])
+        found[cause["field"]] = f"{before}; {cause['message']}" if before else cause["message"]
+    return found

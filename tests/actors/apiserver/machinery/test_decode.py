@@ -30,7 +30,10 @@ def test_a_body_without_metadata_gets_an_empty_one():
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'{"kind":"Pod","apiVersion":"v2"}', "the API version in the data (v2) does not match the expected API version (v1)"),
+        (
+            b'{"kind":"Pod","apiVersion":"v2"}',
+            "the API version in the data (v2) does not match the expected API version (v1)",
+        ),
         (b'{"kind":"ConfigMap","apiVersion":"v1"}', 'ConfigMap in version "v1" cannot be handled as a Pod'),
         (b'{"kind":"Nope","apiVersion":"v1"}', 'no kind "Nope" is registered for version "v1"'),
         (b'{"kind":3}', "kind must be a string"),
@@ -147,7 +150,9 @@ def test_base64():
 
 
 def test_int_or_string():
-    obj, _ = decode(resource("Service"), b'{"spec":{"ports":[{"port":1,"targetPort":"web"},{"port":2,"targetPort":8}]}}', JSON)
+    obj, _ = decode(
+        resource("Service"), b'{"spec":{"ports":[{"port":1,"targetPort":"web"},{"port":2,"targetPort":8}]}}', JSON
+    )
     assert [port["targetPort"] for port in obj["spec"]["ports"]] == ["web", 8]
 
 

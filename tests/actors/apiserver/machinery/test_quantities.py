@@ -20,7 +20,9 @@ def test_canonical_form(written, canonical):
     assert quantities.canonical(canonical) == canonical
 
 
-@pytest.mark.parametrize("text", ["", "x", "1x", "1KI", "1 Gi", "--1", "1.2.3", "Gi", "1e", "1e999", "9" * 70, "1Gi\n", "١"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1x", "1KI", "1 Gi", "--1", "1.2.3", "Gi", "1e", "1e999", "9" * 70, "1Gi\n", "١"]
+)
 def test_refused(text):
     with pytest.raises(quantities.BadQuantity):
         quantities.canonical(text)
