@@ -44,12 +44,12 @@ async def run(*command: str, text: str = "") -> str:
     if program is None:
         raise NetworkFailed(f"{command[0]} is not installed")
     process = await asyncio.create_subprocess_exec(
-        program, *command[1:], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        program, *command[1:], stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         async with asyncio.timeout(PROGRAM_TIMEOUT_S):
-            printed, complained = await process.communicate(text.encode())
+            printed, complained = await process.communicate(text.encode() or None)
     except TimeoutError as error:
         process.kill()
         await process.wait()
