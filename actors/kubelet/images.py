@@ -15,6 +15,7 @@ from actors.kubelet.backoff import Backoff
 from actors.kubelet.runtime import Image, ImageAuth, ImagePullFailed, RuntimeDriver, RuntimeFault
 from runtime.clock import Clock
 
+LOCAL_REGISTRY = "kubus.local/"  # no registry: images that are imported on each node, the newest is the one it has
 SHOW_FAILURE_S = 2.0  # a status says ErrImagePull for a moment, then ImagePullBackOff until the next try
 PULLS_AT_ONCE = 4  # of different images; more would only share the same network
 
@@ -47,7 +48,7 @@ class Images:
             message = f'Failed to apply default image tag "{container.get("image", "")}": {error}'
             self._tell(pod, "Warning", "InspectFailed", message)
             raise ImageNotReady("InvalidImageName", message, self._clock.wall() + 10.0) from error
-        if policy == "Always":
+        if policy == "Always" and not reference.startswith(LOCAL_REGISTRY):
             image = None
         if image is not None:
             message = f'Container image "{container["image"]}" already present on machine'

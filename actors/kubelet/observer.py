@@ -144,17 +144,16 @@ class Observer:
             pause_s = min(pause_s * 2, RECONNECT_S[1])
 
     async def _follow(self, events: Any) -> None:
-        relisting = asyncio.ensure_future(self._relist_for_ever())
+        """Take events and relist now and then, until one of them fails; both have ended when this returns."""
+        both = [asyncio.ensure_future(self._relist_for_ever()), asyncio.ensure_future(self._take(events))]
         try:
-            following = asyncio.ensure_future(self._take(events))
-            done, pending = await asyncio.wait((relisting, following), return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
-            for task in done:
-                task.result()
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            relisting.cancel()
+            for task in both:
+                task.cancel()
+            await asyncio.wait(both)
+        for task in done:
+            task.result()
         raise RuntimeUnreachable("the container runtime's events ended")
 
     async def _relist_for_ever(self) -> None:
@@ -257,6 +256,6 @@ async def _gather_bounded(coroutines: Iterable[Any]) -> None:
         async with slots:
             await coroutine
 
-    async with asyncio.TaskGroup() as group:
-        for coroutine in coroutines:
-            group.create_task(one(coroutine))
+    for result in await asyncio.gather(*(one(item) for item in coroutines), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
