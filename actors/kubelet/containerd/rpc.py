@@ -8,9 +8,13 @@ What can go wrong: containerd is away or restarts. The channel reconnects by its
 `RuntimeUnreachable`. A call that ran into its deadline may have happened.
 """
 
+import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
+
+# The kubelet forks only to execute other programs; gRPC's handlers for forks would be run, and complain, each time.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
