@@ -105,15 +105,26 @@ def imported_names(printed: str) -> list[str]:
 
 async def ensure(socket: Path, folder: Path, present: Callable[[str], Awaitable[bool]]) -> None:
     """Import pause and toolbox where `present` says that they are not. A missing busybox leaves the toolbox out."""
-    for image, make in ((PAUSE_IMAGE, build_pause), (TOOLBOX_IMAGE, build_toolbox)):
-        if await present(image):
-            continue
-        try:
-            path = make(folder)
-        except ArchiveError as error:
-            raise ImportFailed(str(error)) from error
-        if path is None:
-            continue
+    await asyncio.gather(
+        _ensure(PAUSE_IMAGE, build_pause, socket, folder, present),
+        _ensure(TOOLBOX_IMAGE, build_toolbox, socket, folder, present),
+    )
+
+
+async def _ensure(
+    image: str,
+    make: Callable[[Path], Path | None],
+    socket: Path,
+    folder: Path,
+    present: Callable[[str], Awaitable[bool]],
+) -> None:
+    if await present(image):
+        return
+    try:
+        path = await asyncio.to_thread(make, folder)
+    except ArchiveError as error:
+        raise ImportFailed(str(error)) from error
+    if path is not None:
         await import_archive(socket, path)
         await _known(image, present)
 
