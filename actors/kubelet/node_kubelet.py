@@ -234,6 +234,7 @@ class NodeKubelet:
         if fault != self._network_fault:
             self._network_fault = fault
             self._shared.log.info("node network", node=self.name, fault=fault)
+            self.registration.settled.set()
             self.registration.changed()
             self.pods.look_at_all()
 
