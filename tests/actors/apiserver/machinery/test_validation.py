@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one case a line
 """What is refused, with which causes; and that all causes are told."""
 
 import pytest
