@@ -11,6 +11,7 @@ its certificates are missing, and when its watch cache is no longer to be truste
 """
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from actors.apiserver.bootstrap.ensure import ensure_all
 from actors.apiserver.bus_front import BusFront
 from actors.apiserver.handler import Handler
 from actors.apiserver.http_front import HttpFront
-from actors.apiserver.https_server import HttpsServer, listen, tls_context
+from actors.apiserver.https_server import HttpsServer, PortTaken, listen, tls_context
 from actors.apiserver.kubelets import BusKubelets
 from actors.apiserver.machinery import schema
 from actors.apiserver.machinery.registry import REGISTRY
@@ -45,7 +46,7 @@ class ApiServerActor(Actor):
         config = of_settings(self.setup.settings)
         pki = Path(self.setup.data_dir) / "pki"
         schema.use_cache(Path(self.setup.data_dir) / "cache")
-        listener = listen(config.apiserver.bind, config.apiserver.port)
+        listener = self._listen(config.apiserver.bind, config.apiserver.port)
         state = BusStateClient(self.client, self.setup.directory.work_of_role("state"))
         self.cache = WatchCache(REGISTRY)
         self._feed = Feed(state, self.cache, self.log)
@@ -121,6 +122,17 @@ class ApiServerActor(Actor):
             "watch-cache": "" if self.cache.loaded else "not loaded",
             "shutdown": "the API server is stopping" if self._handler.stopping else "",
         }
+
+    def _listen(self, address: str, port: int) -> socket.socket:
+        """Listen. Where any port will do, that is the one of the last life, which clients know, unless it is taken."""
+        endpoint = self.dir / "endpoint"
+        if not port and endpoint.exists():
+            last = int(endpoint.read_text().rpartition(":")[2])
+            try:
+                return listen(address, last)
+            except PortTaken as error:
+                self.log.warning("choosing another port than before", error=str(error))
+        return listen(address, port)
 
     def _write_endpoint(self, text: str) -> None:
         beside = self.dir / "endpoint.new"

@@ -32,7 +32,7 @@ from actors.apiserver.verbs.scale import get_scale, patch_scale, update_scale
 from actors.apiserver.verbs.token import create_token
 from actors.apiserver.verbs.update import patch, update
 from actors.apiserver.verbs.watch import watch
-from actors.state import messages as state
+from actors.state.messages import COMPACTED, NOT_LEADER, NO_SPACE, REQUEST_TOO_LARGE
 from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable
 
 MAX_BODY_BYTES = 3 << 20  # Kubernetes' limit of a request's body
@@ -164,7 +164,7 @@ class Handler:
             if found is None:
                 raise errors.method_not_allowed(f"{resource.group_resource}/{subresource}", verb)
             return found
-        if verb not in resource.verbs:
+        if verb not in resource.verbs or (verb in ("update", "patch") and not info.name):
             raise errors.method_not_allowed(resource.group_resource, verb)
         if resource.is_virtual:
             return self._bind_by_name if resource.group_resource == "bindings" else review
@@ -195,12 +195,12 @@ def of_bus_error(error: BusError, is_write: bool) -> errors.ApiError:
     if isinstance(error, Unavailable):
         return errors.unavailable("the state cannot be reached")
     if isinstance(error, RemoteError):
-        if error.kind == state.REQUEST_TOO_LARGE:
+        if error.kind == REQUEST_TOO_LARGE:
             return errors.too_large(f"the object is too large to be stored: {error.message}")
-        if error.kind == state.COMPACTED:
+        if error.kind == COMPACTED:
             return errors.gone(f"the wanted revision has been compacted: {error.message}")
-        if error.kind == state.NOT_LEADER:
+        if error.kind == NOT_LEADER:
             return errors.unavailable("the state has no leader")
-        if error.kind == state.NO_SPACE:
+        if error.kind == NO_SPACE:
             return errors.internal(f"the state has no space left: {error.message}")
     return errors.internal(f"the state refused: {error.message}")
