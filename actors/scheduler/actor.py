@@ -47,7 +47,7 @@ class SchedulerActor(Actor):
         self.elector = LeaderElector(
             self.api,
             LEASE,
-            self.name,  # without the pid: of a name one process lives at a time, and the next one goes on leading at once
+            self.name,  # without the pid: one process of a name lives at a time, the next one leads on at once
             self.clock,
             self.log,
             lease_duration_s=controllers.lease_duration_s,
