@@ -32,7 +32,7 @@ from actors.apiserver.verbs.scale import get_scale, patch_scale, update_scale
 from actors.apiserver.verbs.token import create_token
 from actors.apiserver.verbs.update import patch, update
 from actors.apiserver.verbs.watch import watch
-from actors.state.messages import COMPACTED, NOT_LEADER, NO_SPACE, REQUEST_TOO_LARGE
+from actors.state.messages import COMPACTED, NO_SPACE, NOT_LEADER, REQUEST_TOO_LARGE
 from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable
 
 MAX_BODY_BYTES = 3 << 20  # Kubernetes' limit of a request's body
