@@ -146,7 +146,7 @@ nodes:
   m1:
     roles: [state, apiserver, scheduler, controller-manager]
   w1:
-    roles: [kubelet, proxy]
+    roles: [kubelet]
     runtime: simulated
     count: 3
 controllers:
