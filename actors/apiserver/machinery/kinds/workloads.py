@@ -9,6 +9,7 @@ from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
+from actors.apiserver.machinery.resource import Strategy
 
 _QUARTER = "25%"
 
@@ -247,3 +248,25 @@ class StatefulSetStrategy(TemplateStrategy):
             return []
         detail = "updates to statefulset spec for fields other than " + ", ".join(f"'{n}'" for n in self._MUTABLE)
         return [field.forbidden("spec", detail + " are forbidden")]
+
+
+class ControllerRevisionStrategy(Strategy):
+    """The template that a revision of a DaemonSet or StatefulSet had: it never changes."""
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        causes = field.non_negative("revision", obj.get("revision"))
+        return causes if obj.get("data") is not None else [*causes, field.required("data", "data is mandatory")]
+
+    def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        return [] if obj.get("data") == old.get("data") else [field.immutable("data", obj.get("data"))]
+
+
+class PodTemplateStrategy(Strategy):
+    def default(self, obj: dict[str, Any]) -> None:
+        default_template(obj.get("template"))
+
+    def prepare_for_create(self, obj: dict[str, Any]) -> None:
+        obj["metadata"]["generation"] = 1
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        return template_causes(obj.get("template"), "template")
