@@ -1,4 +1,4 @@
-"""An API server's core in one process: real handler, real cache, the state actor's own machine in memory, no sockets."""
+"""An API server's core in one process: real handler and cache, the state actor's own machine in memory, no sockets."""
 
 import asyncio
 import functools

@@ -166,7 +166,7 @@ async def test_watch_from_nothing_begins_with_what_is_there(api):
     await make(api, "a", "b")
     for version in ("", "&resourceVersion=0"):
         watch = await api.watch(f"{CMS}?watch=1{version}")
-        await watch.names(2) == [("ADDED", "a"), ("ADDED", "b")]
+        assert await watch.names(2) == [("ADDED", "a"), ("ADDED", "b")]
         await watch.close()
 
 
