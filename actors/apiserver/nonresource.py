@@ -22,6 +22,11 @@ PUBLIC_PATHS = HEALTH_PATHS | {"/version", "/version/"}  # all that a stranger m
 TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENAPI_V2_TYPE = "application/json"
+# Clients ask for it with an @ before v1.0, which no MIME parser of theirs takes back.
+OPENAPI_V2_PROTOBUF_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+# gnostic's openapi.v2.Document with swagger (1) "2.0", an info (2) and no paths (8): kubectl asks for it only about a
+# kind that v3 does not know, and then learns what is so: nobody knows it.
+OPENAPI_V2_PROTOBUF = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.36.0\x42\x00"
 
 Checks = Callable[[], dict[str, str]]  # name of a check -> what is wrong, empty when it is well
 
@@ -40,7 +45,7 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
         return _discovery(call, path)
     if path.startswith("/openapi/"):
-        return _openapi(path)
+        return _openapi(path, call.accept)
     if path == "/openid/v1/jwks":
         return Answer(200, orjson.dumps(server.tokens.key_set()), "application/jwk-set+json")
     if path == "/.well-known/openid-configuration":
@@ -89,9 +94,11 @@ def _discovery(call: ApiCall, path: str) -> Answer:
     return of_object(document)
 
 
-def _openapi(path: str) -> Answer:
+def _openapi(path: str, accept: str) -> Answer:
     if path == "/openapi/v3":
         return Answer(200, openapi.openapi_v3_index())
+    if path == "/openapi/v2" and "protobuf" in accept:
+        return Answer(200, OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_TYPE)
     if path == "/openapi/v2":
         return Answer(200, openapi.openapi_v2(), OPENAPI_V2_TYPE)
     if path.startswith("/openapi/v3/"):
