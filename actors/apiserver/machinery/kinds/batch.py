@@ -11,6 +11,7 @@ from actors.apiserver.machinery.kinds.pod_spec import template_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
 MAX_CRON_JOB_NAME = 52  # leaves room for the minute that its Jobs' names end in
+MAX_SCHEDULE_CHARS = 1024  # every minute of an hour written out has 200
 
 _PREFIX = "batch.kubernetes.io/"
 _NO_LIMIT = 2**31 - 1
@@ -115,6 +116,8 @@ class CronJobStrategy(WithStatus):
 
 def cron_error(schedule: str) -> str:
     """Return what is wrong with a cron schedule; "" when it is one."""
+    if len(schedule) > MAX_SCHEDULE_CHARS:
+        return f"must be no more than {MAX_SCHEDULE_CHARS} characters"
     if schedule.startswith("@"):
         known = schedule in _MACROS or _EVERY.fullmatch(schedule)
         return "" if known else f"unrecognized descriptor: {schedule}"

@@ -12,6 +12,7 @@ from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.resource import Strategy
 
 _QUARTER = "25%"
+_PERCENT_DIGITS = 9  # more is no percentage of anything, and Python refuses to parse thousands of digits
 
 
 def selector_causes(spec: dict[str, Any], kind: str) -> list[Cause]:
@@ -49,7 +50,7 @@ def int_or_percent_causes(value: int | str | None, path: str, most_percent: int 
     if isinstance(value, int):
         return field.non_negative(path, value)
     number = value.removesuffix("%")
-    if not value.endswith("%") or not number.isascii() or not number.isdigit():
+    if not value.endswith("%") or not number.isascii() or not number.isdigit() or len(number) > _PERCENT_DIGITS:
         detail = "a valid percent string must be a numeric string followed by an ending '%'"
         return [field.invalid(path, value, f"{detail} (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")]
     if most_percent and int(number) > most_percent:
