@@ -72,7 +72,8 @@ class ApiServerActor(Actor):
         )
         self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks)
         register_gauges(self.metrics, self.cache)
-        front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, StaticTokens(pki / "tokens.csv"))
+        static_tokens = StaticTokens(pki / "tokens.csv")
+        front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, static_tokens, self.log)
         context = tls_context(pki / "apiserver.crt", pki / "apiserver.key", pki / "ca.crt")
         self._https = HttpsServer(front, listener, context)
         self.spawn(self._feed.run(), "watch cache feed")
@@ -89,6 +90,7 @@ class ApiServerActor(Actor):
         await self._https.start()
         host, port = self._https.address
         self._write_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self.spawn(self._https.sweep(), "connection sweep")
         self.spawn(self._send_bookmarks(), "bookmarks")
         self.log.info("listening", address=host, port=port)
 

@@ -16,6 +16,7 @@ from actors.api.errors import ApiError
 
 JSON = "application/json"
 NO_HEADERS: Mapping[str, str] = {}
+MAX_BODY_BYTES = 3 << 20  # Kubernetes' limit of a request's body; a larger one is answered with 413
 
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from actors.api import errors
 from actors.apiserver import nonresource
-from actors.apiserver.call import ANONYMOUS_USER, JSON, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.call import ANONYMOUS_USER, JSON, MAX_BODY_BYTES, Answer, ApiCall, StreamAnswer, of_error
 from actors.apiserver.inflight import InFlight
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.metrics import RequestMetrics
@@ -34,8 +34,6 @@ from actors.apiserver.verbs.update import patch, update
 from actors.apiserver.verbs.watch import watch
 from actors.state.messages import COMPACTED, NO_SPACE, NOT_LEADER, REQUEST_TOO_LARGE
 from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable
-
-MAX_BODY_BYTES = 3 << 20  # Kubernetes' limit of a request's body
 
 Verb = Callable[[Server, ApiCall, RequestInfo, Resource], Awaitable[Answer | StreamAnswer]]
 
