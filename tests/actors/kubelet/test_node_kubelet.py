@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -33,29 +34,31 @@ class World:
         self.failures: list[BaseException] = []
         self.node: NodeKubelet | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._life = 0
         self._controller = asyncio.ensure_future(self._give_pod_cidrs())
 
     async def start(self) -> None:
         """Start a kubelet, as the actor does."""
         source = self.api.source
-        log = structlog.get_logger()
+        log, spawn = structlog.get_logger(), functools.partial(self._spawn, self._life)
         pods, nodes = (Informer(source(name), name=name, log=log, clock=self.clock) for name in ("pods", "nodes"))
         shared = Shared(
             cluster=ClusterConfig(nodes={}), config=NodeConfig(roles=["kubelet"], runtime="simulated"),
             data_dir=self.data_dir, owner="test", api=self.api, nodes=nodes, pods=pods, services=None,
-            spawn=self._spawn, clock=self.clock, log=log,
+            spawn=spawn, clock=self.clock, log=log,
         )  # fmt: skip
         node = self.node = NodeKubelet("w1", self.driver, simulated_machine(110, {}, "192.0.2.1"), shared)
         pods.on_change(lambda key, old, new: node.pods.pod_changed(key, old, new))
         nodes.on_change(lambda key, old, new: node.node_changed())
-        self._spawn(pods.run(), "pods")
-        self._spawn(nodes.run(), "nodes")
+        spawn(pods.run(), "pods")
+        spawn(nodes.run(), "nodes")
         await node.start()
-        self._spawn(self._first_look(node, pods), "first look")
+        spawn(self._first_look(node, pods), "first look")
 
     async def kill(self) -> None:
         """End the kubelet without warning, wherever it is."""
         self.node = None
+        self._life += 1
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -97,8 +100,11 @@ class World:
             await asyncio.sleep(0.01)
         return self.clock.monotonic() - begin
 
-    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+    def _spawn(self, life: int, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+        """Run a task of a kubelet's life; what timers of an earlier life ask for dies unborn."""
         task = asyncio.get_running_loop().create_task(work, name=name)
+        if life != self._life:
+            task.cancel()
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -337,7 +343,8 @@ def test_killed_anywhere_it_goes_on(tmp_path: Path, seed: int) -> None:
         ready = sorted(item.pod_name for item in state.sandboxes if item.ready)
         assert ready == sorted(alive)
         running = sorted((item.pod_name, item.name) for item in state.containers if item.state.value == "running")
-        assert running == sorted((name, part) for name in alive for part in ("web", "side"))
+        wanted = sorted((name, part) for name in alive for part in ("web", "side"))
+        assert running == wanted, (running, wanted, state.containers)
         assert {item.pod_name for item in state.containers} == alive
 
     scenario(tmp_path, play, started=False)
