@@ -14,6 +14,7 @@ from actors.apiserver.call import JSON, Answer, ApiCall, of_object
 from actors.apiserver.machinery import discovery, openapi
 from actors.apiserver.machinery.version import version_info
 from actors.apiserver.negotiation import wants_aggregated_discovery
+from actors.apiserver.protobuf.openapi_v2 import MEDIA_TYPE as OPENAPI_V2_PROTOBUF
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 
@@ -22,11 +23,6 @@ PUBLIC_PATHS = HEALTH_PATHS | {"/version", "/version/"}  # all that a stranger m
 TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENAPI_V2_TYPE = "application/json"
-# Clients ask for it with an @ before v1.0, which no MIME parser of theirs takes back.
-OPENAPI_V2_PROTOBUF_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-# gnostic's openapi.v2.Document with swagger (1) "2.0", an info (2) and no paths (8): kubectl asks for it only about a
-# kind that v3 does not know, and then learns what is so: nobody knows it.
-OPENAPI_V2_PROTOBUF = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.36.0\x42\x00"
 
 Checks = Callable[[], dict[str, str]]  # name of a check -> what is wrong, empty when it is well
 
@@ -98,7 +94,7 @@ def _openapi(path: str, accept: str) -> Answer:
     if path == "/openapi/v3":
         return Answer(200, openapi.openapi_v3_index())
     if path == "/openapi/v2" and "protobuf" in accept:
-        return Answer(200, OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_TYPE)
+        return Answer(200, openapi.openapi_v2_protobuf(), OPENAPI_V2_PROTOBUF)
     if path == "/openapi/v2":
         return Answer(200, openapi.openapi_v2(), OPENAPI_V2_TYPE)
     if path.startswith("/openapi/v3/"):
