@@ -36,6 +36,7 @@ from actors.apiserver.storage.feed import Feed
 from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.apiserver.verbs.watch import BOOKMARK_PERIOD_S
+from bus import BusError
 from runtime.actor import Actor
 
 BOOKMARK_TICK_S = 5.0  # how exactly the bookmark period is kept
@@ -70,7 +71,7 @@ class ApiServerActor(Actor):
             log=self.log,
             metrics=self.metrics,
         )
-        self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks)
+        self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks, self._tell)
         register_gauges(self.metrics, self.cache)
         static_tokens = StaticTokens(pki / "tokens.csv")
         front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, static_tokens, self.log)
@@ -78,6 +79,7 @@ class ApiServerActor(Actor):
         self._https = HttpsServer(front, listener, context)
         self.spawn(self._feed.run(), "watch cache feed")
         await self.cache.wait_loaded()
+        await self._catch_up()
         await ensure_all(self._server, self._handler, self._https.address)
         await self._open(config)
 
@@ -125,6 +127,9 @@ class ApiServerActor(Actor):
             "shutdown": "the API server is stopping" if self._handler.stopping else "",
         }
 
+    def _tell(self, sample: dict[str, Any]) -> None:
+        self.publisher.publish("apiserver.requests", sample)
+
     def _listen(self, address: str, port: int) -> socket.socket:
         """Listen. Where any port will do, that is the one of the last life, which clients know, unless it is taken."""
         endpoint = self.dir / "endpoint"
@@ -135,6 +140,16 @@ class ApiServerActor(Actor):
             except PortTaken as error:
                 self.log.warning("choosing another port than before", error=str(error))
         return listen(address, port)
+
+    async def _catch_up(self) -> None:
+        """Wait until the cache has the newest state, however often the state actor has to be asked for it."""
+        while True:
+            try:
+                await self._server.barrier.fresh()
+            except BusError as error:
+                self.log.warning("waiting for the state", error=str(error))
+            else:
+                return
 
     def _write_endpoint(self, text: str) -> None:
         beside = self.dir / "endpoint.new"

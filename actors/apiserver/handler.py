@@ -9,6 +9,7 @@ a resource.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from actors.api import errors
 from actors.apiserver import nonresource
@@ -30,10 +31,12 @@ from actors.apiserver.verbs.log import log
 from actors.apiserver.verbs.review import review
 from actors.apiserver.verbs.scale import get_scale, patch_scale, update_scale
 from actors.apiserver.verbs.token import create_token
-from actors.apiserver.verbs.update import patch, update
+from actors.apiserver.verbs.update import PARTS, patch, update
 from actors.apiserver.verbs.watch import watch
 from actors.state.messages import COMPACTED, NO_SPACE, NOT_LEADER, REQUEST_TOO_LARGE
 from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable
+
+HINT_PERIOD_S = 0.1  # at most one request in this time is told to onlookers
 
 Verb = Callable[[Server, ApiCall, RequestInfo, Resource], Awaitable[Answer | StreamAnswer]]
 
@@ -54,6 +57,7 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
     ("scale", "get"): get_scale,
     ("scale", "update"): update_scale,
     ("scale", "patch"): patch_scale,
+    **{(part, verb): do for part in PARTS for verb, do in (("get", get), ("update", update), ("patch", patch))},
     ("binding", "create"): bind,
     ("eviction", "create"): evict,
     ("log", "get"): log,
@@ -65,8 +69,16 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
 class Handler:
     """The API, whichever door a call comes through."""
 
-    def __init__(self, server: Server, metrics: RequestMetrics, is_ready: Callable[[], dict[str, str]]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        metrics: RequestMetrics,
+        is_ready: Callable[[], dict[str, str]],
+        hint: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
         self._server = server
+        self._hint = hint
+        self._hint_after = 0.0
         self._metrics = metrics
         self._is_ready = is_ready
         self.in_flight = InFlight()
@@ -90,6 +102,9 @@ class Handler:
         except Exception as error:  # noqa: BLE001 - see the module: one request's bug is not everybody's outage
             answer = self._broken(call, error)
         self._metrics.count(info, answer.status)
+        if self._hint is not None and (now := self._server.clock.monotonic()) >= self._hint_after:
+            self._hint_after = now + HINT_PERIOD_S
+            self._hint(_sample(call, answer))
         return answer
 
     async def _admitted(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
@@ -181,6 +196,11 @@ class Handler:
             "request failed", method=call.method, path=call.raw_path, error=repr(error), exc_info=error
         )
         return of_error(errors.internal(f"{type(error).__name__} while handling the request"))
+
+
+def _sample(call: ApiCall, answer: Answer | StreamAnswer) -> dict[str, Any]:
+    """What an onlooker may learn of a request: never its body, nor its query."""
+    return {"user": call.identity.user, "method": call.method, "path": call.raw_path, "status": answer.status}
 
 
 def of_bus_error(error: BusError, is_write: bool) -> errors.ApiError:

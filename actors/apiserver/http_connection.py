@@ -276,6 +276,13 @@ class Connection(asyncio.Protocol):
                 )
             )
 
+    def push_chunk(self, data: bytes) -> bool:
+        """Write a piece of a stream unless the peer takes too little, or is gone; return whether it was written."""
+        if self._drained is not None or self._transport.is_closing():
+            return False
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return True
+
     async def write_chunk(self, data: bytes) -> None:
         """Write a piece of a stream; wait while the peer takes too little. A peer that stalls is cut off."""
         drained = self._drained

@@ -89,6 +89,8 @@ class HttpFront:
         whole = False
         try:
             connection.begin_stream(answer.status, answer.content_type)
+            if answer.push_to is not None:
+                answer.push_to(connection.push_chunk)
             async for chunk in answer.chunks:
                 await connection.write_chunk(chunk)
                 if connection.is_lost:

@@ -37,7 +37,7 @@ class StateClient(Protocol):
 
     async def txn(self, txn: Txn) -> TxnReply: ...
 
-    async def revision(self) -> int: ...
+    async def revision(self) -> RevisionReply: ...
 
     def watch(self, request: WatchRequest) -> AbstractAsyncContextManager[AsyncIterator[WatchBatch]]: ...
 
@@ -55,11 +55,8 @@ class BusStateClient:
     async def txn(self, txn: Txn) -> TxnReply:
         return await self._client.request(self._endpoints, TxnRequest(txn), timeout_s=WRITE_TIMEOUT_S, retry=True)
 
-    async def revision(self) -> int:
-        reply: RevisionReply = await self._client.request(
-            self._endpoints, RevisionRequest(), timeout_s=READ_TIMEOUT_S, retry=True
-        )
-        return reply.revision
+    async def revision(self) -> RevisionReply:
+        return await self._client.request(self._endpoints, RevisionRequest(), timeout_s=READ_TIMEOUT_S, retry=True)
 
     @asynccontextmanager
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:

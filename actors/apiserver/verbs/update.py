@@ -14,9 +14,9 @@ from actors.apiserver.allocate.claims import Allocation, allocation_for, claims_
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.decode import decode
 from actors.apiserver.machinery.patch import apply_patch
-from actors.apiserver.machinery.prepare import prepare_for_status_update, prepare_for_update
+from actors.apiserver.machinery.prepare import carry_over, prepare_for_status_update, prepare_for_update
 from actors.apiserver.machinery.resource import Resource
-from actors.apiserver.machinery.validation import validate, validate_status
+from actors.apiserver.machinery.validation import validate, validate_metadata, validate_status
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
@@ -26,6 +26,7 @@ from actors.apiserver.verbs.deletion import may_go
 from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
 
 STATUS = "status"
+PARTS = frozenset({"resize", "ephemeralcontainers"})  # subresources of the same kind that change a part of the spec
 
 
 async def update(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -106,6 +107,8 @@ class Updating:
             prepare_for_status_update(resource, obj, old)
             await admit_update(self._admission, obj, old)
             validate_status(resource, obj, old)
+        elif self._info.subresource in PARTS:
+            await self._change_part(obj, old)
         else:
             prepare_for_update(resource, obj, old)
             await admit_update(self._admission, obj, old)
@@ -119,6 +122,19 @@ class Updating:
             claims = await self._allocation.fill_in(obj, old)
             releases = self._allocation.released(obj, old)
         return Write(obj if conversion is None else conversion.to_stored(obj), claims, releases)
+
+
+    async def _change_part(self, obj: dict[str, Any], old: dict[str, Any]) -> None:
+        """What a subresource of the object's own kind may change is for the strategy to say."""
+        resource, part = self._resource, self._info.subresource
+        carry_over(obj, old)
+        resource.strategy.default(obj)
+        resource.strategy.prepare_for_subresource_update(part, obj, old)
+        await admit_update(self._admission, obj, old)
+        validate_metadata(resource, obj, old)
+        causes = resource.strategy.validate(obj) + resource.strategy.validate_subresource_update(part, obj, old)
+        if causes:
+            raise errors.invalid(resource.kind, self._info.name, causes, group=resource.group)
 
 
 def check_preconditions(resource: Resource, obj: dict[str, Any], entry: Entry, old: dict[str, Any]) -> None:

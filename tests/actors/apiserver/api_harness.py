@@ -29,7 +29,7 @@ from actors.kubelet.messages import LogsRequest
 from actors.state import txn
 from actors.state.commands import CompactCommand, TxnCommand
 from actors.state.machine import Machine
-from actors.state.messages import Range, RangeReply, Txn, TxnReply, WatchBatch, WatchRequest
+from actors.state.messages import Range, RangeReply, RevisionReply, Txn, TxnReply, WatchBatch, WatchRequest
 from actors.state.watch import WatchHub
 from bus import DeadlineExceeded, StreamLost, Unavailable
 from runtime.clock import ManualClock
@@ -59,11 +59,11 @@ class MemoryState:
         txn.check_range(range_)
         return RangeReply(self.machine.store.revision, self.machine.store.range(range_))
 
-    async def revision(self) -> int:
+    async def revision(self) -> RevisionReply:
         self._check()
         self.asked_revision += 1
         await asyncio.sleep(0)
-        return self.machine.store.revision
+        return RevisionReply(self.machine.store.revision, self.machine.store.compact_revision)
 
     async def txn(self, wanted: Txn) -> TxnReply:
         self._check()

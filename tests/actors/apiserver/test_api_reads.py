@@ -310,9 +310,12 @@ def test_restarted_server_serves_what_is_stored():
     async def main():
         state = MemoryState()
         async with serving(state) as api:
+            before = api.cache.revision
             await make(api, "a")
         async with serving(state) as again:
             assert names(await again.must("GET", CMS)) == ["a"]
+            resumed = await again.watch(f"{CMS}?watch=1&resourceVersion={before}")
+            assert await resumed.names(1) == [("ADDED", "a")]
             status, answer = await again.get(f"{CMS}?resourceVersion=99999")
             assert status == 504 and answer["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
