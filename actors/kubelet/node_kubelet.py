@@ -20,6 +20,7 @@ from actors.kubelet.backoff import Backoff
 from actors.kubelet.checks import check
 from actors.kubelet.container_spec import NodeFacts
 from actors.kubelet.images import Images
+from actors.kubelet.log_rotation import rotate_for_ever
 from actors.kubelet.machine import pressures
 from actors.kubelet.node import Machine, Observation, allocatable
 from actors.kubelet.node_pods import NodePods
@@ -97,6 +98,9 @@ class NodeKubelet:
             (self._keep_network(), "network"),
         ):
             self._shared.spawn(work, f"{what} of {self.name}")
+        if self._shared.services is not None:
+            rotating = rotate_for_ever(self.driver, self.observer.containers, self._shared.clock.wall, self._shared.log)
+            self._shared.spawn(rotating, f"log rotation of {self.name}")
 
     async def stop(self) -> None:
         await self.driver.close()

@@ -79,8 +79,8 @@ class Observer:
     def uids(self) -> list[str]:
         return list(self._pods)
 
-    def sandbox(self, sandbox_id: str) -> SandboxStatus | None:
-        return self._sandboxes.get(sandbox_id)
+    def containers(self) -> list[ContainerStatus]:
+        return list(self._containers.values())
 
     # -- asking
 
@@ -241,11 +241,10 @@ class Observer:
         self._on_change(uid)
 
     def _set_reachable(self, reachable: bool, fault: str) -> None:
-        if reachable != self.reachable:
-            self._log.info("the container runtime is " + ("there" if reachable else "away"), error=fault)
-        changed = (reachable, fault) != (self.reachable, self.fault)
+        turned = reachable != self.reachable
         self.reachable, self.fault = reachable, fault
-        if changed:
+        if turned:
+            self._log.info("the container runtime is " + ("there" if reachable else "away"), error=fault)
             self.on_reachable()
 
 

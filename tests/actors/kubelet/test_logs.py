@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from actors.api.meta import parse_time
-from actors.kubelet import logs
+from actors.kubelet import log_rotation, logs
 from actors.kubelet.logs import LogOptions, LogReader, tail_text
 
 START_S = parse_time("2024-01-01T00:00:00Z")
@@ -125,3 +125,18 @@ def test_any_log_in_any_blocks(tmp_path: Path, seed: int, monkeypatch: pytest.Mo
 
 def test_the_end_as_text(log: Path) -> None:
     assert tail_text(log, lines=80, limit_bytes=16) == "line 98\nline 99\n"
+
+
+def test_big_logs_are_set_aside_and_old_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rotation, "MAX_BYTES", 10)
+    path = tmp_path / "0.log"
+    for number in range(8):
+        path.write_text(f"a log that is too long {number}")
+        assert log_rotation.is_due(path)
+        log_rotation.set_aside(path, 1_700_000_000 + number)
+        assert log_rotation.is_due(path), "one that is missing is to be reopened"
+        path.write_text("new")
+        assert not log_rotation.is_due(path)
+    texts = [file.read_text()[-1] for file in log_rotation.log_files(path)]
+    assert texts == ["3", "4", "5", "6", "7", "w"][-len(texts) :]
+    assert len(texts) == log_rotation.MAX_FILES
