@@ -1,7 +1,8 @@
 """What the kubelet answers about the containers on its node: logs, commands, terminals, ports, and itself.
 
-Sender: the API server, for `kubectl logs`, `exec`, `attach`, `port-forward` and `proxy`; the command line. Receiver: the
-kubelet of the pod's node. Errors are `bus.RemoteError` whose kind is one of `ERRORS`; `message` is a sentence for the user.
+Sender: the API server, for `kubectl logs`, `exec`, `attach`, `port-forward` and `proxy`; the command line. Receiver:
+the kubelet of the pod's node. Errors are `bus.RemoteError` whose kind is one of `ERRORS`; `message` is a sentence for
+the user.
 """
 
 from typing import Any, ClassVar
@@ -90,7 +91,7 @@ class Output(Record, frozen=True, array_like=True, gc=False, tag="output"):
 
 
 class Exited(Record, frozen=True, array_like=True, gc=False, tag="exited"):
-    """The process has ended and all its output has been sent. An attachment's is 0, whatever became of the container."""
+    """The process has ended, all its output has been sent. An attachment's is 0, whatever became of the container."""
 
     exit_code: int
 
