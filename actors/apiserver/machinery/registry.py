@@ -14,6 +14,7 @@ REGISTRY = Registry(
         *access.REVIEWS,
         *workloads.AUTOSCALING,
         *workloads.BATCH,
+        *access.CERTIFICATES,
         *platform.NETWORKING,
         *workloads.POLICY,
         *access.RBAC,
@@ -21,5 +22,6 @@ REGISTRY = Registry(
         *workloads.SCHEDULING,
         *platform.COORDINATION,
         *platform.DISCOVERY,
+        *access.FLOW_CONTROL,
     )
 )

@@ -26,7 +26,7 @@ from actors.apiserver.verbs.deletion import may_go
 from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
 
 STATUS = "status"
-PARTS = frozenset({"resize", "ephemeralcontainers"})  # subresources of the same kind that change a part of the spec
+PARTS = frozenset({"approval", "ephemeralcontainers", "resize"})  # subresources of the kind that change a part of it
 
 
 async def update(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:

@@ -1,9 +1,11 @@
-"""Who is who and may do what: authentication, authorization, RBAC."""
+"""Who is who and may do what: authentication, authorization, RBAC, certificates; and how much: flow control."""
 
+from actors.apiserver.machinery.columns import access as access_columns
 from actors.apiserver.machinery.columns import cluster as cluster_columns
-from actors.apiserver.machinery.kinds import rbac, reviews
-from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.kinds import certificates, flow_control, rbac, reviews
+from actors.apiserver.machinery.resource import READ_AND_WRITE, Resource, Subresource
 from actors.apiserver.machinery.rows import review, row
+from actors.apiserver.machinery.selectable import fields
 
 REVIEWS: tuple[Resource, ...] = (
     review("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews"),
@@ -27,4 +29,21 @@ RBAC: tuple[Resource, ...] = (
         columns=cluster_columns.BINDING),
     row(_RBAC, "Role", "roles", strategy=rbac.RoleStrategy(),
         columns=cluster_columns.ROLE),
+)  # fmt: skip
+
+_CERTIFICATES = "certificates.k8s.io/v1"
+CERTIFICATES: tuple[Resource, ...] = (
+    row(_CERTIFICATES, "CertificateSigningRequest", "certificatesigningrequests", namespaced=False,
+        short_names=("csr",), status=True, selectable=fields("spec.signerName"),
+        subresources=(Subresource("approval", "CertificateSigningRequest", _CERTIFICATES, READ_AND_WRITE),),
+        strategy=certificates.CertificateSigningRequestStrategy(),
+        columns=access_columns.CERTIFICATE_SIGNING_REQUEST),
+)  # fmt: skip
+
+_FLOW_CONTROL = "flowcontrol.apiserver.k8s.io/v1"
+FLOW_CONTROL: tuple[Resource, ...] = (
+    row(_FLOW_CONTROL, "FlowSchema", "flowschemas", namespaced=False, status=True,
+        strategy=flow_control.FlowSchemaStrategy(), columns=access_columns.FLOW_SCHEMA),
+    row(_FLOW_CONTROL, "PriorityLevelConfiguration", "prioritylevelconfigurations", namespaced=False, status=True,
+        strategy=flow_control.PriorityLevelConfigurationStrategy(), columns=access_columns.PRIORITY_LEVEL),
 )  # fmt: skip
