@@ -9,6 +9,7 @@ Neighbours: `server`, `client` and `pubsub` own such sockets; `address` decides 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import zmq
 from zmq import backend
@@ -25,9 +26,9 @@ Frames = Sequence[bytes]
 
 # The hot path calls pyzmq's backend with plain integers: its wrappers combine enums for every frame, which costs more
 # than the frame (a third of a request's time on the asking side).
-_send = backend.Socket.send
-_receive = backend.Socket.recv
-_option = backend.Socket.get
+_send: Any = backend.Socket.send
+_receive: Any = backend.Socket.recv
+_option: Any = backend.Socket.get
 _DONTWAIT = int(zmq.DONTWAIT)
 _MORE = int(zmq.SNDMORE) | _DONTWAIT
 _EVENTS = int(zmq.EVENTS)
