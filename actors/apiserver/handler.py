@@ -28,10 +28,11 @@ from actors.apiserver.verbs.finalize import finalize
 from actors.apiserver.verbs.get import get
 from actors.apiserver.verbs.list import list_
 from actors.apiserver.verbs.log import log
+from actors.apiserver.verbs.patch import patch
 from actors.apiserver.verbs.review import review
 from actors.apiserver.verbs.scale import get_scale, patch_scale, update_scale
 from actors.apiserver.verbs.token import create_token
-from actors.apiserver.verbs.update import PARTS, patch, update
+from actors.apiserver.verbs.update import PARTS, update
 from actors.apiserver.verbs.watch import watch
 from actors.state.messages import COMPACTED, NO_SPACE, NOT_LEADER, REQUEST_TOO_LARGE
 from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable

@@ -108,7 +108,7 @@ async def test_patches_of_three_kinds(api):
     }
     assert (await api.patch(f"{CMS}/a", {"metadata": {"labels": {"x": "y"}}}, "strategic"))[0] == 200
     assert (await api.patch(f"{CMS}/a", {"metadata": {"resourceVersion": "1"}}))[0] == 409
-    answer = await api.call("PATCH", f"{CMS}/a", {}, content_type="application/apply-patch+yaml")
+    answer = await api.call("PATCH", f"{CMS}/a", {}, content_type="application/apply-patch+cbor")
     assert answer[0] == 415
 
 
