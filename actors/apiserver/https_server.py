@@ -10,6 +10,7 @@ from pathlib import Path
 
 from actors.apiserver.http_connection import Connection
 from actors.apiserver.http_front import HttpFront
+from runtime.actor import CannotServe
 
 BACKLOG = 4096  # connections that wait to be accepted
 HANDSHAKE_S = 10.0
@@ -17,7 +18,7 @@ SWEEP_S = 15.0  # how often overdue connections are looked for
 DRAIN_S = 5.0  # for requests that are being worked on, at the end
 
 
-class PortTaken(Exception):
+class PortTaken(CannotServe):
     """The wanted address cannot be listened on."""
 
 

@@ -29,7 +29,7 @@ from actors.state.disk import DataDirInUse, DirectoryDisk
 from actors.state.housekeeping import Housekeeping
 from actors.state.service import Service
 from actors.state.storage import Recovered, Storage
-from runtime.actor import Actor, Setup
+from runtime.actor import Actor, CannotServe, Setup
 
 HINT_EVERY_S = 0.05  # at most this often is `state.commits` published
 
@@ -98,8 +98,7 @@ class StateActor(Actor):
             storage = Storage(disk, segment_bytes)
             recovered = storage.recover()
         except (DataRefused, DataDirInUse, NoSpace) as error:
-            self.log.error("the data directory cannot be used", reason=str(error))
-            raise
+            raise CannotServe(f"the data directory cannot be used: {error}") from error
         if (cut := recovered.cut) is not None:
             self.log.warning(
                 "an interrupted write was cut off the log; nothing that was answered is lost",
