@@ -19,8 +19,10 @@ from actors.api.config import of_settings
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.bus_identity import BusIdentities
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
-from actors.apiserver.bootstrap.ensure import ensure_all
+from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bus_front import BusFront
+from actors.apiserver.fairness.gate import FairnessCollector
+from actors.apiserver.fairness.upkeep import Upkeep
 from actors.apiserver.handler import Handler
 from actors.apiserver.http_front import HttpFront
 from actors.apiserver.https_server import HttpsServer, PortTaken, listen, tls_context
@@ -73,6 +75,7 @@ class ApiServerActor(Actor):
         )
         self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks, self._tell)
         register_gauges(self.metrics, self.cache)
+        self.metrics.register(FairnessCollector(self._handler.gate))
         static_tokens = StaticTokens(pki / "tokens.csv")
         front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, static_tokens, self.log)
         context = tls_context(pki / "apiserver.crt", pki / "apiserver.key", pki / "ca.crt")
@@ -94,6 +97,7 @@ class ApiServerActor(Actor):
         self._write_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         self.spawn(self._https.sweep(), "connection sweep")
         self.spawn(self._send_bookmarks(), "bookmarks")
+        self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
         self.log.info("listening", address=host, port=port)
 
     async def stop(self) -> None:
@@ -102,6 +106,13 @@ class ApiServerActor(Actor):
         self._handler.stopping = True
         self.cache.close_watches()
         await self._https.stop()
+
+    async def _write_own(self, method: str, path: str, body: dict[str, Any]) -> int:
+        """Write an object as the API server itself; what goes wrong is told, and tried again by who asked."""
+        status, answer = await send_as_self(self._handler, method, path, body)
+        if status >= 300 and status != 409:
+            self.log.warning("could not write", method=method, path=path, answer=answer[:500])
+        return status
 
     def inspect(self) -> dict[str, Any]:
         if not hasattr(self, "_https"):
@@ -116,6 +127,7 @@ class ApiServerActor(Actor):
             "connections": self._https.connections,
             "in_flight": {"reads": in_flight.reads, "writes": in_flight.writes, "streams": in_flight.streams},
             "rejected": in_flight.rejected,
+            "priority_levels": self._handler.gate.dump(),
         }
 
     def _checks(self) -> dict[str, str]:

@@ -55,7 +55,10 @@ ANONYMOUS = Identity(ANONYMOUS_USER, (UNAUTHENTICATED,))
 class ApiCall:
     """A request as it came. `method` is HTTP's; `raw_path` is percent-encoded; `deadline` is on the monotonic clock."""
 
-    __slots__ = ("accept", "body", "content_type", "deadline", "identity", "method", "query", "raw_path", "user_agent")
+    __slots__ = (
+        "accept", "answer_head", "body", "content_type", "deadline", "identity", "method", "query", "raw_path",
+        "user_agent",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class ApiCall:
         self.body = body
         self.user_agent = user_agent
         self.deadline = deadline
+        self.answer_head = b""  # header lines of the answer, as HTTP writes them
 
 
 class Answer:

@@ -14,6 +14,7 @@ from typing import Any
 from actors.api import errors
 from actors.apiserver import nonresource
 from actors.apiserver.call import ANONYMOUS_USER, JSON, MAX_BODY_BYTES, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.fairness.gate import Gate
 from actors.apiserver.inflight import InFlight
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.metrics import RequestMetrics
@@ -83,6 +84,7 @@ class Handler:
         self._metrics = metrics
         self._is_ready = is_ready
         self.in_flight = InFlight()
+        self.gate = Gate(server.cache, server.registry, server.clock, server.config.apiserver.max_requests_inflight)
         self.stopping = False
 
     async def handle(self, call: ApiCall) -> Answer | StreamAnswer:
@@ -120,16 +122,27 @@ class Handler:
             return await self._stream(call, info)
         limits = self.in_flight
         if call.method in ("GET", "HEAD"):
-            limits.admit_read(identity)
+            limits.admit_read()
             try:
-                return await self._do(call, info)
+                return await self._seated(call, info)
             finally:
                 limits.reads -= 1
-        limits.admit_write(identity)
+        limits.admit_write()
+        try:
+            return await self._seated(call, info)
+        finally:
+            limits.writes -= 1
+
+    async def _seated(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        """Do it when its turn has come."""
+        gate = self.gate
+        turn = gate.enter(call, info)
+        if not turn.seated:
+            await gate.wait(turn)
         try:
             return await self._do(call, info)
         finally:
-            limits.writes -= 1
+            gate.leave(turn)
 
     async def _stream(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         limits = self.in_flight
@@ -138,7 +151,7 @@ class Handler:
         limits.admit_stream()
         answer: Answer | StreamAnswer | None = None
         try:
-            answer = await self._do(call, info)
+            answer = await (self._seated(call, info) if info.verb == "watch" else self._do(call, info))
         finally:
             if not isinstance(answer, StreamAnswer):
                 limits.streams -= 1

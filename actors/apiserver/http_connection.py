@@ -261,17 +261,18 @@ class Connection(asyncio.Protocol):
             transport.write(head)
             transport.write(body)
 
-    def begin_stream(self, status: int, content_type: str) -> None:
+    def begin_stream(self, status: int, content_type: str, headers: bytes = b"") -> None:
         """Write the head of an answer of unknown length."""
         self.is_streaming = True
         if not self._transport.is_closing():
             self._transport.write(
-                b"%b%bcontent-type: %b\r\n%b%b\r\n"
+                b"%b%bcontent-type: %b\r\n%b%b%b\r\n"
                 % (
                     _STATUS_LINES[status],
                     _COMMON,
                     content_type.encode("latin-1"),
                     b"transfer-encoding: chunked\r\n" if self._chunked else b"",
+                    headers,
                     _CLOSE if self.closing else b"",
                 )
             )

@@ -38,6 +38,7 @@ class HttpFront:
     async def serve(self, connection: Connection, request: Request) -> None:
         """Answer one request on its connection."""
         answer: Answer | StreamAnswer
+        call: ApiCall | None = None
         try:
             call = self._call_of(connection, request)
         except errors.ApiError as error:
@@ -47,9 +48,10 @@ class HttpFront:
         if isinstance(answer, Answer):
             if self._handler.stopping:
                 connection.closing = True
-            connection.write_answer(answer, _headers(answer), is_head=request.method == "HEAD")
+            head = _headers(answer) if call is None else call.answer_head + _headers(answer)
+            connection.write_answer(answer, head, is_head=request.method == "HEAD")
         else:
-            await self._stream(connection, answer)
+            await self._stream(connection, answer, b"" if call is None else call.answer_head)
 
     def failed(self, error: BaseException) -> None:
         """A connection's own machinery broke: it is closed, and we are told."""
@@ -85,10 +87,10 @@ class HttpFront:
             return found
         return connection.identity or ANONYMOUS
 
-    async def _stream(self, connection: Connection, answer: StreamAnswer) -> None:
+    async def _stream(self, connection: Connection, answer: StreamAnswer, head: bytes) -> None:
         whole = False
         try:
-            connection.begin_stream(answer.status, answer.content_type)
+            connection.begin_stream(answer.status, answer.content_type, head)
             if answer.push_to is not None:
                 answer.push_to(connection.push_chunk)
             async for chunk in answer.chunks:
