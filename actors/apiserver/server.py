@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from prometheus_client import CollectorRegistry
 
 from actors.api.config import ClusterConfig
+from actors.apiserver.admission.dynamic import Hooks
+from actors.apiserver.admission.quota import Ledger
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.tokens import ServiceAccountTokens
 from actors.apiserver.machinery.resource import Registry
@@ -44,3 +46,5 @@ class Server:
     log: Any
     metrics: CollectorRegistry
     random: Random = field(default_factory=SystemRandom)
+    quotas: Ledger = field(default_factory=Ledger)
+    hooks: Hooks = field(default_factory=Hooks)
