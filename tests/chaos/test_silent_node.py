@@ -34,29 +34,26 @@ def taints(cluster: Cluster) -> set[tuple[str, str]]:
     return {(taint["key"].removeprefix("node.kubernetes.io/"), taint["effect"]) for taint in found}
 
 
-def test_a_silent_node_is_noticed_its_pods_are_evicted_in_time_and_all_heals(own_real_cluster: Cluster):
+def test_a_silent_node_is_noticed_and_all_heals_without_a_restart(own_real_cluster: Cluster):
     cluster = own_real_cluster
-    cluster.apply(pod("patient", 300))
-    cluster.apply(pod("hasty", 1))
-    for name in ("patient", "hasty"):
-        eventually(lambda name=name: condition(cluster, "pod", name, "Ready") == "True", f"{name} is ready")
-    container = cluster.get("pod", "patient")["status"]["containerStatuses"][0]["containerID"]
+    cluster.apply(pod("calm", 0))
+    eventually(lambda: condition(cluster, "pod", "calm", "Ready") == "True", "it is ready")
+    container = cluster.get("pod", "calm")["status"]["containerStatuses"][0]["containerID"]
     silent = [cluster.status()["supervisor"]["pid"], cluster.actor("kubelet@w1")["pid"]]  # or it would be restarted
     for pid in silent:
         os.kill(pid, signal.SIGSTOP)
     try:
         eventually(lambda: condition(cluster, "node", "w1", "Ready") == "Unknown", "the node is unknown", 30)
-        eventually(lambda: ("unreachable", "NoExecute") in taints(cluster), "the node is tainted")
-        eventually(lambda: condition(cluster, "pod", "patient", "Ready") == "False", "its pods are not ready")
-        eventually(lambda: "deletionTimestamp" in cluster.get("pod", "hasty")["metadata"], "the hasty one must go")
-        assert "deletionTimestamp" not in cluster.get("pod", "patient")["metadata"]
+        eventually(lambda: ("unreachable", "NoSchedule") in taints(cluster), "the node is tainted")
+        eventually(lambda: condition(cluster, "pod", "calm", "Ready") == "False", "its pod is not ready")
+        # Every node of the zone is silent: more likely the fault is ours, so nobody is evicted (full disruption).
+        assert "deletionTimestamp" not in cluster.get("pod", "calm")["metadata"]
         assert "NodeNotReady" in cluster.kubectl("get", "events", "-A")
     finally:
         for pid in reversed(silent):
             os.kill(pid, signal.SIGCONT)
     eventually(lambda: condition(cluster, "node", "w1", "Ready") == "True", "the node is ready again")
     eventually(lambda: taints(cluster) == set(), "its taints are gone")
-    eventually(lambda: condition(cluster, "pod", "patient", "Ready") == "True", "the patient one is ready again")
-    eventually(lambda: "hasty" not in cluster.kubectl("get", "pods"), "the hasty one is gone")
-    assert cluster.get("pod", "patient")["status"]["containerStatuses"][0]["containerID"] == container
-    cluster.kubectl("delete", "pod", "patient")
+    eventually(lambda: condition(cluster, "pod", "calm", "Ready") == "True", "the pod is ready again")
+    assert cluster.get("pod", "calm")["status"]["containerStatuses"][0]["containerID"] == container
+    cluster.kubectl("delete", "pod", "calm")
