@@ -47,6 +47,7 @@ _POD_STATUS_WRITES = frozenset({"get", "update", "patch"})
 class NodeAuthorizer:
     def __init__(self, cache: WatchCache) -> None:
         self._pods = cache.at(b"/registry/pods/")
+        self._volumes = cache.at(b"/registry/persistentvolumes/")
         self._names: dict[bytes, tuple[Entry, frozenset[tuple[str, str]]]] = {}
 
     def allows(self, identity: Identity, asked: Attributes) -> bool:
@@ -65,6 +66,8 @@ class NodeAuthorizer:
             return self._allows_pod(identity, asked)
         if asked.resource in _NAMED_BY_PODS:
             return bool(asked.name) and asked.verb in READ and self._is_named(identity, asked, asked.resource)
+        if asked.resource == "persistentvolumes":
+            return asked.verb == "get" and not asked.subresource and self._is_volume_of_a_pod(identity, asked.name)
         if asked.resource == "serviceaccounts":
             wanted = asked.verb == "get" if not asked.subresource else asked.subresource == "token"
             return wanted and self._is_named(identity, asked, "serviceaccounts")
@@ -107,6 +110,18 @@ class NodeAuthorizer:
                 return True
         return False
 
+    def _is_volume_of_a_pod(self, identity: Identity, name: str) -> bool:
+        """Is a volume bound to a claim that a pod of one of the kubelet's nodes uses?"""
+        entry = self._volumes.entries.get(self._volumes.prefix + name.encode())
+        reference = (entry.decode()["spec"].get("claimRef") or {}) if entry is not None else {}
+        claim = ("persistentvolumeclaims", reference.get("name", ""))
+        prefix = self._pods.prefix + f"{reference.get('namespace', '')}/".encode()
+        return bool(claim[1]) and any(
+            claim in self._names_of(pod)
+            for pod in self._pods.within(prefix)
+            if pod.traits(self._pods.fields)[1].get("spec.nodeName") in identity.nodes
+        )
+
     def _names_of(self, entry: Entry) -> frozenset[tuple[str, str]]:
         known = self._names.get(entry.key)
         if known is None or known[0] is not entry:
@@ -124,6 +139,8 @@ def referenced(pod: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "secrets", secret.get("name", "")
     for volume in spec.get("volumes") or ():
         yield from _of_volume(volume)
+        if "ephemeral" in volume:
+            yield "persistentvolumeclaims", f"{pod['metadata']['name']}-{volume['name']}"
     for containers in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(containers) or ():
             yield from _of_environment(container)
