@@ -1,4 +1,4 @@
-"""What to do about one claim: find it a volume, have one made, complete a binding, or say that it lost its volume. Pure.
+"""What to do about one claim: find it a volume, have one made, complete a binding, or say that it lost one. Pure.
 
 A binding has four writes (the volume's claimRef, its phase, the claim's volumeName, its status), each its own version
 of an object, so that one follows the other over several reconciles; after any of them the next reconcile goes on.

@@ -72,7 +72,7 @@ class PersistentVolumeBinder(Controller):
 
     async def decide(self, key: str, failure: Failure | None) -> list[Action]:
         if key == CLASS:
-            return [] if any(True for _ in self.classes.keys()) else [provisioner.default_class()]
+            return [] if len(self.classes) else [provisioner.default_class()]
         if key.startswith(CLAIM):
             claim = self.claims.get(key.removeprefix(CLAIM))
             return [] if claim is None else reconcile_claim(claim, self._around(claim))
