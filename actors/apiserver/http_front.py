@@ -13,9 +13,19 @@ from actors.api import errors
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.impersonation import impersonated
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
-from actors.apiserver.call import ANONYMOUS, MAX_BODY_BYTES, Answer, ApiCall, Identity, StreamAnswer, of_error
+from actors.apiserver.call import (
+    ANONYMOUS,
+    MAX_BODY_BYTES,
+    Answer,
+    ApiCall,
+    Identity,
+    StreamAnswer,
+    UpgradeAnswer,
+    of_error,
+)
 from actors.apiserver.handler import Handler
 from actors.apiserver.http_connection import Connection, Request
+from actors.apiserver.streams.wire import WireClosed
 
 MAX_WARNINGS = 20  # Warning headers of one answer; more are cut, as they would burst a client's header limit
 
@@ -50,8 +60,10 @@ class HttpFront:
                 connection.closing = True
             head = _headers(answer) if call is None else call.answer_head + _headers(answer)
             connection.write_answer(answer, head, is_head=request.method == "HEAD")
+        elif isinstance(answer, UpgradeAnswer):
+            await self._upgrade(connection, answer)
         else:
-            await self._stream(connection, answer, b"" if call is None else call.answer_head)
+            await self._stream(connection, answer, _headers(answer) + (b"" if call is None else call.answer_head))
 
     def failed(self, error: BaseException) -> None:
         """A connection's own machinery broke: it is closed, and we are told."""
@@ -76,6 +88,8 @@ class HttpFront:
             accept=request.accept,
             body=request.body,
             user_agent=request.user_agent,
+            upgrade=_upgrade_of(request) if request.upgrades else "",
+            others=request.others,
         )
 
     def _authenticate(self, connection: Connection, authorization: bytes) -> Identity:
@@ -86,6 +100,18 @@ class HttpFront:
                 raise errors.unauthorized()
             return found
         return connection.identity or ANONYMOUS
+
+    async def _upgrade(self, connection: Connection, answer: UpgradeAnswer) -> None:
+        """Leave the connection to another protocol until that is done with it; then it is closed."""
+        try:
+            await answer.run(connection.take_over(_headers(answer)))
+        except WireClosed:
+            return
+        except asyncio.CancelledError:
+            if not connection.is_lost:
+                raise
+        finally:
+            await answer.close()
 
     async def _stream(self, connection: Connection, answer: StreamAnswer, head: bytes) -> None:
         whole = False
@@ -108,11 +134,17 @@ class HttpFront:
             connection.end_stream(whole=whole)
 
 
-def _headers(answer: Answer) -> bytes:
-    if not answer.headers and not answer.warnings:
+def _upgrade_of(request: Request) -> str:
+    """Return the protocol that a request wants to change to."""
+    return next((value.decode("latin-1").strip() for name, value in request.others if name == b"upgrade"), "")
+
+
+def _headers(answer: Answer | StreamAnswer) -> bytes:
+    warnings = answer.warnings if isinstance(answer, Answer) else None
+    if not answer.headers and not warnings:
         return b""
     lines = [f"{name.lower()}: {value}\r\n".encode("latin-1") for name, value in answer.headers.items()]
-    lines += [b"warning: " + _warning(text) + b"\r\n" for text in (answer.warnings or ())[:MAX_WARNINGS]]
+    lines += [b"warning: " + _warning(text) + b"\r\n" for text in (warnings or ())[:MAX_WARNINGS]]
     return b"".join(lines)
 
 

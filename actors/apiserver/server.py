@@ -4,6 +4,7 @@ Built once by `actor`; tests build one over a store in memory. Nothing here deci
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from actors.apiserver.storage.client import StateClient
 from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest
+from bus import Duplex, Request
+from bus.stream_in import WINDOW_BYTES
 from runtime.clock import Clock
 
 
@@ -29,6 +32,14 @@ class Kubelets(Protocol):
 
     def logs(self, node: str, request: LogsRequest) -> AsyncGenerator[bytes, None]:
         """Yield a container's log. Raises ApiError when the kubelet refuses or cannot be reached."""
+
+    def duplex(
+        self, node: str, request: Request, window_bytes: int = WINDOW_BYTES
+    ) -> AbstractAsyncContextManager[Duplex]:
+        """Open a stream that goes both ways. Raises ApiError for a node without kubelet; the stream, BusError."""
+
+    async def ask(self, node: str, request: Request) -> Any:
+        """Return a kubelet's answer. Raises ApiError for a node without kubelet, BusError."""
 
 
 @dataclass(slots=True)
