@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
-            self.identity = x509.identity(tls.getpeercert())
+            self.identity = x509.identity(tls.getpeercert(), tls.getpeercert(binary_form=True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)

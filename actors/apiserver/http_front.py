@@ -11,8 +11,8 @@ from typing import Any
 
 from actors.api import errors
 from actors.apiserver.auth.authorizer import Authorizer
+from actors.apiserver.auth.bearer import BearerTokens
 from actors.apiserver.auth.impersonation import impersonated
-from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.call import (
     ANONYMOUS,
     MAX_BODY_BYTES,
@@ -35,14 +35,12 @@ class HttpFront:
         self,
         handler: Handler,
         authorizer: Authorizer,
-        tokens: ServiceAccountTokens,
-        static_tokens: StaticTokens,
+        bearer: BearerTokens,
         log: Any,
     ) -> None:
         self._handler = handler
         self._authorizer = authorizer
-        self._tokens = tokens
-        self._static_tokens = static_tokens
+        self._bearer = bearer
         self._log = log
 
     async def serve(self, connection: Connection, request: Request) -> None:
@@ -50,7 +48,10 @@ class HttpFront:
         answer: Answer | StreamAnswer
         call: ApiCall | None = None
         try:
-            call = self._call_of(connection, request)
+            identity = self._authenticate(connection, request.authorization)
+            if identity is None:
+                identity = await self._authenticate_slowly(request.authorization)
+            call = self._call_of(identity, request)
         except errors.ApiError as error:
             answer = of_error(error)
         else:
@@ -69,9 +70,8 @@ class HttpFront:
         """A connection's own machinery broke: it is closed, and we are told."""
         self._log.error("a connection failed", error=repr(error), exc_info=error)
 
-    def _call_of(self, connection: Connection, request: Request) -> ApiCall:
+    def _call_of(self, identity: Identity, request: Request) -> ApiCall:
         """Raises ApiError when nobody may ask this, or nothing so large."""
-        identity = self._authenticate(connection, request.authorization)
         if request.impersonation:
             identity = impersonated(self._authorizer, identity, request.impersonation)
         if request.body is None:
@@ -92,14 +92,18 @@ class HttpFront:
             others=request.others,
         )
 
-    def _authenticate(self, connection: Connection, authorization: bytes) -> Identity:
-        if authorization[:7].lower() == b"bearer ":
-            token = authorization[7:].strip().decode("latin-1")
-            found = self._tokens.authenticate(token) or self._static_tokens.authenticate(token)
-            if found is None:
-                raise errors.unauthorized()
-            return found
-        return connection.identity or ANONYMOUS
+    def _authenticate(self, connection: Connection, authorization: bytes) -> Identity | None:
+        """Return who asks; None when it cannot be told without asking somebody else."""
+        if authorization[:7].lower() != b"bearer ":
+            return connection.identity or ANONYMOUS
+        return self._bearer.authenticate(_token(authorization))
+
+    async def _authenticate_slowly(self, authorization: bytes) -> Identity:
+        """Raises ApiError Unauthorized when a token is nobody's."""
+        found = await self._bearer.authenticate_slowly(_token(authorization))
+        if found is None:
+            raise errors.unauthorized()
+        return found
 
     async def _upgrade(self, connection: Connection, answer: UpgradeAnswer) -> None:
         """Leave the connection to another protocol until that is done with it; then it is closed."""
@@ -146,6 +150,10 @@ def _headers(answer: Answer | StreamAnswer) -> bytes:
     lines = [f"{name.lower()}: {value}\r\n".encode("latin-1") for name, value in answer.headers.items()]
     lines += [b"warning: " + _warning(text) + b"\r\n" for text in (warnings or ())[:MAX_WARNINGS]]
     return b"".join(lines)
+
+
+def _token(authorization: bytes) -> str:
+    return authorization[7:].strip().decode("latin-1")
 
 
 def _warning(text: str) -> bytes:

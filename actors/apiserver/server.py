@@ -15,7 +15,10 @@ from actors.api.config import ClusterConfig
 from actors.apiserver.admission.dynamic import Hooks
 from actors.apiserver.admission.quota import Ledger
 from actors.apiserver.auth.authorizer import Authorizer
-from actors.apiserver.auth.tokens import ServiceAccountTokens
+from actors.apiserver.auth.bearer import BearerTokens
+from actors.apiserver.auth.bootstrap_tokens import BootstrapTokens
+from actors.apiserver.auth.oidc import OidcTokens
+from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.machinery.resource import Registry
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.client import StateClient
@@ -57,5 +60,12 @@ class Server:
     log: Any
     metrics: CollectorRegistry
     random: Random = field(default_factory=SystemRandom)
+    static_tokens: StaticTokens | None = None
+    oidc: OidcTokens | None = None
+    bearer: BearerTokens = field(init=False)
     quotas: Ledger = field(default_factory=Ledger)
     hooks: Hooks = field(default_factory=Hooks)
+
+    def __post_init__(self) -> None:
+        bootstrap = BootstrapTokens(self.cache, self.clock)
+        self.bearer = BearerTokens(self.tokens, bootstrap, self.static_tokens, self.oidc)

@@ -46,7 +46,8 @@ async def create_token(server: Server, call: ApiCall, info: RequestInfo, account
         raise errors.not_found(accounts.group_resource, info.name)
     bound, node = await _bound(server, info, spec.get("boundObjectRef"))
     audiences = spec.get("audiences") or [server.tokens.issuer]
-    token, expires = server.tokens.issue(entry.decode(), audiences, lifetime_s, bound, node)
+    token, _ = server.tokens.issue(entry.decode(), audiences, lifetime_s, bound, node)
+    expires = int(server.clock.wall()) + lifetime_s
     answer = {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
