@@ -99,7 +99,7 @@ class Store:
         removed is returned as it was last, and an update that changes nothing writes nothing.
         """
         key = resource.key(namespace, name)
-        entry = self._cache.of(resource).entries.get(key)
+        entry = self._cache.at(resource.storage_prefix).entries.get(key)
         newest = entry is None
         if entry is None:
             entry = await self.read(key)
@@ -111,7 +111,10 @@ class Store:
             except errors.ApiError:
                 if newest:
                     raise
-                entry, newest = await self.read(key), True
+                fresh, newest = await self.read(key), True
+                if fresh is not None and fresh.revision == entry.revision:
+                    raise
+                entry = fresh
                 continue
             value = encode_stored(write.obj) if write.obj is not None else None
             result = Entry.of_stored(key, value, entry.revision) if value is not None else entry
