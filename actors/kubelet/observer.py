@@ -60,6 +60,7 @@ class Observer:
         self._pods: dict[str, set[str]] = {}  # uid -> ids
         self._built: dict[str, PodRuntime] = {}
         self._looked_after: Counter[str] = Counter()
+        self._expected: set[str] = set()  # made, and about to be asked for
         self._settling: set[asyncio.Task[None]] = set()
         self.synced = asyncio.Event()  # the first list is in
         self.reachable = False
@@ -106,6 +107,14 @@ class Observer:
             return None
         self._keep_sandbox(status, ticket)
         return status
+
+    def expect(self, identity: str) -> None:
+        """Note that a sandbox or container was made: from now on its events count, however early they come.
+
+        Whoever made it asks for it afterwards. Without this, the end of a process that ends at once is lost between
+        the runtime's answer ("running") and the moment when that answer is known here.
+        """
+        self._expected.add(identity)
 
     def forget(self, identity: str) -> None:
         """Note that a sandbox or container was removed; those of a removed sandbox go with it."""
@@ -197,11 +206,11 @@ class Observer:
             pause_s *= 2
 
     async def _agrees(self, event: RuntimeEvent) -> bool:
-        if event.id not in self._sandboxes and event.id not in self._containers:
-            return True  # not ours, or so new that whoever made it asks for it
         if event.id in self._sandboxes:
             status = await self.refresh_sandbox(event.id)
             return status is None or not status.sandbox.ready or event.kind is not EventKind.EXITED
+        if event.id not in self._containers and event.id not in self._expected:
+            return True  # not ours
         container = await self.refresh_container(event.id)
         return container is None or event.kind is not EventKind.EXITED or not is_alive(container)
 
@@ -230,6 +239,7 @@ class Observer:
         if self._asked.get(identity, 0) > ticket:
             return
         self._asked[identity] = ticket
+        self._expected.discard(identity)
         before = self._containers.get(identity)
         self._containers[identity] = status
         if before != status:
@@ -238,6 +248,7 @@ class Observer:
     def _drop(self, identity: str, ticket: int) -> None:
         if self._asked.get(identity, 0) > ticket:
             return
+        self._expected.discard(identity)
         sandbox, container = self._sandboxes.pop(identity, None), self._containers.pop(identity, None)
         self._asked.pop(identity, None)
         uid = sandbox.sandbox.pod_uid if sandbox else container.container.pod_uid if container else ""

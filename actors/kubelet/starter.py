@@ -107,6 +107,7 @@ class Starter:
             spec = container_spec(pod, container, start.restart_count, image, env, mounts, self._node)
             async with self._slots:
                 identity = await self._driver.create_container(sandbox.sandbox.id, spec)
+                self._observer.expect(identity)
         except ImageNotReady as error:
             raise StartFailed(error.reason, error.message, error.retry_s) from error
         except ConfigError as error:

@@ -96,6 +96,7 @@ class PodWorker:
             return
         if any(before["metadata"].get(field) != pod["metadata"].get(field) for field in ("labels", "annotations")):
             self._files_stale = True
+            self._retry_s.clear()
         if pods.is_deleting(pod) and self._grace is not None:
             self._grace.shrink(pods.grace_period_s(pod))
         if before["spec"] != pod["spec"]:
