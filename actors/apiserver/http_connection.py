@@ -31,7 +31,17 @@ STALLED_READER_S = 60.0  # for a reader to take what was written
 IDLE_S = 120.0  # a connection may stay without a request
 SPLIT_BYTES = 32 << 10  # a body this large is written by itself: cheaper than one more copy
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+class _StatusLines(dict[int, bytes]):
+    """Status lines. One that no standard knows, handed on by a proxy, is made when it comes."""
+
+    def __missing__(self, status: int) -> bytes:
+        return b"HTTP/1.1 %d Unknown\r\n" % status
+
+
+_STATUS_LINES = _StatusLines(
+    {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"

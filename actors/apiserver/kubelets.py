@@ -11,9 +11,11 @@ from actors.api import errors
 from actors.api.config import ClusterConfig
 from actors.kubelet.messages import BAD_REQUEST, NOT_FOUND, NOT_RUNNING, LogsRequest
 from bus import BusError, Client, Directory, Duplex, Overloaded, RemoteError, Request
-from bus.stream_in import WINDOW_BYTES
 
 OPEN_TIMEOUT_S = 10.0  # until the first bytes of a log, or its end
+# Of what a command or a pod has sent and its client has not read: a client may have thousands of connections, and even
+# in items of one byte it stays below the bus's queue limit.
+STREAM_WINDOW_BYTES = 512 * 1024
 
 
 class BusKubelets:
@@ -38,7 +40,7 @@ class BusKubelets:
 
     @asynccontextmanager
     async def duplex(
-        self, node: str, request: Request, window_bytes: int = WINDOW_BYTES
+        self, node: str, request: Request, window_bytes: int = STREAM_WINDOW_BYTES
     ) -> AsyncGenerator[Duplex, None]:
         """Open a stream that goes both ways. Raises ApiError for a node without kubelet; the stream, BusError."""
         endpoint = self._endpoint(node)

@@ -26,7 +26,6 @@ from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest
 from bus import Duplex, Request
-from bus.stream_in import WINDOW_BYTES
 from runtime.clock import Clock
 
 
@@ -36,9 +35,7 @@ class Kubelets(Protocol):
     def logs(self, node: str, request: LogsRequest) -> AsyncGenerator[bytes, None]:
         """Yield a container's log. Raises ApiError when the kubelet refuses or cannot be reached."""
 
-    def duplex(
-        self, node: str, request: Request, window_bytes: int = WINDOW_BYTES
-    ) -> AbstractAsyncContextManager[Duplex]:
+    def duplex(self, node: str, request: Request) -> AbstractAsyncContextManager[Duplex]:
         """Open a stream that goes both ways. Raises ApiError for a node without kubelet; the stream, BusError."""
 
     async def ask(self, node: str, request: Request) -> Any:

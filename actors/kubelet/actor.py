@@ -22,6 +22,7 @@ from actors.kubelet.node_kubelet import NodeKubelet, Shared
 from actors.kubelet.runtime import RuntimeDriver
 from actors.kubelet.serving import Found, Serving
 from actors.kubelet.simulated.driver import SimulatedDriver
+from actors.kubelet.streaming.node_paths import NodePaths
 from actors.kubelet.streaming.serving import StreamServing
 from runtime.actor import Actor
 from runtime.informer import Informer
@@ -57,6 +58,7 @@ class KubeletActor(Actor):
         self._nodes.on_change(self._node_changed)
         Serving(self._find, self.clock).register(self.server)
         StreamServing(self._find).register(self.server)
+        NodePaths(names, self._pods_of, self.metrics).register(self.server)
         for informer in (self._pods, self._nodes, services):
             if informer is not None:
                 self.spawn(informer.run(), informer.name)
@@ -112,6 +114,9 @@ class KubeletActor(Actor):
         kubelet = self._kubelets.get(key)
         if kubelet is not None:
             kubelet.node_changed()
+
+    def _pods_of(self, node: str) -> list[dict[str, Any]]:
+        return [pod for pod in self._pods.list() if (pod.get("spec") or {}).get("nodeName") == node]
 
     async def _look_at_all(self) -> None:
         """Orphans show only once the API's pods were listed."""

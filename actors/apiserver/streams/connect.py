@@ -41,7 +41,6 @@ TUNNEL = "SPDY/3.1+portforward.k8s.io"  # the WebSocket protocol that carries SP
 PORT_FORWARD = "portforward.k8s.io"
 SPDY_COMMAND_PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
 STREAM_PROTOCOL = "x-stream-protocol-version"
-TUNNEL_WINDOW_BYTES = 512 * 1024  # of unread data from a pod: a client may have thousands of connections
 MAX_PORT = 65_535
 
 Run = Callable[[Wire], Awaitable[None]]
@@ -118,7 +117,7 @@ async def port_forward(server: Server, call: ApiCall, info: RequestInfo, pods: R
         if not 0 < port <= MAX_PORT:
             raise BusError(f"{port} is no port")
         request = TunnelRequest(pod.namespace, pod.name, port, True, pod.uid)
-        return server.kubelets.duplex(pod.node, request, TUNNEL_WINDOW_BYTES)
+        return server.kubelets.duplex(pod.node, request)
 
     target = f"{pod.name}, uid {pod.uid}"
     if kind == SPDY:

@@ -76,13 +76,13 @@ class Streams(Protocol):
 class NoStreams:
     """The streams of a node whose containers are only imagined."""
 
-    _WHY = "this node is simulated: no process runs in its containers"
+    why = "this node is simulated: no process runs in its containers"
 
     async def exec(self, container_id: str, command: Sequence[str], stdio: Stdio) -> Process:
-        raise StreamsUnsupported(self._WHY)
+        raise StreamsUnsupported(self.why)
 
     async def attach(self, container_id: str, stdio: Stdio) -> Process:
-        raise StreamsUnsupported(self._WHY)
+        raise StreamsUnsupported(self.why)
 
     async def namespace(self, sandbox_id: str) -> Path | None:
-        raise StreamsUnsupported(self._WHY)
+        raise StreamsUnsupported(self.why)

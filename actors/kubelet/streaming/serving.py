@@ -38,7 +38,7 @@ from actors.kubelet.observed import is_running
 from actors.kubelet.runtime import ContainerStatus, RuntimeDriver, RuntimeFault
 from actors.kubelet.serving import Find, container_of, find_pod
 from actors.kubelet.streaming.namespace import SocketConnection, connect
-from actors.kubelet.streaming.process import Process, Stdio, StreamsUnsupported, Unreachable
+from actors.kubelet.streaming.process import NoStreams, Process, Stdio, StreamsUnsupported, Unreachable
 from bus import BusError, Context, RemoteError, Server
 
 LOOPBACK = ["127.0.0.1", "::1"]
@@ -126,6 +126,8 @@ class StreamServing:
         status = look().newest(container["name"])
         if status is None or not is_running(status):
             raise RemoteError(f'container not found ("{container["name"]}"): it is not running', kind=NOT_RUNNING)
+        if isinstance(driver.streams, NoStreams):
+            raise RemoteError(driver.streams.why, kind=UNSUPPORTED)
         return container, status, driver
 
 
