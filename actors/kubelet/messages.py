@@ -193,3 +193,43 @@ class NodeRequest(Request, frozen=True, array_like=True, gc=False):
     node: str
     path: str
     query: str = ""
+
+
+# What `kubectl top` shows. CPU in nano-cores, as an average over the window.
+
+
+class ContainerStat(Record, frozen=True, array_like=True, gc=False):
+    name: str
+    cpu_nanos: int
+    memory_bytes: int  # the working set
+
+
+class PodStat(Record, frozen=True, array_like=True, gc=False):
+    """A pod whose every running container was seen twice at least."""
+
+    namespace: str
+    name: str
+    containers: list[ContainerStat]
+
+
+class NodeStat(Record, frozen=True, array_like=True, gc=False):
+    node: str
+    time_s: float  # since the epoch
+    window_s: float
+    cpu_nanos: int | None  # None: seen only once so far
+    memory_bytes: int
+    pods: list[PodStat]
+
+
+class StatsReply(Record, frozen=True, array_like=True, gc=False):
+    nodes: list[NodeStat]
+
+
+class StatsRequest(Request, frozen=True, array_like=True, gc=False):
+    """What pods and nodes use, of one node, or of all that the kubelet plays."""
+
+    method: ClassVar[str] = "kubelet.stats"
+    roles: ClassVar[frozenset[str]] = CALLERS
+    reply: ClassVar[type[Record]] = StatsReply
+
+    node: str = ""

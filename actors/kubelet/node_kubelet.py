@@ -14,7 +14,7 @@ from typing import Any
 from actors.api.client import ApiClient
 from actors.api.config import ClusterConfig, NodeConfig
 from actors.api.events import EventRecorder
-from actors.api.quantity import bytes_of
+from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.checks import check
@@ -34,6 +34,7 @@ from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUn
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
 from actors.kubelet.starter import Starter
+from actors.kubelet.stats.sampler import KernelReader, Reader, Sampler, SimulatedReader
 from actors.kubelet.status_writer import StatusWriter
 from actors.kubelet.termination_message import with_message
 from actors.kubelet.terminator import Terminator
@@ -85,6 +86,7 @@ class NodeKubelet:
         self.observer.on_reachable = self._runtime_changed
         self.writer = StatusWriter(shared.api, shared.log)
         self.pods = NodePods(self._equipment(), lambda: shared.pods.has_synced)
+        self.sampler = self._sampler()
         self.registration = Registration(
             name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
             self._observe, shared.nodes, shared.api, shared.clock, shared.log,
@@ -102,6 +104,7 @@ class NodeKubelet:
         if self._shared.services is not None:
             rotating = rotate_for_ever(self.driver, self.observer.containers, self._shared.clock.wall, self._shared.log)
             self._shared.spawn(rotating, f"log rotation of {self.name}")
+            self._shared.spawn(self.sampler.run(), f"usage of {self.name}")
 
     async def stop(self) -> None:
         await self.driver.close()
@@ -156,6 +159,15 @@ class NodeKubelet:
             clock=shared.clock,
             log=shared.log,
         )
+
+    def _sampler(self) -> Sampler:
+        shared, capacity = self._shared, self._machine.capacity
+        reader: Reader
+        if isinstance(self.driver, SimulatedDriver):
+            reader = SimulatedReader(shared.clock, bytes_of(capacity["memory"]), cpu_millis(capacity["cpu"]) // 1000)
+        else:
+            reader = KernelReader(self.driver.cgroup_of, shared.data_dir)
+        return Sampler(reader, self.pods.watched, self.driver, self._places, shared.clock, shared.log)
 
     def _files(self) -> Files:
         shared = self._shared

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.kubelet import pod as pods
+from actors.kubelet.observed import PodRuntime
 from actors.kubelet.observer import Observer
 from actors.kubelet.runtime import POD_TERMINATION_GRACE_PERIOD
 from actors.kubelet.worker import Equipment, PodWorker
@@ -35,6 +36,11 @@ class NodePods:
     def active(self) -> list[pods.Pod]:
         """Return the pods that take up room on the node."""
         return [worker.pod for worker in self._workers.values() if not pods.is_terminal(worker.pod)]
+
+    def watched(self) -> list[tuple[pods.Pod, PodRuntime]]:
+        """Return the pods that may have processes, as the API and as the runtime have them."""
+        look = self._with.observer.pod
+        return [(worker.pod, look(uid)) for uid, worker in self._workers.items() if not worker.has_ended]
 
     def pod_changed(self, key: str, old: pods.Pod | None, new: pods.Pod | None) -> None:
         """Take a change of the informer's copy. A pod of the same name and another uid is another pod."""

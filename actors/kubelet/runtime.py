@@ -334,6 +334,9 @@ class RuntimeDriver(Protocol):
     def streams(self) -> "Streams":
         """Processes with their stdio, and where pods' networks are."""
 
+    def cgroup_of(self, pod_uid: str) -> str:
+        """Return a pod's cgroup, as its path below the root of each hierarchy."""
+
     async def open(self) -> None:
         """Connect. Returns also when the runtime is not there yet: then calls raise RuntimeUnreachable until it is."""
 

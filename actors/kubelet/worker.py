@@ -127,6 +127,11 @@ class PodWorker:
             self._task = self._with.spawn(self._run(), f"pod {pods.key(self.pod)}")
 
     @property
+    def has_ended(self) -> bool:
+        """Whether no process of the pod is left."""
+        return self._has_ended
+
+    @property
     def uid(self) -> str:
         return pods.uid(self.pod)
 

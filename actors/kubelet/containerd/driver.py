@@ -106,6 +106,9 @@ class ContainerdDriver:
     async def _call(self, method: str, request: Any, timeout_s: float | None) -> Any:
         return await self._connection.call(method, request, timeout_s)
 
+    def cgroup_of(self, pod_uid: str) -> str:
+        return self.cgroups.pod(pod_uid)
+
     async def version(self) -> RuntimeVersion:
         reply = await self._call("Version", cri.VersionRequest(version="v1"), READ_S)
         return RuntimeVersion(name=reply.runtime_name, version=reply.runtime_version)

@@ -193,6 +193,9 @@ class SimulatedDriver:
             raise RuntimeRefused(f"container {container_id} is not running")
         return ExecResult(0, b"", b"")
 
+    def cgroup_of(self, pod_uid: str) -> str:
+        return f"/simulated/pod{pod_uid}"
+
     async def stats(self) -> Sequence[ContainerStats]:
         return []
 

@@ -6,6 +6,7 @@
     simulated.kubus.dev/stop-seconds: "1"         how long a container takes to end after SIGTERM (0)
     simulated.kubus.dev/ready: "false"            readiness probes fail
     simulated.kubus.dev/start-error: "no such file"   containers can't be started
+    simulated.kubus.dev/cpu: 200m, /memory: 64Mi      what each container is seen to use (its requests)
     simulated.kubus.dev/container.NAME.RULE       the same for one container, as `container.web.exit-code`
 
 Every image is there, but none of a registry in the domain `invalid`, which never exists (RFC 2606): `a.invalid/b:1`.

@@ -1,0 +1,77 @@
+"""A sample as /stats/summary shows it: JSON for people and for metrics collectors. Pure."""
+
+from typing import Any
+
+from actors.api.meta import rfc3339
+from actors.kubelet.stats.usage import NS_PER_S, ContainerUsage, Disk, PodUsage, Sample, Usage
+
+
+def summary(node: str, sample: Sample) -> dict[str, Any]:
+    now = rfc3339(sample.time_s)
+    whole = sample.node
+    memory = _memory(whole.usage, now) | {"availableBytes": whole.available_bytes}
+    disk = _disk(whole.disk, now)
+    return {
+        "node": {
+            "nodeName": node,
+            "startTime": whole.booted or None,
+            "cpu": _cpu(whole.usage, sample.rates.get(""), now),
+            "memory": memory,
+            "fs": disk,
+            "runtime": {"imageFs": disk, "containerFs": disk},
+            "rlimit": {"time": now, "maxpid": whole.max_pids, "curproc": whole.usage.processes},
+        },
+        "pods": [_pod(pod, sample, now) for pod in sample.pods],
+    }
+
+
+def _pod(pod: PodUsage, sample: Sample, now: str) -> dict[str, Any]:
+    return {
+        "podRef": {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
+        "startTime": pod.started or None,
+        "containers": [_container(item, sample, now) for item in pod.containers],
+        "cpu": _cpu(pod.usage, sample.rates.get(pod.uid), now),
+        "memory": _memory(pod.usage, now),
+        "volume": [{"time": now, "name": name, "usedBytes": used} for name, used in pod.volumes.items()],
+        "ephemeral-storage": {"time": now, "usedBytes": pod.disk_bytes},
+        "process_stats": {"process_count": pod.usage.processes},
+    }
+
+
+def _container(container: ContainerUsage, sample: Sample, now: str) -> dict[str, Any]:
+    return {
+        "name": container.name,
+        "startTime": rfc3339(container.started_ns / NS_PER_S),
+        "cpu": _cpu(container.usage, sample.rates.get(container.id), now),
+        "memory": _memory(container.usage, now),
+        "rootfs": {"time": now, "usedBytes": container.rootfs_bytes},
+        "logs": {"time": now, "usedBytes": container.logs_bytes},
+    }
+
+
+def _cpu(usage: Usage, rate: int | None, now: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"time": now, "usageCoreNanoSeconds": usage.cpu_ns}
+    return found if rate is None else found | {"usageNanoCores": rate}
+
+
+def _memory(usage: Usage, now: str) -> dict[str, Any]:
+    return {
+        "time": now,
+        "usageBytes": usage.usage_bytes,
+        "workingSetBytes": usage.working_set_bytes,
+        "rssBytes": usage.rss_bytes,
+        "pageFaults": usage.page_faults,
+        "majorPageFaults": usage.major_page_faults,
+    }
+
+
+def _disk(disk: Disk, now: str) -> dict[str, Any]:
+    return {
+        "time": now,
+        "availableBytes": disk.available_bytes,
+        "capacityBytes": disk.capacity_bytes,
+        "usedBytes": disk.capacity_bytes - disk.available_bytes,
+        "inodesFree": disk.inodes_free,
+        "inodes": disk.inodes,
+        "inodesUsed": disk.inodes - disk.inodes_free,
+    }

@@ -1,0 +1,95 @@
+"""Usage: cgroup files of both versions, rates, and the forms that others read."""
+
+from pathlib import Path
+
+import pytest
+
+from actors.kubelet.stats.cgroups import CgroupReader
+from actors.kubelet.stats.exposition import cadvisor_metrics, resource_metrics
+from actors.kubelet.stats.machine import directory_bytes, node_usage
+from actors.kubelet.stats.serving import node_stat
+from actors.kubelet.stats.summary import summary
+from actors.kubelet.stats.usage import ContainerUsage, NodeUsage, PodUsage, Sample, Usage, counters, rates_between
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def sample(**fields: object) -> Sample:
+    container = ContainerUsage("c", "id1", Usage(2_000_000_000, 5 << 20, 6 << 20, 4 << 20), 1_700_000_000_000_000_000)
+    pod = PodUsage("u1", "default", "p", Usage(2_100_000_000, 6 << 20, 7 << 20), (container,), volumes={"v": 4096})
+    node = NodeUsage(Usage(9_000_000_000, 1 << 30, 2 << 30), 3 << 30, 4 << 30)
+    return Sample(1_700_000_100.0, node, (pod,), **fields)  # type: ignore[arg-type]
+
+
+def test_version_1(tmp_path: Path) -> None:
+    write(tmp_path / "memory/k/pod1/memory.usage_in_bytes", "1000\n")
+    write(tmp_path / "memory/k/pod1/memory.stat", "cache 1\ntotal_inactive_file 300\ntotal_rss 500\n")
+    write(tmp_path / "cpuacct/k/pod1/cpuacct.usage", "42\n")
+    assert CgroupReader(tmp_path).read("/k/pod1") == Usage(42, 700, 1000, 500)
+
+
+def test_version_2(tmp_path: Path) -> None:
+    write(tmp_path / "cgroup.controllers", "cpu memory")
+    write(tmp_path / "k/pod1/memory.current", "1000\n")
+    write(tmp_path / "k/pod1/memory.stat", "anon 500\ninactive_file 300\npgfault 7\n")
+    write(tmp_path / "k/pod1/cpu.stat", "usage_usec 5\nuser_usec 3\n")
+    write(tmp_path / "k/pod1/pids.current", "3\n")
+    assert CgroupReader(tmp_path).read("/k/pod1") == Usage(5000, 700, 1000, 500, 7, 0, 3)
+
+
+def test_a_cgroup_that_went_away_is_none(tmp_path: Path) -> None:
+    assert CgroupReader(tmp_path).read("/k/gone") is None
+
+
+def test_rates_leave_out_what_was_made_anew() -> None:
+    assert rates_between({"a": 100, "b": 100, "c": 1}, {"a": 300, "b": 50, "d": 1}, 2.0) == {"a": 100}
+    assert rates_between({"a": 1}, {"a": 2}, 0.0) == {}
+    assert counters(sample()) == {"": 9_000_000_000, "u1": 2_100_000_000, "id1": 2_000_000_000}
+
+
+def test_the_bus_gets_only_what_has_a_rate() -> None:
+    assert node_stat("w1", sample()).pods == []
+    stat = node_stat("w1", sample(rates={"id1": 50_000_000, "": 1}, window_s=15.0))
+    assert stat.pods[0].containers[0].cpu_nanos == 50_000_000
+    assert stat.memory_bytes == 1 << 30
+
+
+def test_the_summary() -> None:
+    made = summary("w1", sample(rates={"u1": 7}))
+    assert made["node"]["memory"]["availableBytes"] == 3 << 30
+    (pod,) = made["pods"]
+    assert pod["podRef"] == {"name": "p", "namespace": "default", "uid": "u1"}
+    assert pod["cpu"] == {"time": "2023-11-14T22:15:00Z", "usageCoreNanoSeconds": 2_100_000_000, "usageNanoCores": 7}
+    assert pod["ephemeral-storage"]["usedBytes"] == 4096
+    assert "usageNanoCores" not in pod["containers"][0]["cpu"]
+
+
+def test_prometheus_text() -> None:
+    resource = resource_metrics(sample()).splitlines()
+    labels = 'container="c",namespace="default",pod="p"'
+    assert f"container_cpu_usage_seconds_total{{{labels}}} 2 1700000100000" in resource
+    assert "node_memory_working_set_bytes 1073741824 1700000100000" in resource
+    cadvisor = cadvisor_metrics(sample())
+    assert 'container_memory_working_set_bytes{container="c",id="/podu1/id1"' in cadvisor
+    assert "# TYPE container_memory_rss gauge" in cadvisor
+
+
+def test_this_machine(tmp_path: Path) -> None:
+    found = node_usage(tmp_path)
+    assert 0 < found.available_bytes < found.capacity_bytes
+    assert found.usage.cpu_ns > 0
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_bytes(b"x" * 10_000)
+    assert directory_bytes(tmp_path) >= 10_000
+    assert directory_bytes(tmp_path / "none") == 0
+
+
+@pytest.mark.parametrize("text", ["", "x y\n"])
+def test_files_that_say_nothing(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "memory/k/memory.usage_in_bytes", "5")
+    write(tmp_path / "memory/k/memory.stat", text)
+    write(tmp_path / "cpuacct/k/cpuacct.usage", "1")
+    assert CgroupReader(tmp_path).read("k") == Usage(1, 5, 5)
