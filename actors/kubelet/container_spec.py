@@ -73,7 +73,9 @@ def fqdn_of(pod: pods.Pod, domain: str) -> str:
     return f"{hostname}.{subdomain}.{pods.namespace(pod)}.svc.{domain}"
 
 
-def sandbox_spec(pod: pods.Pod, attempt: int, dns: Dns | None, logs: Path, node: NodeFacts) -> SandboxSpec:
+def sandbox_spec(
+    pod: pods.Pod, attempt: int, dns: Dns | None, logs: Path, node: NodeFacts, runtime_handler: str = ""
+) -> SandboxSpec:
     spec = pod["spec"]
     pid = NamespaceMode.CONTAINER
     if spec.get("hostPID"):
@@ -99,7 +101,7 @@ def sandbox_spec(pod: pods.Pod, attempt: int, dns: Dns | None, logs: Path, node:
         ipc=NamespaceMode.NODE if spec.get("hostIPC") else NamespaceMode.POD,
         sysctls={item["name"]: item["value"] for item in security.get("sysctls") or ()},
         security=sandbox_security(pod, node.seccomp_root),
-        runtime_handler=spec.get("runtimeClassName") or "",
+        runtime_handler=runtime_handler,
     )
 
 

@@ -58,6 +58,15 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replace, text)
 
 
+def expand_strictly(text: str, variables: Mapping[str, str]) -> str:
+    """Replace $(NAME) by its value where nothing may stay unexpanded; ConfigError names what is missing."""
+    names = {match[2] for match in _REFERENCE.finditer(text) if match[2]}
+    missing = sorted(name for name in names if not variables.get(name))
+    if missing:
+        raise ConfigError(f"missing value for {', '.join(missing)}")
+    return expand(text, variables)
+
+
 def expand_all(texts: Iterable[str], variables: Mapping[str, str]) -> list[str]:
     return [expand(text, variables) for text in texts]
 

@@ -138,7 +138,7 @@ class NodeKubelet:
         )
         starter = Starter(
             driver, self.observer, images, files, self._places, node, self.recorder_tell,
-            lambda: self._network_fault, shared.clock,
+            lambda: self._network_fault, shared.api.get, shared.clock,
         )  # fmt: skip
         return Equipment(
             driver=driver,

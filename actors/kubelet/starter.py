@@ -19,6 +19,7 @@ from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
 from actors.kubelet.pod_files import Files
 from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, RuntimeUnreachable, SandboxStatus
+from actors.kubelet.runtime_class import GetObject, RuntimeClassUnknown, handler_of
 from runtime.clock import Clock
 from runtime.failpoint import passing
 
@@ -47,9 +48,11 @@ class Starter:
         node: NodeFacts,
         tell: Tell,
         network_fault: Callable[[], str],
+        get_object: GetObject,
         clock: Clock,
     ):
-        """`network_fault` tells why pods can't have a network yet; empty when they can."""
+        """`network_fault` tells why pods can't have a network yet, empty when they can; `get_object` reads the API."""
+        self._get_object = get_object
         self._network_fault = network_fault
         self._driver, self._observer, self._images, self._files = driver, observer, images, files
         self._places, self._node, self._tell, self._clock = places, node, tell, clock
@@ -60,15 +63,16 @@ class Starter:
         if fault:
             self._tell(pod, "Warning", "NetworkNotReady", f"network is not ready: {fault}")
             raise StartFailed("ContainerCreating", "", self._clock.wall() + RETRY_S)
-        spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node)
         try:
+            handler = await handler_of(pod, self._get_object)
+            spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node, handler)
             async with self._slots:
                 identity = await self._driver.run_sandbox(spec)
             passing("kubelet.sandbox-made")
             status = await self._observer.refresh_sandbox(identity)
         except RuntimeUnreachable:
             raise
-        except RuntimeFault as error:
+        except (RuntimeFault, RuntimeClassUnknown) as error:
             message = f"Failed to create pod sandbox: {error}"
             self._tell(pod, "Warning", "FailedCreatePodSandBox", message)
             raise StartFailed("ContainerCreating", "", self._clock.wall() + RETRY_S) from error

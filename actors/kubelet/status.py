@@ -68,17 +68,6 @@ def status_of(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], fact
     return status
 
 
-def rejected_status(pod: pods.Pod, ending: Ending, now_s: float) -> dict[str, Any]:
-    """Return the status of a pod that this node never took in."""
-    return {
-        "phase": "Failed",
-        "reason": ending.reason,
-        "message": f"Pod was rejected: {ending.message}",
-        "startTime": rfc3339(now_s),
-        "qosClass": qos.qos_class(pod),
-    }
-
-
 # -- phase ------------------------------------------------------------------------------------------------------------
 
 
@@ -248,4 +237,4 @@ def _reason(previous: dict[str, Any], facts: Facts) -> dict[str, Any]:
     return {}
 
 
-__all__ = ["Ending", "Facts", "Health", "Waiting", "rejected_status", "status_of"]
+__all__ = ["Ending", "Facts", "Health", "Waiting", "status_of"]

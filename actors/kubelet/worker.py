@@ -16,11 +16,13 @@ from typing import Any
 from actors.api.client import ApiClient
 from actors.api.errors import ApiError
 from actors.api.meta import parse_time
+from actors.kubelet import admission
 from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.compute import PodActions, backoff_key, compute_pod_actions, ended_s
 from actors.kubelet.container_status import Waiting
 from actors.kubelet.images import Images
+from actors.kubelet.observed import PodRuntime
 from actors.kubelet.observer import Observer
 from actors.kubelet.pod_files import Files
 from actors.kubelet.prober import Probing
@@ -160,10 +162,11 @@ class PodWorker:
         if not self._with.observer.synced.is_set():
             return
         self._check_deadline()
+        runtime = self._with.observer.pod(self.uid)
+        self._check_admission(runtime)
         if self._must_end():
             await self._end()
             return
-        runtime = self._with.observer.pod(self.uid)
         self._with.prober.follow(self.pod, runtime)
         now_s = self._with.clock.wall()
         healths = self._with.prober.healths(self.uid)
@@ -182,6 +185,14 @@ class PodWorker:
         if self.is_gone or self._has_finished or self._ending is not None:
             return True
         return pods.is_deleting(self.pod) or pods.is_terminal(self.pod)
+
+    def _check_admission(self, runtime: PodRuntime) -> None:
+        """Refuse what this node must not start, unless it was started already."""
+        if self._must_end() or runtime.sandboxes or runtime.containers:
+            return
+        self._ending = admission.refusal(self.pod)
+        if self._ending is not None:
+            self._with.tell(self.pod, "Warning", self._ending.reason, self._ending.message)
 
     def _check_deadline(self) -> None:
         limit_s = self.pod["spec"].get("activeDeadlineSeconds")

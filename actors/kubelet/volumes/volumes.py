@@ -19,7 +19,7 @@ from typing import Any
 from actors.api.quantity import bytes_of
 from actors.kubelet import pod as pods
 from actors.kubelet.downward import ConfigError
-from actors.kubelet.environment import Surroundings, expand
+from actors.kubelet.environment import Surroundings, expand_strictly
 from actors.kubelet.places import Places
 from actors.kubelet.runtime import Mount, Propagation
 from actors.kubelet.volumes import atomic, content, mounting, ownership
@@ -97,7 +97,7 @@ class Volumes:
             if volume is None:
                 raise ConfigError(f"volume {wanted['name']} of container {container['name']} is not in the pod")
             source = self.path(pod, volume)
-            subpath = wanted.get("subPath") or expand(wanted.get("subPathExpr") or "", variables)
+            subpath = wanted.get("subPath") or expand_strictly(wanted.get("subPathExpr") or "", variables)
             if subpath:
                 target = self._places.subpath(pods.uid(pod), volume["name"], container["name"], index)
                 try:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors.kubelet.downward import ConfigError, field_value, resource_value
-from actors.kubelet.environment import Surroundings, environment, expand, references
+from actors.kubelet.environment import Surroundings, environment, expand, expand_strictly, references
 
 from .pods import container, pod
 
@@ -138,3 +138,10 @@ def test_resources() -> None:
     assert value("limits.cpu", "1m") == "250"
     assert value("requests.memory") == "0"
     assert value("limits.ephemeral-storage") == "0"
+
+
+def test_a_path_with_a_missing_or_empty_variable_is_refused():
+    assert expand_strictly("$(A)/b$$", {"A": "x"}) == "x/b$"
+    for variables in ({}, {"A": ""}):
+        with pytest.raises(ConfigError, match="missing value for A"):
+            expand_strictly("$(A)/b", variables)

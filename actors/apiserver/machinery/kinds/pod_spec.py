@@ -6,6 +6,7 @@ from actors.api.errors import Cause
 from actors.apiserver.machinery import field, names
 from actors.apiserver.machinery.kinds import containers
 from actors.apiserver.machinery.kinds.placement import placement_causes
+from actors.apiserver.machinery.kinds.sysctls import sysctl_causes
 from actors.apiserver.machinery.kinds.volumes import volumes_causes
 from actors.apiserver.machinery.metadata import annotation_causes, label_causes
 
@@ -81,7 +82,7 @@ def _dns_config_causes(spec: dict[str, Any], path: str) -> list[Cause]:
 
 def _security_causes(spec: dict[str, Any], path: str) -> list[Cause]:
     security, at = spec.get("securityContext") or {}, f"{path}.securityContext"
-    causes = containers.identity_causes(security, at)
+    causes = containers.identity_causes(security, at) + sysctl_causes(security.get("sysctls"), f"{at}.sysctls")
     for i, group in enumerate(security.get("supplementalGroups") or ()):
         if not 0 <= group <= 2**31 - 1:
             detail = "must be between 0 and 2147483647, inclusive"

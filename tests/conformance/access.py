@@ -1,0 +1,111 @@
+"""HTTPS from the test's own process to the API server of a real cluster, whose network namespace is another one.
+
+A socket stays in the namespace that its thread was in when it was made: so a short-lived thread enters the cluster's
+namespace, connects, and hands the socket over. That spares a process for each request.
+"""
+
+import base64
+import ctypes
+import http.client
+import json
+import os
+import socket
+import ssl
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import yaml
+
+from tests.cluster import Cluster
+
+CLONE_NEWNET = 0x40000000
+TIMEOUT_S = 30.0
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+
+Object = dict[str, Any]
+
+
+class Refused(AssertionError):
+    """The API server answered with a Status that is no success."""
+
+    def __init__(self, what: str, status: Object):
+        super().__init__(f"{what}: {status.get('code')} {status.get('reason')}: {status.get('message')}")
+        self.code, self.reason, self.status = status.get("code"), status.get("reason"), status
+
+
+class Api:
+    def __init__(self, cluster: Cluster):
+        config = yaml.safe_load((cluster.data_dir / "kubeconfig").read_text())
+        self.namespace = cluster.namespace
+        url = urlsplit(config["clusters"][0]["cluster"]["server"])
+        self.address = (url.hostname or "", url.port or 443)
+        self.tls = _tls(config["clusters"][0]["cluster"], config["users"][0]["user"])
+        self._local = threading.local()  # a connection for each thread: http.client's are not shared
+
+    def socket(self) -> ssl.SSLSocket:
+        """Return a new TLS connection to the API server."""
+        with ThreadPoolExecutor(1) as aside:
+            plain = aside.submit(_connect_in, self.namespace, self.address).result()
+        return self.tls.wrap_socket(plain, server_hostname=self.address[0])
+
+    def request(self, method: str, path: str, body: Any = None, kind: str = "application/json", **query: Any) -> bytes:
+        """Send one request; Refused unless it succeeds. A kept connection that the server closed is opened again."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        data = None if body is None else json.dumps(body).encode()
+        for last in (False, True):
+            connection = self._connection(fresh=last)
+            try:
+                connection.request(method, target, data, {"Content-Type": kind} if data else {})
+                answer = connection.getresponse()
+                text = answer.read()
+            except (ConnectionError, http.client.HTTPException):
+                if last:
+                    raise
+                continue
+            if answer.status >= 300:
+                raise Refused(f"{method} {target}", _status(answer.status, text))
+            return text
+        raise AssertionError("unreachable")
+
+    def json(self, method: str, path: str, body: Any = None, kind: str = "application/json", **query: Any) -> Object:
+        return json.loads(self.request(method, path, body, kind, **query))
+
+    def _connection(self, fresh: bool) -> http.client.HTTPConnection:
+        connection = getattr(self._local, "connection", None)
+        if connection is None or fresh:
+            connection = self._local.connection = http.client.HTTPConnection(*self.address, timeout=TIMEOUT_S)
+            connection.sock = self.socket()
+        return connection
+
+
+def _status(code: int, text: bytes) -> Object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"code": code, "message": text.decode(errors="replace")}
+
+
+def _connect_in(namespace: str, address: tuple[str, int]) -> socket.socket:
+    """Connect from within a network namespace. Only the calling thread enters it, so it must not be used again."""
+    handle = os.open(f"/var/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        os.close(handle)
+    return socket.create_connection(address, timeout=TIMEOUT_S)
+
+
+def _tls(cluster: Object, user: Object) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    with tempfile.NamedTemporaryFile() as both:
+        for field in ("client-certificate-data", "client-key-data"):
+            both.write(base64.b64decode(user[field]) + b"\n")
+        both.flush()
+        context.load_cert_chain(both.name)
+    return context
