@@ -23,7 +23,7 @@ import uvloop
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bus import Client, Context, Directory, Empty, Publisher, RemoteError, Server
-from runtime import failpoint, logging
+from runtime import failpoint, logging, tasks
 from runtime.clock import Clock, SystemClock
 from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, EXIT_ORPHANED, last_words
 from runtime.messages import (
@@ -35,6 +35,8 @@ from runtime.messages import (
     MetricsRequest,
     MetricsText,
     StopRequest,
+    TasksRequest,
+    TasksText,
 )
 
 STOP_DEADLINE_S = 8.0  # for an orderly stop; then the process ends as it is
@@ -138,6 +140,8 @@ class Actor:
         self._control.register(
             MetricsRequest, lambda request, context: MetricsText(generate_latest(self.metrics).decode())
         )
+        loop = asyncio.get_running_loop()
+        self._control.register(TasksRequest, lambda request, context: TasksText(tasks.picture(loop)))
         self._control.start()
 
     async def _serve(self) -> None:
@@ -167,11 +171,11 @@ class Actor:
             self.log.warning("did not stop in time", deadline_s=STOP_DEADLINE_S)
         except Exception as error:  # noqa: BLE001 - the process ends either way; what broke must reach the log
             self.fail(error)
-        tasks = list(self._tasks)
-        for task in tasks:
+        background = list(self._tasks)
+        for task in background:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+        if background:
+            await asyncio.wait(background, timeout=1.0)
         self.server.close()
         self.client.close()
         self.publisher.close()

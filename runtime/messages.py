@@ -54,6 +54,18 @@ class FailpointRequest(Request, frozen=True, array_like=True, gc=False):
     skip: int = 0
 
 
+class TasksText(Record, frozen=True, array_like=True, gc=False):
+    text: str
+
+
+class TasksRequest(Request, frozen=True, array_like=True, gc=False):
+    """What every task of the actor waits for, a line each."""
+
+    method: ClassVar[str] = "control.tasks"
+    roles: ClassVar[frozenset[str]] = ANYONE
+    reply: ClassVar[type[Record]] = TasksText
+
+
 class MetricsText(Record, frozen=True, array_like=True, gc=False):
     text: str
 

@@ -111,6 +111,7 @@ class Cluster:
             ["kubectl", "get", "deployments,replicasets,pods,services,endpointslices", "-A", "-o", "wide"],
             ["kubectl", "get", "events", "-A", "--sort-by=.lastTimestamp"],
             [sys.executable, "-m", "actors.cluster.cli", "status"],
+            [sys.executable, "-m", "actors.cluster.cli", "call", "kubelet@w1", "control.tasks"],
         ):
             done = self.run(*command, status=None)
             said.append(f"$ {' '.join(command)}\n{done.stdout[-6000:]}{done.stderr[-1000:]}")

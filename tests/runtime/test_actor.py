@@ -12,7 +12,7 @@ from bus import BlockingClient, Directory, Unavailable
 from runtime import failpoint
 from runtime.actor import Actor, CannotServe, Setup, run
 from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, last_words
-from runtime.messages import FailpointRequest, HealthRequest, InspectRequest, MetricsRequest, StopRequest
+from runtime.messages import FailpointRequest, HealthRequest, InspectRequest, MetricsRequest, StopRequest, TasksRequest
 
 
 class Sample(Actor):
@@ -71,6 +71,7 @@ def test_it_answers_on_its_control_socket_and_stops_when_told(tmp_path, client):
     state = client.request(control(tmp_path), InspectRequest()).state
     assert (state["answer"], state["pid"]) == (42, process.pid)
     assert isinstance(client.request(control(tmp_path), MetricsRequest()).text, str)
+    assert "tick: Sample.tick" in client.request(control(tmp_path), TasksRequest()).text
     client.request(control(tmp_path), StopRequest())
     process.join(5)
     assert process.exitcode == 0
