@@ -22,6 +22,9 @@ from actors.apiserver.auth.oidc import OidcTokens, https_fetch
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bus_front import BusFront
+from actors.apiserver.extensions.served import Served
+from actors.apiserver.extensions.setup import Extensions
+from actors.apiserver.extensions.store import VersionedStore
 from actors.apiserver.fairness.gate import FairnessCollector
 from actors.apiserver.fairness.upkeep import Upkeep
 from actors.apiserver.handler import Handler
@@ -36,7 +39,6 @@ from actors.apiserver.server import Server
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.client import BusStateClient
 from actors.apiserver.storage.feed import Feed
-from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.apiserver.verbs.watch import BOOKMARK_PERIOD_S
 from bus import BusError
@@ -56,12 +58,12 @@ class ApiServerActor(Actor):
         self._feed = Feed(state, self.cache, self.log)
         self._server = Server(
             config=config,
-            registry=REGISTRY,
+            registry=Served(REGISTRY, self.cache, self.clock),
             clock=self.clock,
             state=state,
             cache=self.cache,
             barrier=Barrier(state, self.cache),
-            store=Store(state, self.cache),
+            store=VersionedStore(state, self.cache),
             authorizer=Authorizer(self.cache),
             tokens=ServiceAccountTokens(
                 (pki / "sa.key").read_bytes(),
@@ -76,6 +78,7 @@ class ApiServerActor(Actor):
             log=self.log,
             metrics=self.metrics,
         )
+        self._extensions = Extensions(self._server)
         self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks, self._tell)
         register_gauges(self.metrics, self.cache)
         self.metrics.register(FairnessCollector(self._handler.gate))
@@ -101,6 +104,7 @@ class ApiServerActor(Actor):
         self._write_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         self.spawn(self._https.sweep(), "connection sweep")
         self.spawn(self._send_bookmarks(), "bookmarks")
+        self.spawn(self._extensions.run(), "custom resources")
         self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
         self.log.info("listening", address=host, port=port)
 
@@ -110,6 +114,7 @@ class ApiServerActor(Actor):
         self._handler.stopping = True
         self.cache.close_watches()
         await self._https.stop()
+        await self._extensions.close()
 
     def _oidc_tokens(self, config: OidcConfig | None) -> OidcTokens | None:
         if config is None:

@@ -177,14 +177,26 @@ class Handler:
                 server.authorizer.check(call.identity, info)
             return nonresource.answer(server, call, info, self._is_ready)
         server.authorizer.check(call.identity, info)
-        resource = server.registry.lookup(info.group, info.version, info.resource)
+        resource = await self._find(info)
         if (
             resource is None
             or (info.tail and info.subresource != "proxy")
             or (info.namespace and not resource.namespaced and info.resource != "namespaces")
         ):
             raise errors.path_not_found()
-        return await self._verb(info, resource)(server, call, info, resource)
+        answer = await self._verb(info, resource)(server, call, info, resource)
+        if resource.warning and isinstance(answer, Answer):
+            answer.warnings = [resource.warning, *(answer.warnings or ())]
+        return answer
+
+    async def _find(self, info: RequestInfo) -> Resource | None:
+        """Look a resource up. One that is not known may be a custom one, established a moment ago elsewhere."""
+        server = self._server
+        found = server.registry.lookup(info.group, info.version, info.resource)
+        if found is None and "." in info.group:
+            await server.barrier.fresh()
+            found = server.registry.lookup(info.group, info.version, info.resource)
+        return found
 
     def _verb(self, info: RequestInfo, resource: Resource) -> Verb:
         verb, subresource = info.verb, info.subresource

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 from actors.api import errors
 from actors.apiserver.call import JSON, Answer, ApiCall, of_object
 from actors.apiserver.machinery import discovery, openapi
+from actors.apiserver.machinery.resource import Registry
 from actors.apiserver.machinery.version import version_info
 from actors.apiserver.negotiation import wants_aggregated_discovery
 from actors.apiserver.protobuf.openapi_v2 import MEDIA_TYPE as OPENAPI_V2_PROTOBUF
@@ -39,15 +40,15 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     if path == "/metrics":
         return Answer(200, generate_latest(server.metrics), METRICS_TEXT)
     if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
-        return _discovery(call, path)
+        return _discovery(server, call, path)
     if path.startswith("/openapi/"):
-        return _openapi(path, call.accept)
+        return _openapi(server.registry, path, call.accept)
     if path == "/openid/v1/jwks":
         return Answer(200, orjson.dumps(server.tokens.key_set()), "application/jwk-set+json")
     if path == "/.well-known/openid-configuration":
         return of_object(_openid(server))
     if path == "/":
-        return of_object({"paths": _paths()})
+        return of_object({"paths": _paths(server.registry)})
     raise errors.path_not_found()
 
 
@@ -70,35 +71,35 @@ def _health(path: str, info: RequestInfo, checks: dict[str, str]) -> Answer:
     return Answer(500 if failed else 200, "\n".join(lines).encode() + b"\n", TEXT)
 
 
-def _discovery(call: ApiCall, path: str) -> Answer:
-    parts = path[1:].split("/")
+def _discovery(server: Server, call: ApiCall, path: str) -> Answer:
+    parts, registry = path[1:].split("/"), server.registry
     if len(parts) == 1:
         version = wants_aggregated_discovery(call.accept)
         if version == "v2":
-            groups = discovery.aggregated(parts[0] == "api")
+            groups = discovery.aggregated(parts[0] == "api", registry)
             return Answer(200, orjson.dumps(groups), f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
-        return of_object(discovery.api_versions() if parts[0] == "api" else discovery.api_group_list())
+        return of_object(discovery.api_versions() if parts[0] == "api" else discovery.api_group_list(registry))
     document: dict[str, Any] | None = None
     if parts[0] == "api" and len(parts) == 2:
-        document = discovery.api_resource_list("", parts[1])
+        document = discovery.api_resource_list("", parts[1], registry)
     elif parts[0] == "apis" and len(parts) == 2:
-        document = discovery.api_group(parts[1])
+        document = discovery.api_group(parts[1], registry)
     elif parts[0] == "apis" and len(parts) == 3:
-        document = discovery.api_resource_list(parts[1], parts[2])
+        document = discovery.api_resource_list(parts[1], parts[2], registry)
     if document is None:
         raise errors.path_not_found()
     return of_object(document)
 
 
-def _openapi(path: str, accept: str) -> Answer:
+def _openapi(registry: Registry, path: str, accept: str) -> Answer:
     if path == "/openapi/v3":
-        return Answer(200, openapi.openapi_v3_index())
+        return Answer(200, openapi.openapi_v3_index(registry))
     if path == "/openapi/v2" and "protobuf" in accept:
-        return Answer(200, openapi.openapi_v2_protobuf(), OPENAPI_V2_PROTOBUF)
+        return Answer(200, openapi.openapi_v2_protobuf(registry), OPENAPI_V2_PROTOBUF)
     if path == "/openapi/v2":
-        return Answer(200, openapi.openapi_v2(), OPENAPI_V2_TYPE)
+        return Answer(200, openapi.openapi_v2(registry), OPENAPI_V2_TYPE)
     if path.startswith("/openapi/v3/"):
-        document = openapi.openapi_v3(path.removeprefix("/openapi/v3/"))
+        document = openapi.openapi_v3(path.removeprefix("/openapi/v3/"), registry)
         if document is not None:
             return Answer(200, document)
     raise errors.path_not_found()
@@ -115,8 +116,8 @@ def _openid(server: Server) -> dict:
     }
 
 
-def _paths() -> list[str]:
-    groups = discovery.api_group_list()["groups"]
+def _paths(registry: Registry) -> list[str]:
+    groups = discovery.api_group_list(registry)["groups"]
     paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"]
     for group in groups:
         paths.append(f"/apis/{group['name']}")

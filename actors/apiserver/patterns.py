@@ -9,8 +9,6 @@ Neighbours: `extensions.schema` and `cel.library`.
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 MAX_MEMORY_BYTES = 1 << 20  # of one compiled pattern: far more than any that a person wrote
 CACHED_PATTERNS = 512
 
@@ -22,6 +20,8 @@ class BadPattern(ValueError):
 @lru_cache(maxsize=CACHED_PATTERNS)
 def compile_pattern(pattern: str) -> Any:
     """Return a compiled pattern with `search` and `finditer`. Raises BadPattern."""
+    import re2  # here, for most processes never meet a pattern
+
     options = re2.Options()
     options.max_mem = MAX_MEMORY_BYTES
     options.log_errors = False

@@ -9,23 +9,31 @@ Neighbours: `verbs.get`, `verbs.list` and `verbs.watch` settle before they read 
 import asyncio
 
 from actors.api import errors
+from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.server import Server
 
 FUTURE_WAIT_S = 3.0  # for a revision that the cache has not reached; Kubernetes' time, after which clients try again
 
 
-async def settle(server: Server, version: str) -> None:
+async def settle(server: Server, version: str, resource: Resource | None = None) -> None:
     """Return once the cache is as new as `version` asks. Raises ApiError, BusError."""
-    if version == "0":
+    if version and version != "0":
+        await reach(server, parse_version(version), resource)
         return
     if not version:
         await server.barrier.fresh()
-        return
-    await reach(server, parse_version(version))
+    if resource is not None and resource.custom is not None:
+        await resource.custom.cache.settled()
 
 
-async def reach(server: Server, revision: int) -> None:
+async def reach(server: Server, revision: int, resource: Resource | None = None) -> None:
     """Wait, for a little, until the cache has reached a revision."""
+    await _reach(server, revision)
+    if resource is not None and resource.custom is not None:
+        await resource.custom.cache.settled()
+
+
+async def _reach(server: Server, revision: int) -> None:
     cache = server.cache
     if cache.revision >= revision:
         return

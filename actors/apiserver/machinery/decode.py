@@ -13,7 +13,7 @@ from actors.api.errors import ApiError
 from actors.apiserver.machinery import body as bodies
 from actors.apiserver.machinery import schema
 from actors.apiserver.machinery.resource import Resource
-from actors.apiserver.machinery.schema.shapes import Report, Struct, Unfit
+from actors.apiserver.machinery.schema.shapes import CustomKind, Report, Struct, Unfit
 
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 FIELD_VALIDATIONS = (IGNORE, WARN, STRICT)
@@ -134,7 +134,7 @@ def conform_object(
     return data, strict
 
 
-def _conform(shape: Struct, data: dict, api_version: str, kind: str) -> tuple[dict, list[str]]:
+def _conform(shape: Struct | CustomKind, data: dict, api_version: str, kind: str) -> tuple[dict, list[str]]:
     report = Report()
     try:
         conformed = shape.conform_at(data, "", kind, report)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from actors.apiserver.machinery import schema
+from actors.apiserver.machinery import openapi_custom, schema
 from actors.apiserver.machinery.openapi_paths import DELETE_OPTIONS, PATCH, STATUS, paths_of
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.machinery.resource import Registry, Resource
@@ -62,6 +62,8 @@ def document_hash(group: str, version: str, registry: Registry = REGISTRY) -> st
         parts += [
             f"{part.name}:{part.group_version}:{part.kind}:{part.verbs}" for part in resource.subresources.values()
         ]
+        if openapi_custom.is_custom(resource):
+            parts.append(orjson.dumps(openapi_custom.source_of(resource)).decode())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest().upper()[:HASH_CHARS]
 
 
@@ -70,27 +72,52 @@ def openapi_v3(path: str, registry: Registry = REGISTRY) -> bytes | None:
     found = document_paths(registry).get(path)
     if found is None:
         return None
+    resources = registry.of_group_version(*found)
+    if any(openapi_custom.is_custom(resource) for resource in resources):
+        return orjson.dumps(_document(resources))
     name = f"openapi-v3-{path.replace('/', '_')}-{document_hash(*found, registry)}.json"
-    return _cached(name, lambda: _document(registry.of_group_version(*found)))
+    return _cached(name, lambda: _document(resources))
 
 
 def openapi_v2(registry: Registry = REGISTRY) -> bytes:
     """Return a Swagger 2.0 document of the definitions, for clients that know no v3. It lists no paths."""
-    return _cached(f"openapi-v2-{_v2_hash(registry)}.json", lambda: _v2_document(registry))
+    return orjson.dumps(_v2_whole(registry)) if _custom(registry) else _v2_builtin(registry)
 
 
 def openapi_v2_protobuf(registry: Registry = REGISTRY) -> bytes:
     """Return the same in the form that kubectl asks for when v3 does not know a kind."""
+    if _custom(registry):
+        return encode_v2(_v2_whole(registry))
     return _cached(f"openapi-v2-{_v2_hash(registry)}.pb", lambda: _v2_document(registry), encode_v2)
 
 
+def _custom(registry: Registry) -> list[Resource]:
+    return [resource for resource in registry if openapi_custom.is_custom(resource)]
+
+
+def _v2_builtin(registry: Registry) -> bytes:
+    """The document of the built-in resources, which is made once."""
+    return _cached(f"openapi-v2-{_v2_hash(registry)}.json", lambda: _v2_document(registry))
+
+
+def _v2_whole(registry: Registry) -> dict[str, Any]:
+    """The document with custom resources: made for each who asks, for those who ask are few."""
+    document = orjson.loads(_v2_builtin(registry))
+    for resource in _custom(registry):
+        document["definitions"] |= openapi_custom.components(resource, "#/definitions/", True)
+    return document
+
+
 def _v2_hash(registry: Registry) -> str:
-    hashes = "".join(document_hash(g, v, registry) for g, v in document_paths(registry).values())
+    builtin = [resource for resource in registry if not openapi_custom.is_custom(resource)]
+    versions = dict.fromkeys((resource.group, resource.version) for resource in builtin)
+    hashes = "".join(document_hash(group, version, Registry(builtin)) for group, version in versions)
     return hashlib.sha256(hashes.encode()).hexdigest()[:HASH_CHARS]
 
 
 def _v2_document(registry: Registry) -> dict[str, Any]:
-    definitions = {name: _v2_schema(schema) for name, schema in _components(list(registry), "#/definitions/").items()}
+    builtin = [resource for resource in registry if not openapi_custom.is_custom(resource)]
+    definitions = {name: _v2_schema(schema) for name, schema in _components(builtin, "#/definitions/").items()}
     info = {"title": "Kubernetes", "version": SCHEMA_VERSION}
     return {"swagger": "2.0", "info": info, "paths": {}, "definitions": definitions}
 
@@ -141,14 +168,22 @@ def _kinds(resources: list[Resource]) -> dict[str, str]:
     wanted = {(r.api_version, kind) for r in resources for kind in (r.kind, r.list_kind)}
     wanted |= {(part.group_version, part.kind) for r in resources for part in r.subresources.values()}
     named = {f"{version}/{kind}": schema.SCHEMAS.definition_name(version, kind) for version, kind in sorted(wanted)}
-    return {key: name for key, name in named.items() if name}
+    names = {key: name for key, name in named.items() if name}
+    for resource in resources:
+        if openapi_custom.is_custom(resource):
+            names |= openapi_custom.component_names(resource)
+    return names
 
 
 def _components(resources: list[Resource], prefix: str) -> dict[str, Any]:
     """Return the schemas of the resources and of all that they refer to."""
     full = read_full()
     found: dict[str, Any] = {}
-    waiting = [*_kinds(resources).values(), *(name for name in _ALWAYS if name in full)]
+    waiting = [name for name in (*_kinds(resources).values(), *_ALWAYS) if name in full]
+    for resource in resources:
+        if openapi_custom.is_custom(resource):
+            found |= openapi_custom.components(resource, prefix, False)
+            waiting += [openapi_custom.OBJECT_META, openapi_custom.LIST_META]
     while waiting:
         name = waiting.pop()
         if name in found:

@@ -3,7 +3,7 @@
 Order within a group is the order of discovery; groups appear in the order that kubectl resolves short names by.
 """
 
-from actors.apiserver.machinery.builtin import access, admission, core, platform, workloads
+from actors.apiserver.machinery.builtin import access, admission, core, extensions, platform, workloads
 from actors.apiserver.machinery.resource import Registry
 
 REGISTRY = Registry(
@@ -20,6 +20,7 @@ REGISTRY = Registry(
         *access.RBAC,
         *platform.STORAGE,
         *admission.ADMISSION_REGISTRATION,
+        *extensions.API_EXTENSIONS,
         *workloads.SCHEDULING,
         *platform.COORDINATION,
         *admission.NODE,

@@ -9,7 +9,7 @@ states, `validate`, and `encode_stored`.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from actors.api.errors import Cause
 from actors.apiserver.machinery import names
@@ -66,6 +66,31 @@ class Conversion:
     from_stored: Callable[[dict], dict]
 
 
+class Scaling(Protocol):
+    """The scale subresource of a custom resource."""
+
+    def to_scale(self, obj: dict[str, Any]) -> dict[str, Any]: ...
+
+    def apply_scale(self, obj: dict[str, Any], scale: dict[str, Any]) -> dict[str, Any]: ...
+
+
+class Custom(Protocol):
+    """What a custom resource brings along: objects as its version shows them, and how they are stored.
+
+    `cache` is a `storage.ResourceCache`. `to_stored` raises ApiError when the conversion fails.
+    """
+
+    @property
+    def scale(self) -> Scaling | None: ...
+
+    @property
+    def cache(self) -> Any: ...
+
+    async def view(self, entry: Any) -> Any: ...
+
+    async def to_stored(self, obj: dict[str, Any]) -> dict[str, Any]: ...
+
+
 class Strategy:
     """The hooks of a kind. Each one may change `obj` and must leave `old` alone; each may be called more than once.
 
@@ -76,6 +101,7 @@ class Strategy:
 
     allow_create_on_update = False  # may a PUT create the object?
     allow_unconditional_update = True  # may a PUT leave out metadata.resourceVersion?
+    ratchets = False  # does `validate_update` do all that `validate` does, for what has changed?
 
     def default(self, obj: dict) -> None:
         """Fill in what Kubernetes documents as defaults."""
@@ -110,6 +136,9 @@ class Strategy:
         """Return what is wrong with a name, or with a generateName (`prefix`). By default: a DNS-1123 subdomain."""
         return names.dns_subdomain(name, prefix)
 
+    def hold_deletion(self, obj: dict, now: str) -> None:
+        """Put finalizers into an object that is being deleted, for what must happen before it may go."""
+
     def default_grace_period_s(self, obj: dict) -> int | None:
         """Return how long a graceful deletion waits; None when the kind knows no graceful deletion."""
         return None
@@ -142,6 +171,8 @@ class Resource:
     columns: tuple[Column, ...] = ()
     selectable_fields: Mapping[str, Callable[[dict], str]] = field(default_factory=dict)
     conversion: Conversion | None = None  # how another version's form is stored; None: stored as it is
+    custom: Custom | None = None  # of a custom resource
+    warning: str = ""  # that every request for it gets, as of a deprecated version
 
     @property
     def api_version(self) -> str:

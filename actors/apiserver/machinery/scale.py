@@ -12,6 +12,8 @@ _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 def to_scale(resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
     """Return the autoscaling/v1 Scale of an object."""
+    if resource.custom is not None and resource.custom.scale is not None:
+        return resource.custom.scale.to_scale(obj)
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     return {
@@ -25,6 +27,8 @@ def to_scale(resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
 
 def apply_scale(resource: Resource, obj: dict[str, Any], scale: dict[str, Any]) -> dict[str, Any]:
     """Return the object with the replicas of a Scale, sharing its other parts. ApiError Invalid for a wrong Scale."""
+    if resource.custom is not None and resource.custom.scale is not None:
+        return resource.custom.scale.apply_scale(obj, scale)
     metadata, replicas = scale.get("metadata") or {}, (scale.get("spec") or {}).get("replicas", 0)
     causes: list[Cause] = field.non_negative("spec.replicas", replicas)
     if metadata.get("name", obj["metadata"]["name"]) != obj["metadata"]["name"]:

@@ -25,7 +25,7 @@ def validate_metadata(resource: Resource, obj: dict[str, Any], old: dict[str, An
 def validate(resource: Resource, obj: dict[str, Any], old: dict[str, Any] | None = None) -> None:
     """Raise ApiError Invalid with all causes. With `old` the object is an update of it."""
     causes = [] if resource.is_virtual else metadata_causes(resource, obj, old)
-    own = resource.strategy.validate(obj)
+    own = [] if old is not None and resource.strategy.ratchets else resource.strategy.validate(obj)
     if old is not None:
         own += resource.strategy.validate_update(obj, old)
     named = {cause.field for cause in own}
@@ -47,7 +47,7 @@ def missing_causes(resource: Resource, obj: dict[str, Any]) -> list[Cause]:
     """
     shape = schema.of_kind(resource.api_version, resource.kind)
     causes: list[Cause] = []
-    if shape is not None:
+    if isinstance(shape, Struct):
         shape.resolved()
         for name, part in obj.items():
             if name not in ("metadata", "status", "kind", "apiVersion") and name in shape.fields:

@@ -2,7 +2,8 @@
 
 The files name every field's number, name in JSON and type; they say no more than the `protobuf` tags of Kubernetes' Go
 types do. `optional` marks what is a pointer there: it is kept when it is zero, other zeros mean absent. `(inline)`
-marks a message whose fields belong to the one around it, `(list)` one that is only a list.
+marks a message whose fields belong to the one around it, `(list)` one that is only a list, `(either)` one that is
+either of its fields: the richer one, when both are there.
 
 Neighbours: `wire` decodes by it.
 """
@@ -18,11 +19,11 @@ from actors.apiserver.protobuf import protos
 _MESSAGE = re.compile(r"^message (\w+) \{$")
 _FIELD = re.compile(
     r"^  (optional |repeated )?(?:map<(?P<key>\w+), (?P<value>[\w.]+)>|(?P<type>[\w.]+)) "
-    r"(?P<name>\w+) = (?P<number>\d+)(?: \[\((?P<mark>\w+)\) = true\])?;$"
+    r"(?P<name>[\w$-]+) = (?P<number>\d+)(?: \[\((?P<mark>\w+)\) = true\])?;$"
 )
 SCALARS = frozenset({"string", "bool", "int32", "int64", "uint32", "double", "bytes"})
 # Messages whose JSON is not an object of their fields; `wire` knows each.
-SPECIAL = frozenset({"Time", "MicroTime", "Quantity", "IntOrString", "RawExtension", "FieldsV1", "Duration"})
+SPECIAL = frozenset({"Time", "MicroTime", "Quantity", "IntOrString", "RawExtension", "FieldsV1", "Duration", "JSON"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Field:
 class Message:
     fields: Mapping[int, Field]
     is_list: bool = False
+    is_either: bool = False
 
 
 def package_of(api_version: str) -> str:
@@ -63,15 +65,16 @@ def _package(package: str) -> dict[str, Message]:
     if not file.is_file():
         return {}
     found: dict[str, Message] = {}
-    name, is_list = "", False
+    name, is_list, is_either = "", False, False
     fields: dict[int, Field] = {}
     for text in file.read_text().splitlines():
         if start := _MESSAGE.match(text):
-            name, fields, is_list = start[1], {}, False
+            name, fields, is_list, is_either = start[1], {}, False, False
         elif text == "}":
-            found[name] = Message(fields, is_list)
+            found[name] = Message(fields, is_list, is_either)
         elif field := _FIELD.match(text):
             is_list = is_list or field["mark"] == "list"
+            is_either = is_either or field["mark"] == "either"
             fields[int(field["number"])] = _field(field, package)
     return found
 

@@ -132,6 +132,8 @@ def _value(kind: str, value: int | memoryview, depth: int) -> Any:
     message = find(kind)
     assert message is not None, f"{kind} is used and not declared"
     made = _object(message, _bytes(value), depth + 1)
+    if message.is_either:
+        return max(made.values(), key=lambda one: type(one) is not bool, default={})
     return made.get("items", []) if message.is_list else made
 
 
@@ -199,6 +201,7 @@ _SPECIAL = {
     "IntOrString": _int_or_string,
     "RawExtension": _raw,
     "FieldsV1": _raw,
+    "JSON": _raw,
     "Duration": _duration,
 }
 

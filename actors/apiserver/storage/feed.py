@@ -25,6 +25,7 @@ HISTORY_REVISIONS = 2_000  # of changes fetched again at a start: some 30 ms of 
 RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 2.0
 EVERYTHING = b"\0"
+OBJECT = b'{"kind":"'  # what every stored object begins with
 ROOT_END = b"/registry0"  # the first key after all that begin with /registry/
 
 
@@ -93,7 +94,7 @@ class Feed:
         key, revision = ROOT, await self._start()
         while True:
             reply = await self._state.range(Range(key, ROOT_END, limit=PAGE_KEYS, revision=revision))
-            objects = (kv for kv in reply.result.kvs if self._cache.find(kv.key) is not None)  # claims are none
+            objects = (kv for kv in reply.result.kvs if kv.value.startswith(OBJECT))  # claims are none
             entries.extend(Entry.of_stored(kv.key, kv.value, kv.mod_revision) for kv in objects)
             if not reply.result.more:
                 return entries, revision

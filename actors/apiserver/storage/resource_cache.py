@@ -70,9 +70,14 @@ class ResourceCache:
         self._remember(event)
         return event
 
+    def pending(self) -> list[CacheEvent]:
+        """Return what was put and deleted since the last call."""
+        events, self._pending = self._pending, []
+        return events
+
     def publish(self, overflow_line: bytes) -> None:
         """Hand what was put and deleted since the last call to the watchers."""
-        events, self._pending = self._pending, []
+        events = self.pending()
         if not self._channels:
             return
         for channel in list(self._broad.values()):
@@ -118,6 +123,22 @@ class ResourceCache:
             found.append(event)
         found.reverse()
         return found
+
+    def window(self) -> list[CacheEvent]:
+        """Return the changes that are remembered, in order."""
+        return list(self._window)
+
+    def adopt(self, events: Iterable[CacheEvent]) -> None:
+        """Remember changes that led to what is there: a cache begun anew lets watches go on from before it began."""
+        self._window.extend(events)
+        self._window_bytes = sum(len(event.entry.body) for event in self._window)
+
+    async def settled(self) -> None:
+        """Return once all that the watch cache has seen is here. Raises ApiError."""
+
+    async def shown(self, entry: Entry) -> Entry:
+        """Return an entry that was read from the state as readers of this cache see it. Raises ApiError."""
+        return entry
 
     def channel(self, prefix: bytes, selection: Selection, form: str, represent: Represent | None) -> Channel:
         """The channel of all watches that see the same; `form` names the representation."""

@@ -11,15 +11,16 @@ up in it.
 import asyncio
 import heapq
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 
 from actors.api import errors
 from actors.apiserver.machinery.resource import Registry, Resource
 from actors.apiserver.storage.entry import Entry
-from actors.apiserver.storage.event import BOOKMARK, ERROR, OVERFLOW_LINE, line
+from actors.apiserver.storage.event import BOOKMARK, ERROR, OVERFLOW_LINE, CacheEvent, line
 from actors.apiserver.storage.resource_cache import ResourceCache
+from actors.apiserver.storage.stored_cache import StoredCache
 from actors.state.messages import Event
 
 ROOT = b"/registry/"
@@ -57,6 +58,31 @@ class WatchCache:
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._overflow_line = OVERFLOW_LINE
+        self._on_replace: dict[bytes, Callable[[list[Entry]], None]] = {}
+        self._on_change: dict[bytes, Callable[[CacheEvent], None]] = {}
+
+    def observe(
+        self, resource: Resource, on_replace: Callable[[list[Entry]], None], on_change: Callable[[CacheEvent], None]
+    ) -> None:
+        """Call back with all objects of a resource whenever the cache is loaded, and with each change, in order.
+
+        What is called back may `add` and `discard`: it happens before the objects, or later changes, are taken over.
+        """
+        self._on_replace[resource.storage_prefix] = on_replace
+        self._on_change[resource.storage_prefix] = on_change
+
+    def add(self, prefix: bytes) -> StoredCache:
+        """Make room for a custom resource, none of whose objects has been seen yet; return what is there already."""
+        cache = self._caches.get(prefix)
+        if cache is None:
+            cache = self._caches[prefix] = StoredCache(prefix, _COMMON_FIELDS)
+            cache.replace([], self.revision)
+        assert isinstance(cache, StoredCache), f"{prefix!r} belongs to a built-in resource"
+        return cache
+
+    def discard(self, prefix: bytes) -> None:
+        """Forget a custom resource."""
+        self._caches.pop(prefix, None)
 
     def _offer(self, resource: Resource) -> None:
         """Make room for a resource. One that shares its storage with another adds its selectable fields."""
@@ -68,13 +94,21 @@ class WatchCache:
             cache.fields = {**resource.selectable_fields, **cache.fields}
 
     def of(self, resource: Resource) -> ResourceCache:
-        return self._caches[resource.storage_prefix]
+        """The objects of a resource, as readers see them."""
+        custom = resource.custom
+        return self._caches[resource.storage_prefix] if custom is None else custom.cache
 
     def at(self, prefix: bytes) -> ResourceCache:
+        """The objects under a prefix, as they are stored."""
         return self._caches[prefix]
 
-    def __iter__(self):
-        return iter(self._caches.values())
+    def __iter__(self) -> Iterator[ResourceCache]:
+        """All caches that readers have: of a custom resource those of its versions."""
+        for cache in list(self._caches.values()):
+            if isinstance(cache, StoredCache):
+                yield from cache.followers
+            else:
+                yield cache
 
     def find(self, key: bytes) -> ResourceCache | None:
         """The cache that a key belongs to; None for a resource that is not served."""
@@ -89,6 +123,9 @@ class WatchCache:
 
     def replace(self, entries: Iterable[Entry], revision: int) -> None:
         """Begin anew from a snapshot. Watches that ran are closed: they cannot know what they missed."""
+        entries = list(entries)
+        for prefix, observer in self._on_replace.items():
+            observer([entry for entry in entries if entry.key.startswith(prefix)])
         by_cache: dict[bytes, list[Entry]] = {prefix: [] for prefix in self._caches}
         for entry in entries:
             cache = self.find(entry.key)
@@ -111,11 +148,15 @@ class WatchCache:
             cache = self.find(kv.key)
             if cache is None:
                 continue
+            change: CacheEvent | None
             if event.deleted:
-                cache.delete(kv.key, kv.mod_revision)
+                change = cache.delete(kv.key, kv.mod_revision)
             else:
-                cache.put(Entry.of_stored(kv.key, kv.value, kv.mod_revision))
+                change = cache.put(Entry.of_stored(kv.key, kv.value, kv.mod_revision))
             touched[cache.prefix] = cache
+            observer = self._on_change.get(cache.prefix)
+            if observer is not None and change is not None:
+                observer(change)
         for cache in touched.values():
             cache.publish(self._overflow_line)
         self._advance(revision)
@@ -141,7 +182,7 @@ class WatchCache:
 
     def send_bookmarks(self, now: float, period_s: float) -> None:
         """Tell every watcher that wants it, and is due, how far the cache has come."""
-        for cache in self._caches.values():
+        for cache in self:
             cache.flush(self._overflow_line)
             for watcher in cache.watchers():
                 if watcher.bookmark is not None and now >= watcher.bookmark_due:
@@ -150,7 +191,7 @@ class WatchCache:
 
     def close_watches(self) -> None:
         """End every watch, at the end of the process; clients connect again elsewhere."""
-        for cache in self._caches.values():
+        for cache in self:
             cache.flush(self._overflow_line)
             for watcher in cache.watchers():
                 watcher.close()

@@ -72,6 +72,7 @@ def check_preconditions(resource: Resource, obj: dict[str, Any], options: Delete
 def decide(resource: Resource, obj: dict[str, Any], options: DeleteOptions, now_s: float) -> dict[str, Any] | None:
     """Return the object as the deletion leaves it, or None when it is to be removed at once. `obj` may be changed."""
     metadata = obj["metadata"]
+    resource.strategy.hold_deletion(obj, rfc3339(now_s))
     finalizers = _finalizers(resource, metadata.get("finalizers") or [], options.propagation)
     grace_s = _grace_period_s(resource, obj, options.grace_period_s)
     if grace_s is None and resource.group_resource == "namespaces":

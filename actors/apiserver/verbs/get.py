@@ -17,7 +17,7 @@ async def get(server: Server, call: ApiCall, info: RequestInfo, resource: Resour
     wanted = negotiate(call.accept)
     if wanted.form == METADATA_LIST:
         raise errors.not_acceptable("a single object is not a PartialObjectMetadataList")
-    await settle(server, info.query.get("resourceVersion", ""))
+    await settle(server, info.query.get("resourceVersion", ""), resource)
     entry = server.cache.of(resource).entries.get(resource.key(info.namespace, info.name))
     if entry is None:
         raise errors.not_found(resource.group_resource, info.name)

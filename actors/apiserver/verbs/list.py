@@ -73,25 +73,26 @@ async def find_page(server: Server, info: RequestInfo, resource: Resource, selec
     token = query.get("continue", "")
     _check(version, match, token)
     prefix = prefix_of(resource, info.namespace)
-    cache = server.cache.of(resource)
     if token:
         revision, start = _decode_token(token, prefix)
-        return await _at(server, cache, prefix, selection, limit, revision, start)
+        return await _at(server, resource, prefix, selection, limit, revision, start)
     if match == EXACT:
-        return await _at(server, cache, prefix, selection, limit, parse_version(version), prefix)
-    await settle(server, version)
+        return await _at(server, resource, prefix, selection, limit, parse_version(version), prefix)
+    await settle(server, version, resource)
+    cache = server.cache.of(resource)
     return _from_cache(server, cache, prefix, selection, limit, server.cache.revision, prefix)
 
 
 async def _at(
-    server: Server, cache: ResourceCache, prefix: bytes, selection: Selection, limit: int, revision: int, start: bytes
+    server: Server, resource: Resource, prefix: bytes, selection: Selection, limit: int, revision: int, start: bytes
 ) -> Page:
     """A page as of a revision."""
-    await reach(server, revision)
+    await reach(server, revision, resource)
+    cache = server.cache.of(resource)
     if cache.changed_revision <= revision:
         return _from_cache(server, cache, prefix, selection, limit, revision, start)
     try:
-        return await _from_state(server, prefix, selection, limit, revision, start)
+        return await _from_state(server, cache, prefix, selection, limit, revision, start)
     except RemoteError as error:
         if error.kind in (COMPACTED, FUTURE_REVISION):
             raise errors.gone(
@@ -118,7 +119,7 @@ def _from_cache(
 
 
 async def _from_state(
-    server: Server, prefix: bytes, selection: Selection, limit: int, revision: int, start: bytes
+    server: Server, cache: ResourceCache, prefix: bytes, selection: Selection, limit: int, revision: int, start: bytes
 ) -> Page:
     """Read old revisions from the state actor, in as many steps as a selector needs to fill the page."""
     entries: list[Entry] = []
@@ -126,7 +127,7 @@ async def _from_state(
         step = limit - len(entries) + 1 if limit and selection.is_everything else SNAPSHOT_PAGE
         reply = await server.state.range(Range(start, prefix[:-1] + b"0", limit=step, revision=revision))
         for kv in reply.result.kvs:
-            entry = Entry.of_stored(kv.key, kv.value, kv.mod_revision)
+            entry = await cache.shown(Entry.of_stored(kv.key, kv.value, kv.mod_revision))
             if not selection.matches(entry):
                 continue
             if limit and len(entries) == limit:

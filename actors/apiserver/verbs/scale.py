@@ -27,7 +27,7 @@ GROUP, VERSION, KIND = "autoscaling", "v1", "Scale"
 
 
 async def get_scale(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
-    await settle(server, info.query.get("resourceVersion", ""))
+    await settle(server, info.query.get("resourceVersion", ""), resource)
     entry = server.cache.of(resource).entries.get(resource.key(info.namespace, info.name))
     if entry is None:
         raise errors.not_found(resource.group_resource, info.name)

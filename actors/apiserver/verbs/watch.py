@@ -48,9 +48,9 @@ async def watch(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
     timeout_s = _timeout_s(query.get("timeoutSeconds", ""))
     bookmarks = is_true(query.get("allowWatchBookmarks"))
     if version in ("", "0") or initial:
-        await settle(server, version)
+        await settle(server, version, resource)
     else:
-        await reach(server, parse_version(version))
+        await reach(server, parse_version(version), resource)
     channel = server.cache.of(resource).channel(
         prefix_of(resource, info.namespace), selection, shown.name, shown.of_events
     )

@@ -17,13 +17,15 @@ from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.tokens import ServiceAccountTokens
 from actors.apiserver.bootstrap.ensure import ensure_all
 from actors.apiserver.call import AUTHENTICATED, MASTERS, Answer, ApiCall, Identity, StreamAnswer
+from actors.apiserver.extensions.served import Served
+from actors.apiserver.extensions.setup import Extensions
+from actors.apiserver.extensions.store import VersionedStore
 from actors.apiserver.handler import Handler
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.metrics import RequestMetrics
 from actors.apiserver.server import Server
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.feed import Feed
-from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest
 from actors.state import txn
@@ -158,12 +160,12 @@ class Api:
         )
         self.server = Server(
             config=config,
-            registry=REGISTRY,
+            registry=Served(REGISTRY, self.cache, self.clock),
             clock=self.clock,
             state=state,
             cache=self.cache,
             barrier=Barrier(state, self.cache),
-            store=Store(state, self.cache),
+            store=VersionedStore(state, self.cache),
             authorizer=Authorizer(self.cache),
             tokens=ServiceAccountTokens(private, public, "cluster.local", self.cache, self.clock),
             kubelets=self.kubelets,
@@ -171,6 +173,7 @@ class Api:
             metrics=CollectorRegistry(),
         )
         self.handler = Handler(self.server, RequestMetrics(self.server.metrics), lambda: {"ping": ""})
+        self.extensions = Extensions(self.server)
         self.identity = ADMIN
 
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
@@ -253,6 +256,7 @@ async def serving(state: MemoryState | None = None, *, bootstrap: bool = True, *
     )
     api = Api(state or MemoryState(), config)
     task = asyncio.ensure_future(api.feed.run())
+    extensions = asyncio.ensure_future(api.extensions.run())
     try:
         await api.cache.wait_loaded()
         if bootstrap:
@@ -261,7 +265,9 @@ async def serving(state: MemoryState | None = None, *, bootstrap: bool = True, *
         yield api
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        extensions.cancel()
+        await asyncio.wait([task, extensions])
+        await api.extensions.close()
 
 
 def with_api(**options: Any):
