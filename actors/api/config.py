@@ -33,11 +33,24 @@ class OidcConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ca_file: str = ""  # of the authority that the provider's certificate is checked with; empty: the system's
 
 
+class AuditConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The audit log. The policy is given here, or as a file; it is Kubernetes' audit.k8s.io/v1 Policy either way."""
+
+    policy: dict[str, Any] = {}
+    policy_file: str = ""  # a relative path is looked for in the data dir
+    log_file: str = ""  # empty: logs/audit.log in the data dir, where a relative path is looked for too
+    max_size_mb: int = 100  # of one file; 0: no limit. Older files stay beside it, as audit-TIME.log
+    max_backups: int = 10  # of those; 0: all
+    max_age_days: int = 30  # of those; 0: for ever
+
+
 class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bind: str = "127.0.0.1"
     port: int = 6443  # 0: any free port; the kubeconfig says which
     extra_names: list[str] = []  # DNS names and addresses that the serving certificate shall cover too
     oidc: OidcConfig | None = None
+    audit: AuditConfig | None = None
+    shutdown_delay_s: float = 0.0  # between no longer being ready and taking no more requests, for load balancers
     max_requests_inflight: int = 1200  # seats that priority levels share; watches and streams take none for long
 
 

@@ -15,8 +15,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from actors.api.config import OidcConfig, of_settings
-from actors.apiserver.auth.authorizer import Authorizer
+from prometheus_client import ProcessCollector
+
+from actors.api.config import AuditConfig, OidcConfig, of_settings
+from actors.apiserver.audit.auditor import AuditCollector, Auditor
+from actors.apiserver.audit.file import LineWriter, RotatingFile
+from actors.apiserver.audit.policy import of_config as policy_of_config
+from actors.apiserver.auth.authorizer import Authorizer, attributes
 from actors.apiserver.auth.bus_identity import BusIdentities
 from actors.apiserver.auth.oidc import OidcTokens, https_fetch
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
@@ -34,7 +39,7 @@ from actors.apiserver.kubelets import BusKubelets
 from actors.apiserver.machinery import schema
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.messages import ApiRequest, ApiStreamRequest
-from actors.apiserver.metrics import RequestMetrics, register_gauges
+from actors.apiserver.metrics import RequestMetrics, ServerGauges
 from actors.apiserver.server import Server
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.client import BusStateClient
@@ -50,6 +55,7 @@ BOOKMARK_TICK_S = 5.0  # how exactly the bookmark period is kept
 class ApiServerActor(Actor):
     async def start(self) -> None:
         config = of_settings(self.setup.settings)
+        self._config = config.apiserver
         pki = Path(self.setup.data_dir) / "pki"
         schema.use_cache(Path(self.setup.data_dir) / "cache")
         listener = self._listen(config.apiserver.bind, config.apiserver.port)
@@ -80,11 +86,11 @@ class ApiServerActor(Actor):
         )
         self._extensions = Extensions(self._server)
         self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks, self._tell)
-        register_gauges(self.metrics, self.cache)
-        self.metrics.register(FairnessCollector(self._handler.gate))
+        self._audit = self._begin_audit(config.apiserver.audit)
         front = HttpFront(self._handler, self._server.authorizer, self._server.bearer, self.log)
         context = tls_context(pki / "apiserver.crt", pki / "apiserver.key", pki / "ca.crt")
         self._https = HttpsServer(front, listener, context)
+        self._register_metrics()
         self.spawn(self._feed.run(), "watch cache feed")
         if self._server.oidc is not None:
             self.spawn(self._server.oidc.run(), "keys of the OIDC provider")
@@ -103,6 +109,7 @@ class ApiServerActor(Actor):
         host, port = self._https.address
         self._write_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         self.spawn(self._https.sweep(), "connection sweep")
+        self.spawn(self._handler.deadlines.sweep(), "deadlines of requests")
         self.spawn(self._send_bookmarks(), "bookmarks")
         self.spawn(self._extensions.run(), "custom resources")
         self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
@@ -112,9 +119,45 @@ class ApiServerActor(Actor):
         if not hasattr(self, "_handler"):
             return
         self._handler.stopping = True
+        await asyncio.sleep(self._config.shutdown_delay_s)
         self.cache.close_watches()
         await self._https.stop()
+        await self._handler.drained()
+        if self._audit is not None:
+            self._audit.flush()
         await self._extensions.close()
+
+    def _begin_audit(self, config: AuditConfig | None) -> LineWriter | None:
+        """Have requests told of. Raises BadPolicy."""
+        if config is None:
+            return None
+        data_dir = Path(self.setup.data_dir)
+        file = RotatingFile(
+            data_dir / (config.log_file or "logs/audit.log"),
+            self.clock,
+            max_bytes=config.max_size_mb << 20,
+            max_backups=config.max_backups,
+            max_age_days=config.max_age_days,
+        )
+        writer = LineWriter(file, self.log)
+        authorizer = self._server.authorizer
+        self._handler.auditor = Auditor(
+            policy_of_config(config, data_dir),
+            writer,
+            self.clock,
+            lambda call, info: authorizer.decide(call.identity, attributes(info)),
+        )
+        self.spawn(writer.run(), "audit log")
+        return writer
+
+    def _register_metrics(self) -> None:
+        for collector in (
+            ServerGauges(self.cache, self._handler.in_flight, lambda: self._https.connections),
+            FairnessCollector(self._handler.gate),
+            *([AuditCollector(self._audit)] if self._audit is not None else []),
+        ):
+            self.metrics.register(collector)
+        ProcessCollector(registry=self.metrics)
 
     def _oidc_tokens(self, config: OidcConfig | None) -> OidcTokens | None:
         if config is None:

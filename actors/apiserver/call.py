@@ -63,8 +63,8 @@ class ApiCall:
     """
 
     __slots__ = (
-        "accept", "answer_head", "body", "content_type", "deadline", "identity", "method", "others", "query",
-        "raw_path", "upgrade", "user_agent",
+        "accept", "answer_head", "body", "content_type", "deadline", "identity", "impersonator", "method", "others",
+        "query", "raw_path", "source", "upgrade", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +94,8 @@ class ApiCall:
         self.upgrade = upgrade
         self.others = others
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
+        self.impersonator: Identity | None = None  # who it really is that acts as `identity`
+        self.source = ""  # the address that it came from
 
 
     def header(self, name: str) -> str:

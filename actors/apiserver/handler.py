@@ -8,12 +8,16 @@ Neighbours: `http_front` and `bus_front` bring calls; `verbs` do the work; `nonr
 a resource.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from actors.api import errors
 from actors.apiserver import nonresource
+from actors.apiserver.audit.auditor import Auditor
 from actors.apiserver.call import ANONYMOUS_USER, JSON, MAX_BODY_BYTES, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.deadlines import Deadlines
 from actors.apiserver.fairness.gate import Gate
 from actors.apiserver.inflight import InFlight
 from actors.apiserver.machinery.resource import Resource
@@ -75,6 +79,9 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
 _LASTING = frozenset({"log", "exec", "attach", "portforward", "proxy"})  # subresources that answer with a stream
 
 
+DRAIN_S = 2.0  # for requests over the bus, at the end; those over HTTPS have been waited for
+
+
 class Handler:
     """The API, whichever door a call comes through."""
 
@@ -88,7 +95,9 @@ class Handler:
         self._server = server
         self._hint = hint
         self._hint_after = 0.0
-        self._metrics = metrics
+        self.metrics = metrics
+        self.auditor: Auditor | None = None
+        self.deadlines = Deadlines(server.clock)
         self._is_ready = is_ready
         self.in_flight = InFlight()
         self.gate = Gate(server.cache, server.registry, server.clock, server.config.apiserver.max_requests_inflight)
@@ -96,9 +105,11 @@ class Handler:
 
     async def handle(self, call: ApiCall) -> Answer | StreamAnswer:
         """Answer a call; never raises but for cancellation."""
-        info = None
+        info, trail, began = None, None, self._server.clock.monotonic()
         try:
             info = parse(call.method, call.raw_path, call.query)
+            if self.auditor is not None:
+                trail = self.auditor.begin(call, info)
             answer = await self._admitted(call, info)
         except errors.ApiError as error:
             answer = of_error(error)
@@ -111,11 +122,37 @@ class Handler:
                 answer = of_error(errors.bad_request(f"the query could not be read: {error}"))
         except Exception as error:  # noqa: BLE001 - see the module: one request's bug is not everybody's outage
             answer = self._broken(call, error)
-        self._metrics.count(info, answer.status)
-        if self._hint is not None and (now := self._server.clock.monotonic()) >= self._hint_after:
+        if trail is not None:
+            trail.end(answer)
+        self._count(call, info, answer, began)
+        return answer
+
+    async def drained(self) -> None:
+        """Return when no request is being worked on, or a moment later."""
+        running = self.deadlines.running()
+        if running:
+            await asyncio.wait(running, timeout=DRAIN_S)
+
+    def refuse(self, call: ApiCall, error: errors.ApiError) -> Answer:
+        """Answer a call that has come to nothing before it could be handled, and tell of it like of others."""
+        answer = of_error(error)
+        if error.code == 401:
+            self.metrics.unauthenticated += 1
+        if self.auditor is not None:
+            with contextlib.suppress(ValueError):  # a query that cannot be read; its refusal is counted all the same
+                trail = self.auditor.begin(call, parse(call.method, call.raw_path, call.query))
+                if trail is not None:
+                    trail.end(answer)
+        self._count(call, None, answer, self._server.clock.monotonic())
+        return answer
+
+    def _count(self, call: ApiCall, info: RequestInfo | None, answer: Answer | StreamAnswer, began: float) -> None:
+        now = self._server.clock.monotonic()
+        size_bytes = len(answer.body) if isinstance(answer, Answer) else None
+        self.metrics.count(info, answer.status, now - began, size_bytes)
+        if self._hint is not None and now >= self._hint_after:
             self._hint_after = now + HINT_PERIOD_S
             self._hint(_sample(call, answer))
-        return answer
 
     async def _admitted(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         identity = call.identity
@@ -127,6 +164,9 @@ class Handler:
             call.body, call.content_type = wire.to_json(call.body), JSON
         if info.is_resource and (info.verb == "watch" or info.subresource in _LASTING):
             return await self._stream(call, info)
+        return await self.deadlines.keep(info, lambda: self._passing(call, info))
+
+    async def _passing(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         limits = self.in_flight
         if call.method in ("GET", "HEAD"):
             limits.admit_read()

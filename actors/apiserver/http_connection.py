@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
         self.closing = False  # after the present answer
         self.is_streaming = False
         self.identity: Identity | None = None
+        self.source = ""  # the peer's address
         self.since = self._loop.time()  # of what the connection is in the midst of: idle, or a request's arrival
 
     # The connection
@@ -100,6 +101,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
         self._parser = httptools.HttpRequestParser(self)
         self._connections.add(self)
+        peer = transport.get_extra_info("peername")
+        self.source = peer[0] if isinstance(peer, tuple) else ""
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.identity = x509.identity(tls.getpeercert(), tls.getpeercert(binary_form=True))

@@ -21,7 +21,6 @@ from actors.apiserver.call import (
     Identity,
     StreamAnswer,
     UpgradeAnswer,
-    of_error,
 )
 from actors.apiserver.handler import Handler
 from actors.apiserver.http_connection import Connection, Request
@@ -46,51 +45,41 @@ class HttpFront:
     async def serve(self, connection: Connection, request: Request) -> None:
         """Answer one request on its connection."""
         answer: Answer | StreamAnswer
-        call: ApiCall | None = None
+        call = _call_of(request)
+        call.source = connection.source
         try:
             identity = self._authenticate(connection, request.authorization)
             if identity is None:
                 identity = await self._authenticate_slowly(request.authorization)
-            call = self._call_of(identity, request)
+            self._prepare(call, identity, request)
         except errors.ApiError as error:
-            answer = of_error(error)
+            answer = self._handler.refuse(call, error)
         else:
             answer = await self._handler.handle(call)
         if isinstance(answer, Answer):
             if self._handler.stopping:
                 connection.closing = True
-            head = _headers(answer) if call is None else call.answer_head + _headers(answer)
+            head = call.answer_head + _headers(answer)
             connection.write_answer(answer, head, is_head=request.method == "HEAD")
         elif isinstance(answer, UpgradeAnswer):
             await self._upgrade(connection, answer)
         else:
-            await self._stream(connection, answer, _headers(answer) + (b"" if call is None else call.answer_head))
+            await self._stream(connection, answer, _headers(answer) + call.answer_head)
 
     def failed(self, error: BaseException) -> None:
         """A connection's own machinery broke: it is closed, and we are told."""
         self._log.error("a connection failed", error=repr(error), exc_info=error)
 
-    def _call_of(self, identity: Identity, request: Request) -> ApiCall:
-        """Raises ApiError when nobody may ask this, or nothing so large."""
+    def _prepare(self, call: ApiCall, identity: Identity, request: Request) -> None:
+        """Say in a call who asks. Raises ApiError when nobody may ask this, or nothing so large."""
+        call.identity = identity
         if request.impersonation:
-            identity = impersonated(self._authorizer, identity, request.impersonation)
+            call.identity = impersonated(self._authorizer, identity, request.impersonation)
+            call.impersonator = identity
         if request.body is None:
             raise errors.too_large(f"limit is {MAX_BODY_BYTES} bytes")
-        path, _, query = request.url.partition(b"?")
-        if not path.startswith(b"/"):
+        if not call.raw_path.startswith("/"):
             raise errors.bad_request("the request's target must be a path")
-        return ApiCall(
-            identity,
-            request.method,
-            path.decode("latin-1"),
-            query.decode("latin-1"),
-            content_type=request.content_type,
-            accept=request.accept,
-            body=request.body,
-            user_agent=request.user_agent,
-            upgrade=_upgrade_of(request) if request.upgrades else "",
-            others=request.others,
-        )
 
     def _authenticate(self, connection: Connection, authorization: bytes) -> Identity | None:
         """Return who asks; None when it cannot be told without asking somebody else."""
@@ -136,6 +125,23 @@ class HttpFront:
         finally:
             await answer.close()
             connection.end_stream(whole=whole)
+
+
+def _call_of(request: Request) -> ApiCall:
+    """The call of a request, nobody's as yet."""
+    path, _, query = request.url.partition(b"?")
+    return ApiCall(
+        ANONYMOUS,
+        request.method,
+        path.decode("latin-1"),
+        query.decode("latin-1"),
+        content_type=request.content_type,
+        accept=request.accept,
+        body=request.body or b"",
+        user_agent=request.user_agent,
+        upgrade=_upgrade_of(request) if request.upgrades else "",
+        others=request.others,
+    )
 
 
 def _upgrade_of(request: Request) -> str:

@@ -1,47 +1,157 @@
-"""What is counted of requests, for /metrics. Cheap: one labelled counter a request, gauges read when scraped.
+"""What is counted of requests, for /metrics, under Kubernetes' names. Cheap: some additions a request, texts when read.
 
-Neighbours: `handler` counts; `actor` registers the gauges.
+Names that are not served are counted together, so that strangers make no new series.
+
+Neighbours: `handler` counts; `actor` registers the rest; `fairness.gate` and `audit.auditor` have figures of their own.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from actors.apiserver.inflight import InFlight
 from actors.apiserver.request_info import RequestInfo
-from actors.apiserver.storage.watch_cache import WatchCache
+from actors.apiserver.storage.watch_cache import ROOT, WatchCache
+
+MAX_SERIES = 5_000  # of requests: all verbs of some hundred resources; more is counted as one
+LABELS = ["verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component"]
+DURATION_BOUNDS_S = (
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+)  # fmt: skip
+SIZE_BOUNDS_BYTES = (1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
+COMPONENT = "apiserver"
+
+_VERBS = {
+    "get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH",
+    "delete": "DELETE", "deletecollection": "DELETECOLLECTION", "head": "GET", "post": "POST", "put": "PUT",
+}  # fmt: skip
+_CONNECTS = frozenset({"exec", "attach", "portforward", "proxy", "log"})
+
+Key = tuple[str, ...]
 
 
-class RequestMetrics:
+class Series:
+    """All answers to one kind of request."""
+
+    __slots__ = ("bytes", "codes", "seconds", "size_buckets", "time_buckets")
+
+    def __init__(self) -> None:
+        self.codes: dict[int, int] = {}
+        self.seconds = 0.0
+        self.bytes = 0
+        self.time_buckets = [0] * (len(DURATION_BOUNDS_S) + 1)
+        self.size_buckets = [0] * (len(SIZE_BOUNDS_BYTES) + 1)
+
+
+class RequestMetrics(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self._requests = Counter(
-            "apiserver_request_total",
-            "Requests by verb, group, resource, subresource and HTTP code.",
-            ["verb", "group", "resource", "subresource", "code"],
-            registry=registry,
+        self._series: dict[Key, Series] = {}
+        self.terminated: dict[int, int] = {}  # by code: requests that were refused, or given up, to protect the server
+        self.unauthenticated = 0
+        registry.register(self)
+
+    def count(self, info: RequestInfo | None, code: int, seconds: float, size_bytes: int | None) -> None:
+        """Count an answer. That of a stream has no size, and its time says nothing of the server: it isn't counted."""
+        key = _key(info, code)
+        series = self._series.get(key)
+        if series is None:
+            if len(self._series) >= MAX_SERIES:
+                key = _key(None, code)
+            series = self._series.setdefault(key, Series())
+        series.codes[code] = series.codes.get(code, 0) + 1
+        if size_bytes is None:
+            return
+        series.seconds += seconds
+        series.time_buckets[bisect_left(DURATION_BOUNDS_S, seconds)] += 1
+        if size_bytes:
+            series.bytes += size_bytes
+            series.size_buckets[bisect_left(SIZE_BOUNDS_BYTES, size_bytes)] += 1
+        if code in (429, 504):
+            self.terminated[code] = self.terminated.get(code, 0) + 1
+
+    def collect(self) -> Iterator[Metric]:
+        total = CounterMetricFamily("apiserver_request", "Requests by kind and HTTP code.", labels=[*LABELS, "code"])
+        duration = HistogramMetricFamily("apiserver_request_duration_seconds", "Time to the answer.", labels=LABELS)
+        sizes = HistogramMetricFamily("apiserver_response_sizes", "Size of answers in bytes.", labels=LABELS)
+        for key, series in self._series.items():
+            labels = [*key, COMPONENT]
+            for code, count in series.codes.items():
+                total.add_metric([*labels, str(code)], count)
+            if any(series.time_buckets):
+                duration.add_metric(labels, _cumulated(DURATION_BOUNDS_S, series.time_buckets), series.seconds)
+            if series.bytes:
+                sizes.add_metric(labels, _cumulated(SIZE_BOUNDS_BYTES, series.size_buckets), series.bytes)
+        yield total
+        yield duration
+        yield sizes
+        terminated = CounterMetricFamily(
+            "apiserver_request_terminations", "Requests ended to protect the server.", labels=["component", "code"]
         )
-        self._children: dict[tuple, Counter] = {}
-
-    def count(self, info: RequestInfo | None, status: int) -> None:
-        """Count an answer. Names that are not served are counted together, so that strangers make no new series."""
-        if info is None or not info.is_resource or status == 404:
-            key = ("" if info is None else info.verb if len(info.verb) < 20 else "other", "", "", "", status)
-        else:
-            key = (info.verb, info.group, info.resource, info.subresource, status)
-        child = self._children.get(key)
-        if child is None:
-            if len(self._children) >= MAX_SERIES:
-                return
-            child = self._children[key] = self._requests.labels(*key[:4], str(status))
-        child.inc()
+        for code, count in self.terminated.items():
+            terminated.add_metric([COMPONENT, str(code)], count)
+        yield terminated
+        attempts = CounterMetricFamily(
+            "authentication_attempts", "Requests by outcome of authentication.", labels=["result"]
+        )
+        attempts.add_metric(["failure"], self.unauthenticated)
+        attempts.add_metric(["success"], sum(sum(series.codes.values()) for series in self._series.values()))
+        yield attempts
 
 
-MAX_SERIES = 5_000  # of the request counter: all verbs of some hundred resources; more is not counted
+def _key(info: RequestInfo | None, code: int) -> Key:
+    if info is None or not info.is_resource or code == 404:
+        verb = "" if info is None else _VERBS.get(info.verb, "OTHER")
+        return (verb, "", "", "", "", "", "")
+    verb = "CONNECT" if info.subresource in _CONNECTS else _VERBS.get(info.verb, "OTHER")
+    scope = "resource" if info.name or info.verb == "create" else "namespace" if info.namespace else "cluster"
+    dry_run = "All" if "dryRun" in info.query else ""
+    return (verb, dry_run, info.group, info.version, info.resource, info.subresource, scope)
 
 
-def register_gauges(registry: CollectorRegistry, cache: WatchCache) -> None:
-    """Offer the size of the watch cache and the number of watches."""
-    objects = Gauge("apiserver_storage_objects", "Objects in the watch cache.", registry=registry)
-    objects.set_function(lambda: sum(len(one.entries) for one in cache))
-    watchers = Gauge("apiserver_longrunning_requests", "Watches that are open.", registry=registry)
-    watchers.set_function(lambda: sum(one.watcher_count for one in cache))
-    revision = Gauge("apiserver_storage_revision", "The revision that the watch cache has reached.", registry=registry)
-    revision.set_function(lambda: cache.revision)
+def _cumulated(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
+    buckets, total = [], 0
+    for bound, count in zip((*(str(float(bound)) for bound in bounds), "+Inf"), counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets
+
+
+@dataclass(frozen=True, slots=True)
+class ServerGauges(Collector):
+    """What the server holds now: objects, watches, requests."""
+
+    cache: WatchCache
+    in_flight: InFlight
+    connections: Callable[[], int]
+
+    def collect(self) -> Iterator[Metric]:
+        objects = GaugeMetricFamily("apiserver_storage_objects", "Objects by resource.", labels=["resource"])
+        watches = GaugeMetricFamily(
+            "apiserver_longrunning_requests", "Open watches by resource.", labels=["verb", "resource"]
+        )
+        for cache in self.cache:
+            name = _resource_name(cache.prefix)
+            objects.add_metric([name], len(cache.entries))
+            if cache.watcher_count:
+                watches.add_metric(["WATCH", name], cache.watcher_count)
+        yield objects
+        yield watches
+        requests = GaugeMetricFamily(
+            "apiserver_current_inflight_requests", "Requests in the server.", labels=["request_kind"]
+        )
+        requests.add_metric(["readOnly"], self.in_flight.reads)
+        requests.add_metric(["mutating"], self.in_flight.writes)
+        requests.add_metric(["stream"], self.in_flight.streams)
+        yield requests
+        yield GaugeMetricFamily("apiserver_storage_revision", "Revision of the watch cache.", self.cache.revision)
+        yield GaugeMetricFamily("apiserver_open_connections", "Connections over HTTPS.", self.connections())
+
+
+def _resource_name(prefix: bytes) -> str:
+    """`deployments.apps` of /registry/apps/deployments/."""
+    group, _, plural = prefix[len(ROOT) : -1].decode().rpartition("/")
+    return f"{plural}.{group}" if group else plural

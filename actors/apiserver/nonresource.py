@@ -10,6 +10,7 @@ import orjson
 from prometheus_client import generate_latest
 
 from actors.api import errors
+from actors.apiserver import health
 from actors.apiserver.call import JSON, Answer, ApiCall, of_object
 from actors.apiserver.machinery import discovery, openapi
 from actors.apiserver.machinery.resource import Registry
@@ -19,9 +20,7 @@ from actors.apiserver.protobuf.openapi_v2 import MEDIA_TYPE as OPENAPI_V2_PROTOB
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 
-HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
-PUBLIC_PATHS = HEALTH_PATHS | {"/version", "/version/"}  # all that a stranger may ask
-TEXT = "text/plain; charset=utf-8"
+PUBLIC_PATHS = health.PATHS | {"/version", "/version/"}  # all that a stranger may ask
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENAPI_V2_TYPE = "application/json"
 
@@ -33,8 +32,8 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     if info.verb not in ("get", "head"):
         raise errors.ApiError(405, "MethodNotAllowed", f"the server does not allow {call.method} on {info.path}")
     path = info.path.rstrip("/") or "/"
-    if path in HEALTH_PATHS or path.startswith(("/healthz/", "/livez/", "/readyz/")):
-        return _health(path, info, checks())
+    if health.is_health(path):
+        return health.answer(path, call.query, checks())
     if path == "/version":
         return of_object(version_info())
     if path == "/metrics":
@@ -50,25 +49,6 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     if path == "/":
         return of_object({"paths": _paths(server.registry)})
     raise errors.path_not_found()
-
-
-def _health(path: str, info: RequestInfo, checks: dict[str, str]) -> Answer:
-    """`?verbose` lists the checks, `?exclude=` leaves one out, /readyz/NAME asks for one. To answer is to live."""
-    kind, _, name = path[1:].partition("/")
-    if kind == "livez":
-        checks = {"ping": ""}
-    excluded = info.query.get("exclude", "")
-    checks = {check: wrong for check, wrong in checks.items() if check != excluded}
-    if name:
-        if name not in checks:
-            raise errors.path_not_found()
-        checks = {name: checks[name]}
-    failed = [check for check, wrong in checks.items() if wrong]
-    if not failed and "verbose" not in info.query:
-        return Answer(200, b"ok", TEXT)
-    lines = [f"[-]{check} failed: {wrong}" if wrong else f"[+]{check} ok" for check, wrong in checks.items()]
-    lines.append(f"{kind} check {'failed' if failed else 'passed'}")
-    return Answer(500 if failed else 200, "\n".join(lines).encode() + b"\n", TEXT)
 
 
 def _discovery(server: Server, call: ApiCall, path: str) -> Answer:
@@ -122,4 +102,4 @@ def _paths(registry: Registry) -> list[str]:
     for group in groups:
         paths.append(f"/apis/{group['name']}")
         paths += [f"/apis/{version['groupVersion']}" for version in group["versions"]]
-    return sorted(paths + [*HEALTH_PATHS, "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"])
+    return sorted(paths + [*health.PATHS, "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"])

@@ -53,7 +53,7 @@ class Gate:
             turn = self.fairness.enter(call.identity, info, width, self._clock.monotonic())
         except Rejected as rejected:
             raise _too_many(rejected.args[0]) from rejected
-        call.answer_head = self._heads[turn.schema.name]
+        call.answer_head += self._heads[turn.schema.name]
         return turn
 
     async def wait(self, turn: Turn) -> None:
