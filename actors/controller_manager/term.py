@@ -25,6 +25,7 @@ from actors.controller_manager.persistent_volume.controller import (
 )
 from actors.controller_manager.pod_gc import PodGcController
 from actors.controller_manager.replicaset.controller import ReplicaSetController, ReplicationControllerController
+from actors.controller_manager.resource_quota.controller import ResourceQuotaController
 from actors.controller_manager.serviceaccount import RootCaPublisher, ServiceAccountController
 from actors.controller_manager.taint_eviction import TaintEvictionController
 
@@ -51,6 +52,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     SigningController,
     CleaningController,
     PodGcController,
+    ResourceQuotaController,
     GarbageCollector,
 )
 
