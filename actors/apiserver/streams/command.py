@@ -9,7 +9,8 @@ Neighbours: `connect` starts this on an upgraded connection; `channels` and `out
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from actors.api.spdy.session import Session, SessionEnded, SpdyStream
@@ -24,7 +25,7 @@ STREAMS_S = 30.0  # for an SPDY client to open its streams; Kubernetes' own limi
 
 
 class CommandClient(Protocol):
-    def inputs(self) -> AsyncIterator[ProcessInput]:
+    def inputs(self) -> AsyncGenerator[ProcessInput, None]:
         """Yield what the client sends, until it is gone."""
 
     async def output(self, data: bytes, is_stderr: bool) -> None:
@@ -66,12 +67,13 @@ async def relay(client: CommandClient, kubelet: KubeletStream, node: str, pod: s
 async def _feed(client: CommandClient, kubelet: KubeletStream) -> None:
     """Hand on what the client sends; returns when it is gone. A kubelet that takes no more is `_run`'s to notice."""
     takes = True
-    async for item in client.inputs():
-        if takes:
-            try:
-                await kubelet.send(item)
-            except BusError:
-                takes = False
+    async with aclosing(client.inputs()) as items:
+        async for item in items:
+            if takes:
+                try:
+                    await kubelet.send(item)
+                except BusError:
+                    takes = False
 
 
 async def _run(client: CommandClient, kubelet: KubeletStream, node: str, pod: str) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class WebSocketCommand:
         """Send an empty message, by which clients learn that the connection stands."""
         await self._send(first, b"")
 
-    async def inputs(self) -> AsyncIterator[ProcessInput]:
+    async def inputs(self) -> AsyncGenerator[ProcessInput, None]:
         decoder = CommandDecoder(self._protocol)
         try:
             while (piece := await self._socket.receive()) is not None:
@@ -132,22 +134,22 @@ class SpdyCommand:
         self._streams = streams
         self._has_status = has_status
 
-    async def inputs(self) -> AsyncIterator[ProcessInput]:
+    async def inputs(self) -> AsyncGenerator[ProcessInput, None]:
         """Yield input and sizes as they come from two streams; ends when the session has ended."""
         items: asyncio.Queue[ProcessInput | None] = asyncio.Queue(1)
         pumps = [asyncio.ensure_future(self._pump_stdin(items)), asyncio.ensure_future(self._pump_sizes(items))]
-        ended = asyncio.ensure_future(self._session.ended.wait())
+        ending = asyncio.ensure_future(self._end_with_session(items))
         try:
-            while not ended.done():
-                item = asyncio.ensure_future(items.get())
-                await asyncio.wait([item, ended], return_when=asyncio.FIRST_COMPLETED)
-                if item.done() and (found := item.result()) is not None:
-                    yield found
-                item.cancel()
+            while (item := await items.get()) is not None:
+                yield item
         finally:
-            for task in (*pumps, ended):
+            for task in (*pumps, ending):
                 task.cancel()
-            await asyncio.wait([*pumps, ended])
+            await asyncio.wait([*pumps, ending])
+
+    async def _end_with_session(self, items: "asyncio.Queue[ProcessInput | None]") -> None:
+        await self._session.ended.wait()
+        await items.put(None)
 
     async def _pump_stdin(self, items: "asyncio.Queue[ProcessInput | None]") -> None:
         stream = self._streams.get("stdin")

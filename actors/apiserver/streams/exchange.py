@@ -59,6 +59,8 @@ class Exchange:
         self._pipe = pipe
         self._is_head = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
+        # A server that ends lines without a CR is read, as RFC 9112 allows and clients in Go do.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
         self._head_bytes = 0
         self._has_head = False
         self._pieces: deque[bytes] = deque()
