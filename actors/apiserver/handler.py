@@ -20,7 +20,7 @@ from actors.apiserver.call import ANONYMOUS_USER, JSON, MAX_BODY_BYTES, Answer, 
 from actors.apiserver.deadlines import Deadlines
 from actors.apiserver.fairness.gate import Gate
 from actors.apiserver.inflight import InFlight
-from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.resource import COMPUTED, Resource
 from actors.apiserver.metrics import RequestMetrics
 from actors.apiserver.protobuf import wire
 from actors.apiserver.request_info import RequestInfo, parse
@@ -35,6 +35,7 @@ from actors.apiserver.verbs.finalize import finalize
 from actors.apiserver.verbs.get import get
 from actors.apiserver.verbs.list import list_
 from actors.apiserver.verbs.log import log
+from actors.apiserver.verbs.metrics import metrics
 from actors.apiserver.verbs.patch import patch
 from actors.apiserver.verbs.review import review
 from actors.apiserver.verbs.scale import get_scale, patch_scale, update_scale
@@ -252,6 +253,8 @@ class Handler:
             return found
         if verb not in resource.verbs or (verb in ("update", "patch") and not info.name):
             raise errors.method_not_allowed(resource.group_resource, verb)
+        if resource.verbs == COMPUTED:
+            return metrics
         if resource.is_virtual:
             return self._bind_by_name if resource.group_resource == "bindings" else review
         if resource.namespaced and not info.namespace and info.name:

@@ -3,15 +3,17 @@
 Neighbours: `verbs.log` and `streams` hand on what goes through here; `actors.kubelet.messages` is the wire.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from actors.api import errors
 from actors.api.config import ClusterConfig
-from actors.kubelet.messages import BAD_REQUEST, NOT_FOUND, NOT_RUNNING, LogsRequest
+from actors.kubelet.messages import BAD_REQUEST, NOT_FOUND, NOT_RUNNING, LogsRequest, NodeStat, StatsReply, StatsRequest
 from bus import BusError, Client, Directory, Duplex, Overloaded, RemoteError, Request
 
+STATS_TIMEOUT_S = 3.0  # a kubelet answers from memory; one that does not is left out
 OPEN_TIMEOUT_S = 10.0  # until the first bytes of a log, or its end
 # Of what a command or a pod has sent and its client has not read: a client may have thousands of connections, and even
 # in items of one byte it stays below the bus's queue limit.
@@ -52,6 +54,16 @@ class BusKubelets:
     async def ask(self, node: str, request: Request) -> Any:
         """Return a kubelet's answer. Raises ApiError for a node without kubelet, BusError."""
         return await self._client.request(self._endpoint(node), request, timeout_s=OPEN_TIMEOUT_S)
+
+    async def stats(self) -> list[NodeStat]:
+        """Return what all nodes use, as far as their kubelets answer."""
+        endpoints = self._directory.work_of_role("kubelet")
+        asked = (self._client.request(item, StatsRequest(), timeout_s=STATS_TIMEOUT_S) for item in endpoints)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, BusError):
+                raise answer
+        return [stat for answer in answers if isinstance(answer, StatsReply) for stat in answer.nodes]
 
     def _endpoint(self, node: str) -> str:
         actor = self._actors.get(node, f"kubelet@{node}")

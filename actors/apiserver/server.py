@@ -24,7 +24,7 @@ from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.client import StateClient
 from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
-from actors.kubelet.messages import LogsRequest
+from actors.kubelet.messages import LogsRequest, NodeStat
 from bus import Duplex, Request
 from runtime.clock import Clock
 
@@ -40,6 +40,9 @@ class Kubelets(Protocol):
 
     async def ask(self, node: str, request: Request) -> Any:
         """Return a kubelet's answer. Raises ApiError for a node without kubelet, BusError."""
+
+    async def stats(self) -> list[NodeStat]:
+        """Return what all nodes use, as far as their kubelets answer."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from actors.kubelet.node_kubelet import NodeKubelet, Shared
 from actors.kubelet.runtime import RuntimeDriver
 from actors.kubelet.serving import Found, Serving
 from actors.kubelet.simulated.driver import SimulatedDriver
+from actors.kubelet.stats.serving import StatsServing
 from actors.kubelet.streaming.node_paths import NodePaths
 from actors.kubelet.streaming.serving import StreamServing
 from runtime.actor import Actor
@@ -58,7 +59,12 @@ class KubeletActor(Actor):
         self._nodes.on_change(self._node_changed)
         Serving(self._find, self.clock).register(self.server)
         StreamServing(self._find).register(self.server)
-        NodePaths(names, self._pods_of, self.metrics).register(self.server)
+        paths = NodePaths(names, self._pods_of, self.metrics)
+        paths.register(self.server)
+        stats = StatsServing({name: kubelet.sampler for name, kubelet in self._kubelets.items()})
+        stats.register(self.server)
+        for path, answer in stats.paths().items():
+            paths.serve(path, answer)
         for informer in (self._pods, self._nodes, services):
             if informer is not None:
                 self.spawn(informer.run(), informer.name)

@@ -38,6 +38,7 @@ VIEW_RULES: list[Rule] = [
     {"verbs": READ, "apiGroups": [""], "resources": _CORE_READ},
     {"verbs": READ, "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"]},
     {"verbs": READ, "apiGroups": ["apps"], "resources": _APPS_READ},
+    {"verbs": ["get", "list"], "apiGroups": ["metrics.k8s.io"], "resources": ["nodes", "pods"]},
     *({"verbs": READ, "apiGroups": [group], "resources": _with_status(names)} for group, names in _OTHERS.items()),
 ]
 

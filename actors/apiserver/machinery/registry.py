@@ -3,7 +3,7 @@
 Order within a group is the order of discovery; groups appear in the order that kubectl resolves short names by.
 """
 
-from actors.apiserver.machinery.builtin import access, admission, core, extensions, platform, workloads
+from actors.apiserver.machinery.builtin import access, admission, core, extensions, metrics, platform, workloads
 from actors.apiserver.machinery.resource import Registry
 
 REGISTRY = Registry(
@@ -26,5 +26,6 @@ REGISTRY = Registry(
         *admission.NODE,
         *platform.DISCOVERY,
         *access.FLOW_CONTROL,
+        *metrics.METRICS,
     )
 )

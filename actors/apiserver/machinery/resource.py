@@ -16,6 +16,7 @@ from actors.apiserver.machinery import names
 
 STANDARD_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 CREATE_ONLY = ("create",)
+COMPUTED = ("get", "list")  # of what is made when it is asked for
 READ_AND_WRITE = ("get", "patch", "update")  # the verbs of status and scale
 
 
@@ -186,7 +187,7 @@ class Resource:
     @property
     def is_virtual(self) -> bool:
         """True for what is answered and never stored, such as a SelfSubjectAccessReview."""
-        return self.verbs == CREATE_ONLY
+        return self.verbs in (CREATE_ONLY, COMPUTED)
 
     @property
     def storage_prefix(self) -> bytes:
