@@ -18,6 +18,7 @@ from actors.apiserver.machinery.apply.types import Granular
 from actors.apiserver.machinery.apply.values import fields_of, merge, remove, with_structs
 
 CONFLICT = "FieldManagerConflict"
+ALWAYS_THERE: Fields = {"f:metadata": field_set.MEMBER}  # it names the object, whoever owns the rest of it
 
 Conflicts = list[tuple[Entry, Fields]]
 
@@ -115,6 +116,6 @@ def _pruned(of: Granular, merged: dict[str, Any], before: Fields, wanted: Fields
     present = with_structs(of, fields_of(of, merged))
     bare = fields_of(of, remove(of, merged, last) or {})
     kept = field_set.union(with_structs(of, bare), with_structs(of, owned))
-    without = remove(of, merged, field_set.difference(present, kept)) or {}
-    left = with_structs(of, fields_of(of, without))
-    return remove(of, merged, field_set.intersection(field_set.difference(present, left), last)) or {}
+    without = remove(of, merged, field_set.difference(present, field_set.union(kept, ALWAYS_THERE))) or {}
+    left = field_set.union(with_structs(of, fields_of(of, without)), ALWAYS_THERE)
+    return remove(of, merged, field_set.intersection(field_set.difference(present, left), last))
