@@ -29,7 +29,7 @@ from actors.apiserver.machinery.schema.definitions import (
 )
 from actors.apiserver.protobuf.openapi_v2 import encode as encode_v2
 
-FORMAT = 4  # of the documents: raise it whenever what is written here changes
+FORMAT = 5  # of the documents: raise it whenever what is written here changes
 HASH_CHARS = 32
 
 _ALWAYS = (DELETE_OPTIONS, STATUS, PATCH)

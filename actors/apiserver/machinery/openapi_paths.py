@@ -34,8 +34,9 @@ _LIST = (
     "resourceVersionMatch", "sendInitialEvents", "timeoutSeconds", "watch",
 )  # fmt: skip
 _DELETE = ("dryRun", "gracePeriodSeconds", "propagationPolicy")
+_STRATEGIC = "application/strategic-merge-patch+json"
 _PATCH_MEDIA = (
-    "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
+    "application/json-patch+json", "application/merge-patch+json", _STRATEGIC,
     "application/apply-patch+yaml",
 )  # fmt: skip
 _METHODS = {  # verb of the API: (method, x-kubernetes-action, parameters)
@@ -68,6 +69,8 @@ def paths_of(resource: Resource, schema_names: dict[str, str]) -> dict[str, Any]
     def add(path: str, verbs: tuple[str, ...], schema: str, listed: str, kind: dict[str, str]) -> None:
         operations = {_METHODS[verb][0]: _operation(verb, listed if verb == "list" else schema, kind) for verb in verbs}
         if operations:
+            if resource.custom is not None and "patch" in operations:  # kubectl takes its kind of patch from here
+                del operations["patch"]["requestBody"]["content"][_STRATEGIC]
             found[path] = {**operations, "parameters": _path_parameters(path)}
 
     add(collection, tuple(v for v in _ON_COLLECTION if v in resource.verbs), own, of_list, gvk)
