@@ -32,6 +32,7 @@ class Faults:
     revive: float = 0.05
     pause: float = 0.003
     transfer: float = 0.003
+    suspect: float = 0.003  # a member is told, rightly or not, that its leader is gone
     change: float = 0.002
     compact: float = 0.01
 
@@ -247,6 +248,8 @@ class World:
                 self.compact(member)
             elif chance() < faults.transfer:
                 self.up(member).transfer(self.random.choice(names))
+            elif chance() < faults.suspect:
+                self.up(member).leader_is_gone()
             elif chance() < faults.change:
                 self.change(member)
         elif member.node is None and chance() < faults.revive:
