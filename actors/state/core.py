@@ -144,8 +144,10 @@ class Core:
 
     def _trim(self) -> None:
         """Keep in memory what a follower may need; one that needs more gets a snapshot."""
+        if self._kept_bytes <= TRIM_BYTES:
+            return
         keep_bytes = 0 if self.node.is_alone else KEPT_BYTES
-        if self._kept_bytes <= keep_bytes + (TRIM_BYTES if keep_bytes else 0):
+        if self._kept_bytes <= keep_bytes + TRIM_BYTES:
             return
         log = self.node.log
         through = min((log.applied, *self.pinned.values()))

@@ -208,6 +208,8 @@ class Node:
         """Return what is to be done now."""
         if self.role is Role.LEADER and self.durable_term == self.term:
             leading.send_what_is_due(self)  # not before: after a crash this member must not lead the same term again
+        if not self._has_something():
+            return None
         ready = Ready()
         ready.messages, self._outbox = self._outbox, []
         ready.reads, self._reads = self._reads, []
@@ -294,7 +296,7 @@ class Node:
     @property
     def is_alone(self) -> bool:
         """Whether this member is the only one there is."""
-        return len(self.members.votes) == 1 and self.name in self.members.voters
+        return self.history.newest.only == self.name
 
     @property
     def may_campaign(self) -> bool:
@@ -381,6 +383,17 @@ class Node:
             self.send(sender, Appended(self.term, 0, refused=True))
         elif isinstance(message, RequestVote) and message.pre:
             self.send(sender, Vote(self.term, granted=False, pre=True))
+
+    def _has_something(self) -> bool:
+        """Whether a Ready would hold anything; asked after every little thing, so it must cost next to nothing."""
+        log = self.log
+        if self._outbox or self._reads or self._lost_reads or min(log.commit, log.stable) > log.handed:
+            return True
+        if self._persisting is not None:
+            return False
+        vote = self._persisted_state.term, self._persisted_state.vote
+        is_new = log.stable < log.last_index or self._after_persist or self._snapshot is not None
+        return bool(is_new) or (self.term, self.vote) != vote
 
     def _fill_persistent(self, ready: Ready) -> None:
         state = HardState(self.term, self.vote, self.log.commit)
