@@ -224,7 +224,7 @@ def test_a_deletion_at_the_compaction_revision_can_still_be_watched(range_end, i
     world.store.compact(3)
     world.store.history.prune(100)
     if is_restored:
-        machine, _ = image.restore(list(image.capture(Machine(world.store), 1).chunks()))
+        machine = image.restore(list(image.capture(Machine(world.store), 1).chunks())).machine
         world.hub = WatchHub(machine.store)
     watcher = world.hub.watch(b"k", range_end, start_revision=3)
     assert [(event.kv.mod_revision, event.deleted) for event in watcher.take().events] == [(3, True)]
