@@ -150,6 +150,7 @@ class Committer:
     def lost(self, peer: str) -> None:
         """The connection to another member broke: what was under way may be lost, and it may be dead."""
         self.core.node.report_unreachable(peer)
+        self.snapshots.lost(peer)
         if self.core.leader == peer:
             self.core.node.leader_is_gone()
 

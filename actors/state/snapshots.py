@@ -133,6 +133,11 @@ class Snapshots:
         for name in [name for name, end_s in self._deadlines.items() if now_s > end_s]:
             self._failed(name)
 
+    def lost(self, name: str) -> None:
+        """The connection to a member broke: it may have died with what it was given."""
+        if name in self._deadlines:
+            self._failed(name)
+
     def _done(self, name: str) -> None:
         """A member follows again, or is somebody else's."""
         self._deadlines.pop(name, None)

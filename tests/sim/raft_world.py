@@ -99,9 +99,12 @@ class World:
         self.arrived: dict[tuple[str, int, int], tuple[bytes, ...]] = {}  # states that snapshots brought
         names = [f"n{number}" for number in range(1, size + 1)]
         self.founders = dict.fromkeys(names, True)
-        self.members = {name: Member(name, Disk(snapshot_members=self.founders)) for name in names}
+        self.members = {name: self.make_member(name, self.founders) for name in names}
         for member in self.members.values():
             self.revive(member)
+
+    def make_member(self, name: str, founders: dict[str, bool]) -> Member:
+        return Member(name, Disk(snapshot_members=founders))
 
     # One step of the world
 
@@ -294,7 +297,7 @@ class World:
             return
         for name in entry.votes or ():
             if name not in self.members:
-                self.members[name] = Member(name, Disk())
+                self.members[name] = self.make_member(name, {})
                 self.revive(self.members[name])
 
     def changed(self, members: Members) -> Members:
