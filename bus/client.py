@@ -17,8 +17,9 @@ from bus import frames
 from bus.connection import Connection
 from bus.errors import DeadlineExceeded, Overloaded, Refused, Unavailable
 from bus.frames import Kind
+from bus.input_out import InputOut
 from bus.record import Record, Request, decode, encode
-from bus.stream_in import WINDOW_BYTES, InStream
+from bus.stream_in import WINDOW_BYTES, InStream, Records
 from bus.transport import ZMQ, Transport
 
 CONNECT_SHARE = 0.5  # of the time left may pass before the next endpoint is tried
@@ -95,9 +96,29 @@ class Client:
         window_bytes: int = WINDOW_BYTES,
     ) -> AsyncIterator["Records"]:
         """Open a stream at the first endpoint that can be reached; `async for` gives its records."""
-        stream = await self._open(endpoints, request, timeout_s, cause, window_bytes)
+        stream, _ = await self._open(endpoints, request, timeout_s, cause, window_bytes)
         try:
             yield Records(stream, request.reply)
+        finally:
+            stream.close()
+
+    @asynccontextmanager
+    async def duplex(
+        self,
+        endpoints: Endpoints,
+        request: Request,
+        *,
+        timeout_s: float = 5.0,
+        cause: str = "",
+        window_bytes: int = WINDOW_BYTES,
+    ) -> AsyncIterator["Duplex"]:
+        """Open a stream that goes both ways: `async for` gives its records, `send` takes those of `request.input`."""
+        if request.input is None:
+            raise Refused(f"{request.method} takes no input")
+        stream, sender = await self._open(endpoints, request, timeout_s, cause, window_bytes)
+        assert sender is not None, "a request with input"
+        try:
+            yield Duplex(stream, request.reply, sender)
         finally:
             stream.close()
 
@@ -108,7 +129,7 @@ class Client:
 
     async def _open(
         self, endpoints: Endpoints, request: Request, timeout_s: float, cause: str, window_bytes: int
-    ) -> InStream:
+    ) -> tuple[InStream, InputOut | None]:
         candidates = self._in_order(endpoints)
         message_id = frames.new_id()
         body = encode(request)
@@ -124,7 +145,7 @@ class Client:
                     raise
             else:
                 self._remember(endpoints, endpoint)
-                return stream
+                return stream, None if request.input is None else connection.open_input(message_id)
         raise Unavailable("no endpoint was given")
 
     async def _ask(
@@ -168,18 +189,20 @@ class Client:
             self._last_good[tuple(endpoints)] = good
 
 
-class Records:
-    """The records of a stream."""
+class Duplex(Records):
+    """A stream that goes both ways."""
 
-    def __init__(self, stream: InStream, kind: type[Record]):
-        self._stream = stream
-        self._kind = kind
+    def __init__(self, stream: InStream, kind: type[Record], sender: InputOut):
+        super().__init__(stream, kind)
+        self._sender = sender
 
-    def __aiter__(self) -> "Records":
-        return self
+    async def send(self, record: Record) -> None:
+        """Send when the server has room; raises the stream's error when it is over."""
+        await self._sender.send(record)
 
-    async def __anext__(self) -> Any:
-        return decode(await self._stream.__anext__(), self._kind)
+    def end(self) -> None:
+        """Say that no more will be sent."""
+        self._sender.end()
 
 
 def _expire(answer: "asyncio.Future[bytes]", method: str, endpoint: str) -> None:

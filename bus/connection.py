@@ -10,8 +10,9 @@ import asyncio
 from typing import Any
 
 from bus import frames
-from bus.errors import BusError, ProtocolViolation, Unavailable
+from bus.errors import BusError, ProtocolViolation, StreamLost, Unavailable
 from bus.frames import Kind
+from bus.input_out import InputOut
 from bus.stream_in import InStream
 from bus.transport import CannotSend, Transport
 
@@ -22,6 +23,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self._streams: dict[str, InStream] = {}
+        self._inputs: dict[str, InputOut] = {}  # of streams that go both ways
         self._is_up = asyncio.Event()
         self.violations = 0
         self._port = transport.connect(endpoint, self._on_frames, self._is_up.set, self._on_down)
@@ -53,6 +55,11 @@ class Connection:
         self._streams[message_id] = stream
         return stream
 
+    def open_input(self, message_id: str) -> InputOut:
+        """Return the sending end of the stream that was opened under this id."""
+        made = self._inputs[message_id] = InputOut(message_id, self._try_send)
+        return made
+
     def forget(self, message_id: str) -> None:
         """Nobody waits for this answer any more."""
         self._waiting.pop(message_id, None)
@@ -63,6 +70,7 @@ class Connection:
     def cancel(self, message_id: str) -> None:
         """Tell the peer that a stream, or a request, is not wanted any more."""
         known = self._streams.pop(message_id, None) is not None
+        self._close_input(message_id, None)
         known = self._waiting.pop(message_id, None) is not None or known
         if known and self.is_up:
             self._tell(frames.pack(Kind.CANCEL, message_id))
@@ -76,6 +84,13 @@ class Connection:
             self._port.send((header, body))
         except CannotSend as error:
             raise Unavailable(f"{self.endpoint} takes no more messages") from error
+
+    def _try_send(self, message: tuple[bytes, bytes]) -> bool:
+        try:
+            self._port.send(message)
+        except CannotSend:
+            return False
+        return True
 
     def _tell(self, header: bytes) -> None:
         try:
@@ -105,8 +120,13 @@ class Connection:
                 stream.put(body if kind == Kind.ITEM else None)
         elif kind == Kind.END:
             stream = self._streams.pop(message_id, None)
+            self._close_input(message_id, None)
             if stream is not None:
                 stream.end(None)
+        elif kind == Kind.CREDIT:
+            sender = self._inputs.get(message_id)
+            if sender is not None:
+                sender.grant(frames.whole(fields[2:3]))
         else:
             raise ProtocolViolation(f"kind {kind!r} is not for a client")
 
@@ -115,8 +135,14 @@ class Connection:
         if answer is not None and not answer.done():
             answer.set_exception(error)
         stream = self._streams.pop(message_id, None)
+        self._close_input(message_id, error)
         if stream is not None:
             stream.end(error)
+
+    def _close_input(self, message_id: str, error: BusError | None) -> None:
+        sender = self._inputs.pop(message_id, None)
+        if sender is not None:
+            sender.close(error)
 
     def _on_down(self) -> None:
         self._drop("the peer went away")
@@ -134,3 +160,5 @@ class Connection:
                 answer.set_exception(Unavailable(f"{self.endpoint}: {why}"))
         for stream in streams.values():
             stream.lose(f"{self.endpoint}: {why}")
+        for message_id in list(self._inputs):
+            self._close_input(message_id, StreamLost(f"{self.endpoint}: {why}"))

@@ -27,8 +27,8 @@ class Kind(enum.IntEnum):
     REQUEST = 1  # (…, method, sender, cause, time_left_ms, window_bytes): asks for an answer, or opens a stream
     REPLY = 2  # the answer
     ERROR = 3  # the refusal, or the end of a broken stream
-    ITEM = 4  # one record of a stream
-    END = 5  # a stream's orderly end
+    ITEM = 4  # one record of a stream, in either direction
+    END = 5  # a stream's orderly end; from a client: of what it sends, the stream goes on
     CREDIT = 6  # (…, bytes): the reader has room for so much more
     CANCEL = 7  # the reader wants no more of this stream
     ALIVE = 8  # an idle stream still lives
@@ -70,6 +70,13 @@ def unpack(header: bytes) -> tuple[Any, ...]:
     if not isinstance(fields[2], str):
         raise ProtocolViolation("message id is not a string")
     return fields[1:]
+
+
+def whole(fields: tuple[Any, ...]) -> int:
+    """Return a header's one field as a whole number that is not negative."""
+    if len(fields) != 1 or type(fields[0]) is not int or fields[0] < 0:
+        raise ProtocolViolation("a header's number is missing, negative, or not whole")
+    return fields[0]
 
 
 def pack_error(error: BusError) -> bytes:

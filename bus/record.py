@@ -25,6 +25,7 @@ class Request(Record, frozen=True, array_like=True, gc=False):
     roles   which roles may call it; `ANYONE` for all that can reach the socket
     reply   the Record that answers it, or that each item of its stream is
     stream  True when the answer is a stream of `reply`
+    input   of a stream that goes both ways: the Record, or union of Records, that the caller sends in it; else None
     once    True when the receiver must remember the message id, so that a repeat gets the first answer again
     """
 
@@ -32,6 +33,7 @@ class Request(Record, frozen=True, array_like=True, gc=False):
     roles: ClassVar[frozenset[str]]
     reply: ClassVar[type[Record]]
     stream: ClassVar[bool] = False
+    input: ClassVar[Any] = None
     once: ClassVar[bool] = False
 
 

@@ -10,7 +10,7 @@ Neighbours: `client` is the other end, `record` the bodies, `once` remembers ans
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bus import frames
@@ -19,15 +19,17 @@ from bus.errors import BusError, DeadlineExceeded, Overloaded, ProtocolViolation
 from bus.frames import Kind
 from bus.once import Once
 from bus.record import ANYONE, Record, Request, decode, encode
+from bus.stream_in import InStream, Records
 from bus.stream_out import OutStream
 from bus.transport import ZMQ, CannotSend, Port, Transport
 
 MAX_IN_FLIGHT = 8192  # requests being worked on; one more is answered with Overloaded
 MAX_STREAMS_OF_PEER = 4096  # of one connection; one more is answered with Overloaded
+INPUT_WINDOW_BYTES = 512 * 1024  # of unread items in one stream; the smallest ones stay below ZeroMQ's queue limit
 MAX_TIME_LEFT_MS = 3_600_000  # a deadline further away than an hour is cut to this
 RETRY_AFTER_MS = 100  # what an Overloaded answer tells the caller
 
-Handler = Callable[[Any, "Context"], Any]
+Handler = Callable[..., Any]
 
 
 class Context:
@@ -71,12 +73,16 @@ class Server:
         self._once = Once()
         self._in_flight: dict[tuple[bytes, str], asyncio.Future[Any]] = {}
         self._streams: dict[bytes, dict[str, OutStream]] = {}
+        self._inputs: dict[tuple[bytes, str], InStream] = {}  # of the streams that go both ways
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._port: Port | None = None
 
     def register(self, request: type[Request], handler: Handler) -> None:
-        """Serve a request's method. See `Handler` in docs/wire.md: a function, a coroutine, or an async generator."""
+        """Serve a request's method by a function, a coroutine function, or for a stream an async generator function.
+
+        It is called with the request and the Context, and where the stream goes both ways with the input Records.
+        """
         if request.stream != inspect.isasyncgenfunction(handler):
             raise TypeError(f"{request.method}: an async generator serves a stream, and only a stream")
         self._methods[request.method] = (request, handler)
@@ -122,11 +128,27 @@ class Server:
         elif kind in (Kind.CREDIT, Kind.CANCEL):
             stream = self._streams.get(peer, {}).get(message_id)
             if stream is not None:
-                stream.cancel() if kind == Kind.CANCEL else stream.grant(_whole(fields[2:3]))
+                stream.cancel() if kind == Kind.CANCEL else stream.grant(frames.whole(fields[2:3]))
             elif kind == Kind.CANCEL and (task := self._in_flight.get((peer, message_id))) is not None:
                 task.cancel()
+        elif kind in (Kind.ITEM, Kind.END):
+            self._on_input(peer, message_id, body if kind == Kind.ITEM else None)
         else:
             raise ProtocolViolation(f"kind {kind!r} is not for a server")
+
+    def _on_input(self, peer: bytes, message_id: str, body: bytes | None) -> None:
+        """Hand what a client sends to the stream that reads it; a stream that is over is no fault of the client's."""
+        inputs = self._inputs.get((peer, message_id))
+        if inputs is None:
+            return
+        if body is None:
+            inputs.end(None)
+            return
+        if inputs.unread_bytes >= INPUT_WINDOW_BYTES:
+            del self._inputs[peer, message_id]
+            self._streams[peer][message_id].cancel()
+            raise ProtocolViolation(f"stream {message_id}: an item without credit")
+        inputs.put(body)
 
     def _on_request(self, peer: bytes, message_id: str, fields: tuple[Any, ...], body: bytes) -> None:
         try:
@@ -135,13 +157,13 @@ class Server:
             raise ProtocolViolation("a request's header has 8 fields") from error
         if not (isinstance(method, str) and isinstance(sender, str) and isinstance(cause, str)):
             raise ProtocolViolation("method, sender and cause are strings")
-        time_left_s = min(_whole((time_left_ms,)), MAX_TIME_LEFT_MS) / 1000
+        time_left_s = min(frames.whole((time_left_ms,)), MAX_TIME_LEFT_MS) / 1000
         context = Context(sender, message_id, cause, self._loop.time() + time_left_s, self._loop.time)
         try:
             request_type, handler = self._admit(method, context)
             request = decode(body, request_type)
             if request_type.stream:
-                self._open_stream(peer, handler(request, context), context, _whole((window_bytes,)))
+                self._open_stream(peer, request, handler, context, frames.whole((window_bytes,)))
             elif not (request_type.once and self._answered_before(peer, message_id)):
                 self._call(peer, request_type, handler, request, context)
         except BusError as error:
@@ -240,25 +262,47 @@ class Server:
             return False
         return True
 
-    def _open_stream(self, peer: bytes, items: AsyncIterator[Record], context: Context, window_bytes: int) -> None:
+    def _open_stream(
+        self, peer: bytes, request: Request, handler: Handler, context: Context, window_bytes: int
+    ) -> None:
         of_peer = self._streams.setdefault(peer, {})
         if len(of_peer) >= MAX_STREAMS_OF_PEER:
             raise Overloaded(f"{context.sender} has {MAX_STREAMS_OF_PEER} streams", {"retry_after_ms": RETRY_AFTER_MS})
-        stream = OutStream(items, context.message_id, functools.partial(self._send, peer), window_bytes)
-        of_peer[context.message_id] = stream
-        stream.start(functools.partial(self._on_stream_end, peer, context.message_id))
+        message_id = context.message_id
+        if request.input is None:
+            items = handler(request, context)
+        else:
+            other_end = _Peer(self, peer, context.sender)
+            inputs = InStream(other_end, message_id, INPUT_WINDOW_BYTES, watched=False)
+            self._inputs[peer, message_id] = inputs
+            other_end.grant(message_id, INPUT_WINDOW_BYTES)
+            items = handler(request, context, Records(inputs, request.input))
+        stream = OutStream(items, message_id, functools.partial(self._send, peer), window_bytes)
+        of_peer[message_id] = stream
+        stream.start(functools.partial(self._on_stream_end, peer, message_id))
 
     def _on_stream_end(self, peer: bytes, message_id: str, failure: BaseException | None) -> None:
         of_peer = self._streams.get(peer, {})
         of_peer.pop(message_id, None)
+        inputs = self._inputs.pop((peer, message_id), None)
+        if inputs is not None:
+            inputs.lose("the stream has ended")
         if not of_peer:
             self._streams.pop(peer, None)
         if failure is not None and self._on_failure is not None:
             self._on_failure(failure)
 
 
-def _whole(fields: tuple[Any, ...]) -> int:
-    """Return the one field as a whole number that is not negative."""
-    if len(fields) != 1 or type(fields[0]) is not int or fields[0] < 0:
-        raise ProtocolViolation("a header's number is missing, negative, or not whole")
-    return fields[0]
+class _Peer:
+    """The client of a stream that goes both ways, as the reading end of its input sees it."""
+
+    def __init__(self, server: Server, peer: bytes, sender: str):
+        self._server = server
+        self._peer = peer
+        self.endpoint = sender
+
+    def grant(self, message_id: str, more_bytes: int) -> None:
+        self._server._send(self._peer, (frames.pack(Kind.CREDIT, message_id, more_bytes), b""))
+
+    def cancel(self, message_id: str) -> None:
+        """Nothing to tell: the stream itself says how it ends."""

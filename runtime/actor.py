@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from bus import Client, Context, Directory, Empty, Publisher, RemoteError, Server
 from runtime import failpoint, logging
 from runtime.clock import Clock, SystemClock
+from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, EXIT_ORPHANED, last_words
 from runtime.messages import (
     FailpointRequest,
     Health,
@@ -38,8 +39,10 @@ from runtime.messages import (
 
 STOP_DEADLINE_S = 8.0  # for an orderly stop; then the process ends as it is
 ORPHAN_DEADLINE_S = 2.0  # the same when the supervisor is gone
-EXIT_BROKEN = 70  # EX_SOFTWARE: an invariant broke
-EXIT_ORPHANED = 71
+
+
+class CannotServe(Exception):
+    """Raised in `start`: what stands in the way will be there at the next try too, and somebody must mend it."""
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -99,8 +102,11 @@ class Actor:
         return task
 
     def fail(self, error: BaseException) -> None:
-        """An invariant broke: log it and end the process."""
-        self.log.error("invariant broke", error=repr(error), exc_info=error)
+        """An invariant broke, or the role cannot be played here: log it and end the process."""
+        if isinstance(error, CannotServe):
+            self.log.error("cannot serve", error=str(error))
+        else:
+            self.log.error("invariant broke", error=repr(error), exc_info=error)
         self.failure = self.failure or error
         self._stopping.set()
 
@@ -119,6 +125,9 @@ class Actor:
             await self._serve()
         finally:
             await self._end()
+        if isinstance(self.failure, CannotServe):
+            last_words(Path(self.setup.run_dir), self.name).write_text(str(self.failure))
+            return EXIT_CANNOT_SERVE
         return EXIT_BROKEN if self.failure is not None else 0
 
     def _open_control(self) -> None:

@@ -104,6 +104,21 @@ class Cluster:
     def log_of(self, name: str) -> str:
         return (self.data_dir / "logs" / f"{name}.log").read_text(errors="replace")
 
+    def picture(self) -> str:
+        """What somebody who looks for the reason of a failure would ask first."""
+        said = []
+        for command in (
+            ["kubectl", "get", "deployments,replicasets,pods,services,endpointslices", "-A", "-o", "wide"],
+            ["kubectl", "get", "events", "-A", "--sort-by=.lastTimestamp"],
+            [sys.executable, "-m", "actors.cluster.cli", "status"],
+        ):
+            done = self.run(*command, status=None)
+            said.append(f"$ {' '.join(command)}\n{done.stdout[-6000:]}{done.stderr[-1000:]}")
+        for log in sorted((self.data_dir / "logs").glob("*.log")):
+            loud = [line for line in log.read_text(errors="replace").splitlines() if '"info"' not in line]
+            said.append(f"$ {log.name}\n" + "\n".join(line[:1500] for line in loud[-5:]))
+        return "\n".join(said)
+
 
 def eventually(condition: Callable[[], Any], what: str, limit_s: float = 30.0) -> Any:
     """Return the first true answer of `condition`; AssertionError, with the last answer or error, when none comes."""
@@ -133,6 +148,7 @@ nodes:
   w1:
     roles: [kubelet, proxy]
     runtime: containerd
+    kubelet: {lease_renew_s: 2}
 controllers:
   node_monitor_period_s: 1
   node_monitor_grace_period_s: 8
@@ -146,9 +162,10 @@ nodes:
   m1:
     roles: [state, apiserver, scheduler, controller-manager]
   w1:
-    roles: [kubelet, proxy]
+    roles: [kubelet]
     runtime: simulated
     count: 3
+    kubelet: {lease_renew_s: 2}
 controllers:
   node_monitor_period_s: 1
   node_monitor_grace_period_s: 8

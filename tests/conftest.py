@@ -55,3 +55,14 @@ def own_real_cluster() -> Iterator[Cluster]:
 def simulated_cluster() -> Iterator[Cluster]:
     """A cluster whose pods are played by rule: real control-plane processes, no containers."""
     yield from brought_up(real=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Where a test of a cluster fails, show what the cluster looked like then."""
+    report = yield
+    if report.failed:
+        clusters = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Cluster)]
+        for cluster in clusters[:1]:
+            report.sections.append(("the cluster", cluster.picture()))
+    return report

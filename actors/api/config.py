@@ -23,6 +23,7 @@ class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bind: str = "127.0.0.1"
     port: int = 6443  # 0: any free port; the kubeconfig says which
     extra_names: list[str] = []  # DNS names and addresses that the serving certificate shall cover too
+    max_requests_inflight: int = 1200  # seats that priority levels share; watches and streams take none for long
 
 
 class StateConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -11,6 +11,7 @@ its certificates are missing, and when its watch cache is no longer to be truste
 """
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from actors.api.config import of_settings
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.bus_identity import BusIdentities
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
-from actors.apiserver.bootstrap.ensure import ensure_all
+from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bus_front import BusFront
+from actors.apiserver.fairness.gate import FairnessCollector
+from actors.apiserver.fairness.upkeep import Upkeep
 from actors.apiserver.handler import Handler
 from actors.apiserver.http_front import HttpFront
-from actors.apiserver.https_server import HttpsServer, listen, tls_context
+from actors.apiserver.https_server import HttpsServer, PortTaken, listen, tls_context
 from actors.apiserver.kubelets import BusKubelets
 from actors.apiserver.machinery import schema
 from actors.apiserver.machinery.registry import REGISTRY
@@ -35,6 +38,7 @@ from actors.apiserver.storage.feed import Feed
 from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.apiserver.verbs.watch import BOOKMARK_PERIOD_S
+from bus import BusError
 from runtime.actor import Actor
 
 BOOKMARK_TICK_S = 5.0  # how exactly the bookmark period is kept
@@ -45,7 +49,7 @@ class ApiServerActor(Actor):
         config = of_settings(self.setup.settings)
         pki = Path(self.setup.data_dir) / "pki"
         schema.use_cache(Path(self.setup.data_dir) / "cache")
-        listener = listen(config.apiserver.bind, config.apiserver.port)
+        listener = self._listen(config.apiserver.bind, config.apiserver.port)
         directory = self.setup.directory
         own = f"state@{self.setup.node}"  # is asked first, and serves the watch
         members = sorted(directory.of_role("state"), key=lambda name: name != own)
@@ -72,13 +76,16 @@ class ApiServerActor(Actor):
             log=self.log,
             metrics=self.metrics,
         )
-        self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks)
+        self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks, self._tell)
         register_gauges(self.metrics, self.cache)
-        front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, StaticTokens(pki / "tokens.csv"))
+        self.metrics.register(FairnessCollector(self._handler.gate))
+        static_tokens = StaticTokens(pki / "tokens.csv")
+        front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, static_tokens, self.log)
         context = tls_context(pki / "apiserver.crt", pki / "apiserver.key", pki / "ca.crt")
         self._https = HttpsServer(front, listener, context)
         self.spawn(self._feed.run(), "watch cache feed")
         await self.cache.wait_loaded()
+        await self._catch_up()
         await ensure_all(self._server, self._handler, self._https.address)
         await self._open(config)
 
@@ -91,7 +98,9 @@ class ApiServerActor(Actor):
         await self._https.start()
         host, port = self._https.address
         self._write_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self.spawn(self._https.sweep(), "connection sweep")
         self.spawn(self._send_bookmarks(), "bookmarks")
+        self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
         self.log.info("listening", address=host, port=port)
 
     async def stop(self) -> None:
@@ -100,6 +109,13 @@ class ApiServerActor(Actor):
         self._handler.stopping = True
         self.cache.close_watches()
         await self._https.stop()
+
+    async def _write_own(self, method: str, path: str, body: dict[str, Any]) -> int:
+        """Write an object as the API server itself; what goes wrong is told, and tried again by who asked."""
+        status, answer = await send_as_self(self._handler, method, path, body)
+        if status >= 300 and status != 409:
+            self.log.warning("could not write", method=method, path=path, answer=answer[:500])
+        return status
 
     def inspect(self) -> dict[str, Any]:
         if not hasattr(self, "_https"):
@@ -114,6 +130,7 @@ class ApiServerActor(Actor):
             "connections": self._https.connections,
             "in_flight": {"reads": in_flight.reads, "writes": in_flight.writes, "streams": in_flight.streams},
             "rejected": in_flight.rejected,
+            "priority_levels": self._handler.gate.dump(),
         }
 
     def _checks(self) -> dict[str, str]:
@@ -124,6 +141,30 @@ class ApiServerActor(Actor):
             "watch-cache": "" if self.cache.loaded else "not loaded",
             "shutdown": "the API server is stopping" if self._handler.stopping else "",
         }
+
+    def _tell(self, sample: dict[str, Any]) -> None:
+        self.publisher.publish("apiserver.requests", sample)
+
+    def _listen(self, address: str, port: int) -> socket.socket:
+        """Listen. Where any port will do, that is the one of the last life, which clients know, unless it is taken."""
+        endpoint = self.dir / "endpoint"
+        if not port and endpoint.exists():
+            last = int(endpoint.read_text().rpartition(":")[2])
+            try:
+                return listen(address, last)
+            except PortTaken as error:
+                self.log.warning("choosing another port than before", error=str(error))
+        return listen(address, port)
+
+    async def _catch_up(self) -> None:
+        """Wait until the cache has the newest state, however often the state actor has to be asked for it."""
+        while True:
+            try:
+                await self._server.barrier.fresh()
+            except BusError as error:
+                self.log.warning("waiting for the state", error=str(error))
+            else:
+                return
 
     def _write_endpoint(self, text: str) -> None:
         beside = self.dir / "endpoint.new"

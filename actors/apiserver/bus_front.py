@@ -17,6 +17,11 @@ from actors.apiserver.handler import Handler
 from actors.apiserver.messages import STATUS, ApiChunk, ApiReply, ApiRequest, ApiStreamRequest
 from bus import Context, Refused, RemoteError
 
+USER_AGENT_OF_ROLE = {  # the names by which managed fields know Kubernetes' components
+    "controller-manager": "kube-controller-manager",
+    "proxy": "kube-proxy",
+    "scheduler": "kube-scheduler",
+}
 MAX_COLLECTED_BYTES = 16 << 20  # of a stream that was asked for by api.request
 
 
@@ -58,7 +63,8 @@ class BusFront:
         identity = self._identities.of(context.sender, context.role)
         if identity is None:
             raise Refused(f"{context.sender} has no identity in the API")
-        return ApiCall(identity, method, path, query, accept="application/json", user_agent=context.sender)
+        agent = USER_AGENT_OF_ROLE.get(context.role, context.role)
+        return ApiCall(identity, method, path, query, accept="application/json", user_agent=agent)
 
 
 async def _collected(answer: StreamAnswer, call: ApiCall) -> Answer:

@@ -16,6 +16,7 @@ from actors.api.errors import ApiError
 
 JSON = "application/json"
 NO_HEADERS: Mapping[str, str] = {}
+MAX_BODY_BYTES = 3 << 20  # Kubernetes' limit of a request's body; a larger one is answered with 413
 
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
@@ -54,7 +55,10 @@ ANONYMOUS = Identity(ANONYMOUS_USER, (UNAUTHENTICATED,))
 class ApiCall:
     """A request as it came. `method` is HTTP's; `raw_path` is percent-encoded; `deadline` is on the monotonic clock."""
 
-    __slots__ = ("accept", "body", "content_type", "deadline", "identity", "method", "query", "raw_path", "user_agent")
+    __slots__ = (
+        "accept", "answer_head", "body", "content_type", "deadline", "identity", "method", "query", "raw_path",
+        "user_agent",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class ApiCall:
         self.body = body
         self.user_agent = user_agent
         self.deadline = deadline
+        self.answer_head = b""  # header lines of the answer, as HTTP writes them
 
 
 class Answer:
@@ -103,10 +108,12 @@ class Answer:
 class StreamAnswer:
     """A response that goes on: `chunks` yields bytes, each whole lines of a watch or any piece of a log.
 
-    Whoever takes a StreamAnswer owes it `close`, also when no chunk was ever asked for.
+    Whoever takes a StreamAnswer owes it `close`, also when no chunk was ever asked for. A reader that can write without
+    waiting may give `push_to` a function that writes a chunk and returns True, or returns False when it cannot now: it
+    then gets chunks past the iterator, in the same order, which spares a task's wake-up for each.
     """
 
-    __slots__ = ("_on_close", "chunks", "content_type", "status")
+    __slots__ = ("_on_close", "chunks", "content_type", "push_to", "status")
 
     def __init__(
         self,
@@ -114,11 +121,13 @@ class StreamAnswer:
         content_type: str = JSON,
         status: int = 200,
         on_close: Callable[[], None] | None = None,
+        push_to: Callable[[Callable[[bytes], bool]], None] | None = None,
     ) -> None:
         self.chunks = chunks
         self.content_type = content_type
         self.status = status
         self._on_close = [on_close] if on_close is not None else []
+        self.push_to = push_to
 
     def when_closed(self, action: Callable[[], None]) -> None:
         """Have something done when the stream has ended, however it did."""

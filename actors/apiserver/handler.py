@@ -9,10 +9,12 @@ a resource.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from actors.api import errors
 from actors.apiserver import nonresource
-from actors.apiserver.call import ANONYMOUS_USER, JSON, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.call import ANONYMOUS_USER, JSON, MAX_BODY_BYTES, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.fairness.gate import Gate
 from actors.apiserver.inflight import InFlight
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.metrics import RequestMetrics
@@ -27,15 +29,16 @@ from actors.apiserver.verbs.finalize import finalize
 from actors.apiserver.verbs.get import get
 from actors.apiserver.verbs.list import list_
 from actors.apiserver.verbs.log import log
+from actors.apiserver.verbs.patch import patch
 from actors.apiserver.verbs.review import review
 from actors.apiserver.verbs.scale import get_scale, patch_scale, update_scale
 from actors.apiserver.verbs.token import create_token
-from actors.apiserver.verbs.update import patch, update
+from actors.apiserver.verbs.update import PARTS, update
 from actors.apiserver.verbs.watch import watch
-from actors.state import messages as state
+from actors.state.messages import COMPACTED, NO_SPACE, NOT_LEADER, REQUEST_TOO_LARGE
 from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable
 
-MAX_BODY_BYTES = 3 << 20  # Kubernetes' limit of a request's body
+HINT_PERIOD_S = 0.1  # at most one request in this time is told to onlookers
 
 Verb = Callable[[Server, ApiCall, RequestInfo, Resource], Awaitable[Answer | StreamAnswer]]
 
@@ -56,6 +59,7 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
     ("scale", "get"): get_scale,
     ("scale", "update"): update_scale,
     ("scale", "patch"): patch_scale,
+    **{(part, verb): do for part in PARTS for verb, do in (("get", get), ("update", update), ("patch", patch))},
     ("binding", "create"): bind,
     ("eviction", "create"): evict,
     ("log", "get"): log,
@@ -67,11 +71,20 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
 class Handler:
     """The API, whichever door a call comes through."""
 
-    def __init__(self, server: Server, metrics: RequestMetrics, is_ready: Callable[[], dict[str, str]]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        metrics: RequestMetrics,
+        is_ready: Callable[[], dict[str, str]],
+        hint: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
         self._server = server
+        self._hint = hint
+        self._hint_after = 0.0
         self._metrics = metrics
         self._is_ready = is_ready
         self.in_flight = InFlight()
+        self.gate = Gate(server.cache, server.registry, server.clock, server.config.apiserver.max_requests_inflight)
         self.stopping = False
 
     async def handle(self, call: ApiCall) -> Answer | StreamAnswer:
@@ -92,6 +105,9 @@ class Handler:
         except Exception as error:  # noqa: BLE001 - see the module: one request's bug is not everybody's outage
             answer = self._broken(call, error)
         self._metrics.count(info, answer.status)
+        if self._hint is not None and (now := self._server.clock.monotonic()) >= self._hint_after:
+            self._hint_after = now + HINT_PERIOD_S
+            self._hint(_sample(call, answer))
         return answer
 
     async def _admitted(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
@@ -106,16 +122,27 @@ class Handler:
             return await self._stream(call, info)
         limits = self.in_flight
         if call.method in ("GET", "HEAD"):
-            limits.admit_read(identity)
+            limits.admit_read()
             try:
-                return await self._do(call, info)
+                return await self._seated(call, info)
             finally:
                 limits.reads -= 1
-        limits.admit_write(identity)
+        limits.admit_write()
+        try:
+            return await self._seated(call, info)
+        finally:
+            limits.writes -= 1
+
+    async def _seated(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        """Do it when its turn has come."""
+        gate = self.gate
+        turn = gate.enter(call, info)
+        if not turn.seated:
+            await gate.wait(turn)
         try:
             return await self._do(call, info)
         finally:
-            limits.writes -= 1
+            gate.leave(turn)
 
     async def _stream(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         limits = self.in_flight
@@ -124,7 +151,7 @@ class Handler:
         limits.admit_stream()
         answer: Answer | StreamAnswer | None = None
         try:
-            answer = await self._do(call, info)
+            answer = await (self._seated(call, info) if info.verb == "watch" else self._do(call, info))
         finally:
             if not isinstance(answer, StreamAnswer):
                 limits.streams -= 1
@@ -164,7 +191,7 @@ class Handler:
             if found is None:
                 raise errors.method_not_allowed(f"{resource.group_resource}/{subresource}", verb)
             return found
-        if verb not in resource.verbs:
+        if verb not in resource.verbs or (verb in ("update", "patch") and not info.name):
             raise errors.method_not_allowed(resource.group_resource, verb)
         if resource.is_virtual:
             return self._bind_by_name if resource.group_resource == "bindings" else review
@@ -185,6 +212,11 @@ class Handler:
         return of_error(errors.internal(f"{type(error).__name__} while handling the request"))
 
 
+def _sample(call: ApiCall, answer: Answer | StreamAnswer) -> dict[str, Any]:
+    """What an onlooker may learn of a request: never its body, nor its query."""
+    return {"user": call.identity.user, "method": call.method, "path": call.raw_path, "status": answer.status}
+
+
 def of_bus_error(error: BusError, is_write: bool) -> errors.ApiError:
     """What a caller learns when the state actor cannot answer. After a lost write nobody knows whether it happened."""
     if isinstance(error, DeadlineExceeded):
@@ -195,12 +227,12 @@ def of_bus_error(error: BusError, is_write: bool) -> errors.ApiError:
     if isinstance(error, Unavailable):
         return errors.unavailable("the state cannot be reached")
     if isinstance(error, RemoteError):
-        if error.kind == state.REQUEST_TOO_LARGE:
+        if error.kind == REQUEST_TOO_LARGE:
             return errors.too_large(f"the object is too large to be stored: {error.message}")
-        if error.kind == state.COMPACTED:
+        if error.kind == COMPACTED:
             return errors.gone(f"the wanted revision has been compacted: {error.message}")
-        if error.kind == state.NOT_LEADER:
+        if error.kind == NOT_LEADER:
             return errors.unavailable("the state has no leader")
-        if error.kind == state.NO_SPACE:
+        if error.kind == NO_SPACE:
             return errors.internal(f"the state has no space left: {error.message}")
     return errors.internal(f"the state refused: {error.message}")

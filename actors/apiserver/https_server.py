@@ -1,28 +1,24 @@
 """The listening socket, TLS, and the end of connections in good order.
 
-uvicorn's protocol does HTTP; its server object is not used, for it takes signals and wakes ten times a second.
-
-Neighbours: `http_protocol` is a connection; `actor` starts and stops this.
+Neighbours: `http_connection` is a connection; `actor` starts and stops this.
 """
 
 import asyncio
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
 
-import uvicorn
-from uvicorn.server import ServerState
-
-from actors.apiserver.http_protocol import ApiProtocol
+from actors.apiserver.http_connection import Connection
+from actors.apiserver.http_front import HttpFront
+from runtime.actor import CannotServe
 
 BACKLOG = 4096  # connections that wait to be accepted
-KEEP_ALIVE_S = 120  # an idle connection may stay
 HANDSHAKE_S = 10.0
+SWEEP_S = 15.0  # how often overdue connections are looked for
 DRAIN_S = 5.0  # for requests that are being worked on, at the end
 
 
-class PortTaken(Exception):
+class PortTaken(CannotServe):
     """The wanted address cannot be listened on."""
 
 
@@ -53,21 +49,12 @@ def tls_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext
 
 
 class HttpsServer:
-    def __init__(self, application: Any, listener: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(self, front: HttpFront, listener: socket.socket, context: ssl.SSLContext) -> None:
+        self._front = front
         self._listener = listener
         self._context = context
-        self._state = ServerState()
-        self._config = uvicorn.Config(
-            application,
-            http=ApiProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-        )
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     @property
@@ -77,13 +64,25 @@ class HttpsServer:
 
     @property
     def connections(self) -> int:
-        return len(self._state.connections)
+        return len(self._connections)
 
     async def start(self) -> None:
-        self._config.load()
         self._server = await asyncio.get_running_loop().create_server(
-            self._protocol, sock=self._listener, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=HANDSHAKE_S
+            lambda: Connection(self._front, self._connections, self._tasks),
+            sock=self._listener,
+            ssl=self._context,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=HANDSHAKE_S,
         )
+
+    async def sweep(self) -> None:
+        """Close connections that have been idle, or sending one request, for too long; for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = loop.time()
+            for connection in [one for one in self._connections if one.is_overdue(now)]:
+                connection.abort()
 
     async def stop(self) -> None:
         """Accept nothing more, let requests finish, close idle connections at once."""
@@ -91,14 +90,10 @@ class HttpsServer:
             self._listener.close()
             return
         self._server.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        tasks = list(self._state.tasks)
+        for connection in list(self._connections):
+            connection.shut_down()
+        tasks = list(self._tasks)
         if tasks:
             await asyncio.wait(tasks, timeout=DRAIN_S)
-        for connection in list(self._state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
-
-    def _protocol(self) -> ApiProtocol:
-        return ApiProtocol(self._config, self._state, {})
+        for connection in list(self._connections):
+            connection.abort()

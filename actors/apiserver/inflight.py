@@ -1,20 +1,15 @@
-"""How many requests are worked on at a time: beyond it, 429 with a hint when to come back.
+"""How many requests are in the server, worked on or waiting: beyond what its memory is good for, 429.
 
-Watches and followed logs are counted apart, for they stay. system:masters are let in a little longer than others, so
-that an administrator gets through to an overloaded server.
+Who is worked on first among those is for `fairness` to say; this bound holds for the exempt too. Watches and other
+streams are counted apart, for they stay.
 
 Neighbours: `handler`.
 """
 
 from actors.api import errors
-from actors.apiserver.call import Identity
 
-MAX_READS = 400  # Kubernetes' --max-requests-inflight
-MAX_WRITES = (
-    800  # four times Kubernetes' --max-mutating-requests-inflight: a write here waits for a disk, not for a CPU
-)
+MAX_REQUESTS = 8_000  # reads, and as many writes: each costs some 20 KB and its body
 MAX_STREAMS = 20_000  # watches and logs; each costs a socket and some KB
-MASTERS_EXTRA = 100  # on top, for system:masters
 RETRY_AFTER_S = 1
 
 
@@ -27,13 +22,13 @@ class InFlight:
         self.streams = 0
         self.rejected = 0
 
-    def admit_read(self, identity: Identity) -> None:
-        if self.reads >= MAX_READS and self.reads >= MAX_READS + (MASTERS_EXTRA if identity.is_master else 0):
+    def admit_read(self) -> None:
+        if self.reads >= MAX_REQUESTS:
             raise self._reject()
         self.reads += 1
 
-    def admit_write(self, identity: Identity) -> None:
-        if self.writes >= MAX_WRITES and self.writes >= MAX_WRITES + (MASTERS_EXTRA if identity.is_master else 0):
+    def admit_write(self) -> None:
+        if self.writes >= MAX_REQUESTS:
             raise self._reject()
         self.writes += 1
 

@@ -14,6 +14,7 @@ from actors.apiserver.call import JSON, Answer, ApiCall, of_object
 from actors.apiserver.machinery import discovery, openapi
 from actors.apiserver.machinery.version import version_info
 from actors.apiserver.negotiation import wants_aggregated_discovery
+from actors.apiserver.protobuf.openapi_v2 import MEDIA_TYPE as OPENAPI_V2_PROTOBUF
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 
@@ -40,7 +41,7 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
         return _discovery(call, path)
     if path.startswith("/openapi/"):
-        return _openapi(path)
+        return _openapi(path, call.accept)
     if path == "/openid/v1/jwks":
         return Answer(200, orjson.dumps(server.tokens.key_set()), "application/jwk-set+json")
     if path == "/.well-known/openid-configuration":
@@ -89,9 +90,11 @@ def _discovery(call: ApiCall, path: str) -> Answer:
     return of_object(document)
 
 
-def _openapi(path: str) -> Answer:
+def _openapi(path: str, accept: str) -> Answer:
     if path == "/openapi/v3":
         return Answer(200, openapi.openapi_v3_index())
+    if path == "/openapi/v2" and "protobuf" in accept:
+        return Answer(200, openapi.openapi_v2_protobuf(), OPENAPI_V2_PROTOBUF)
     if path == "/openapi/v2":
         return Answer(200, openapi.openapi_v2(), OPENAPI_V2_TYPE)
     if path.startswith("/openapi/v3/"):

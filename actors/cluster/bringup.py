@@ -24,6 +24,7 @@ from actors.cluster.aside import Aside, AsideFailed
 from actors.cluster.compose import Composition, actor_names, compose, preload_of, preparations_of
 from actors.cluster.plan import node_names
 from actors.cluster.report import Report
+from actors.cluster.simulate import has_real_nodes
 from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse
 from runtime.supervisor.records import LeftOver, Recorder
 from runtime.warm.link import WarmLink
@@ -98,6 +99,7 @@ def _prepare(data_dir: Path, config: ClusterConfig) -> tuple[Composition, Path]:
     try:
         Recorder(data_dir).end_left_over()
         _check_port(config)
+        _check_networks(config, data_dir)
         aside = Aside([functools.partial(_prepare_pki, data_dir, config), *preparations_of(config, data_dir)])
         _record(data_dir, config)
         # The imports that the loop needs cost as much as the work aside: so they come while that goes on.
@@ -133,6 +135,17 @@ def _check_port(config: ClusterConfig) -> None:
         raise CannotStart(
             f"port {port} on {bind} {reason}; another one: apiserver.port in the config, or --port"
         ) from error
+
+
+def _check_networks(config: ClusterConfig, data_dir: Path) -> None:
+    """Find another cluster, or a network, in the way of the pods' and the Services' addresses."""
+    if not has_real_nodes(config):
+        return
+    from actors.api.network import bridge_name
+    from actors.cluster.collisions import network_collisions
+
+    if collisions := network_collisions(config, bridge_name(data_dir, config)):
+        raise CannotStart(collisions[0], exits.BAD_CONFIG)
 
 
 def _prepare_pki(data_dir: Path, config: ClusterConfig) -> None:

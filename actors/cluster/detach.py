@@ -18,9 +18,12 @@ def run_detached(serve: Callable[[PipeReport], int], console: ConsoleReport) -> 
         os.close(reader)
         _daemon(serve, writer)
     os.close(writer)
-    with os.fdopen(reader) as lines:
-        if relay(lines, console):
-            return exits.OK
+    try:
+        with os.fdopen(reader) as lines:
+            if relay(lines, console):
+                return exits.OK
+    except KeyboardInterrupt:
+        console.failed("the cluster goes on coming up; `kubus down` stops it", exits.INTERRUPTED)
     if console.status == exits.OK:
         console.failed("the supervisor ended before the cluster was ready; see logs/supervisor.log", exits.FAILURE)
     return console.status

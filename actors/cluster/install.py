@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.kubelet.containerd.archive import find_busybox
-from actors.kubelet.containerd.child import CNI_PLUGINS, find_cni_dir, find_program
+from actors.kubelet.containerd.child import CNI_PLUGINS, find_cni_dir
+from runtime.command import find_program
 
 APT_LOCK_WAIT_S = 120  # unattended upgrades hold dpkg's lock for a minute or two
 APT_TIMEOUT_S = 900.0  # for one run of apt-get on a slow line

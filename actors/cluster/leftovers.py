@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.kubelet.containerd.cgroups import CGROUP_ROOT
-from actors.kubelet.containerd.child import find_program
 from actors.kubelet.containerd.places import Places
+from runtime.command import find_program
 
 CNI_RESULTS = Path("/var/lib/cni/results")  # libcni's cache, one folder for all containerds of a machine
 PROGRAM_TIMEOUT_S = 20.0  # for one call of ip, nft or iptables

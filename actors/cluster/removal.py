@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from actors.cluster.leftovers import PROGRAM_TIMEOUT_S, parse_mountinfo
-from actors.kubelet.containerd.child import find_program
+from runtime.command import find_program
 
 DEATH_DEADLINE_S = 10.0  # from SIGKILL until a process is gone; only one stuck in the kernel takes longer
 DEATH_POLL_S = 0.01

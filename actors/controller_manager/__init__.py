@@ -13,6 +13,7 @@
     garbage_collector/   what is left when an owner goes
     serviceaccount       `default` in each Namespace, and the cluster's CA for Pods
     clusterrole_aggregation   rules that ClusterRoles collect from others
+    certificates/        approve, sign and clear away CertificateSigningRequests
 
 A loop is a pure `reconcile` that returns `actions`, in the shell that `controller` and `execute` give all of them.
 """

@@ -121,13 +121,16 @@ class Controller:
         return informer.get(name) if informer is not None else None
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        for informer in self._informers:
-            await informer.synced()
-        await self.begin()
-        async with asyncio.TaskGroup() as group:
-            for number in range(self.workers):
-                group.create_task(self._work(), name=f"{self.name} {number}")
+        """Work until cancelled; no timer outlives that."""
+        try:
+            for informer in self._informers:
+                await informer.synced()
+            await self.begin()
+            async with asyncio.TaskGroup() as group:
+                for number in range(self.workers):
+                    group.create_task(self._work(), name=f"{self.name} {number}")
+        finally:
+            self.queue.shut_down()
 
     async def begin(self) -> None:
         """Called once, when the caches are filled and before the first key is worked on."""

@@ -6,6 +6,9 @@ A new term starts from nothing but the API, so that it cannot act upon what was 
 import asyncio
 from typing import Any
 
+from actors.controller_manager.certificates.approving import ApprovingController
+from actors.controller_manager.certificates.cleaning import CleaningController
+from actors.controller_manager.certificates.signing import SigningController
 from actors.controller_manager.clusterrole_aggregation import ClusterRoleAggregationController
 from actors.controller_manager.controller import Controller, Surroundings
 from actors.controller_manager.deployment.controller import DeploymentController
@@ -34,6 +37,9 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     EndpointsController,
     NamespaceController,
     ClusterRoleAggregationController,
+    ApprovingController,
+    SigningController,
+    CleaningController,
     PodGcController,
     GarbageCollector,
 )

@@ -22,6 +22,7 @@ from actors.kubelet.node_kubelet import NodeKubelet, Shared
 from actors.kubelet.runtime import RuntimeDriver
 from actors.kubelet.serving import Found, Serving
 from actors.kubelet.simulated.driver import SimulatedDriver
+from actors.kubelet.streaming.serving import StreamServing
 from runtime.actor import Actor
 from runtime.informer import Informer
 
@@ -55,6 +56,7 @@ class KubeletActor(Actor):
         self._pods.on_change(self._pod_changed)
         self._nodes.on_change(self._node_changed)
         Serving(self._find, self.clock).register(self.server)
+        StreamServing(self._find).register(self.server)
         for informer in (self._pods, self._nodes, services):
             if informer is not None:
                 self.spawn(informer.run(), informer.name)

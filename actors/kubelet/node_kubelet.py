@@ -20,6 +20,7 @@ from actors.kubelet.backoff import Backoff
 from actors.kubelet.checks import check
 from actors.kubelet.container_spec import NodeFacts
 from actors.kubelet.images import Images
+from actors.kubelet.log_rotation import rotate_for_ever
 from actors.kubelet.machine import pressures
 from actors.kubelet.node import Machine, Observation, allocatable
 from actors.kubelet.node_pods import NodePods
@@ -29,7 +30,7 @@ from actors.kubelet.places import Places
 from actors.kubelet.pod_files import Files, NoFiles, PodFiles
 from actors.kubelet.prober import Prober, Probing
 from actors.kubelet.registration import Registration
-from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeVersion
+from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUnreachable, RuntimeVersion
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
 from actors.kubelet.starter import Starter
@@ -42,6 +43,7 @@ from runtime.clock import Clock
 from runtime.informer import Informer
 from runtime.workqueue import RetryLimiter
 
+RUNTIME_GRACE_S = 5.0  # a runtime that restarts is back by then, and its pods have served all the time
 RETRY_S = (0.1, 5.0)  # first and longest pause after the runtime failed
 
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
@@ -73,6 +75,7 @@ class NodeKubelet:
         self._places = Places(shared.data_dir / "nodes" / name)
         self._owner = f"{shared.owner}/{name}"
         self._version = RuntimeVersion("", "")
+        self._patient_until_s = 0.0  # monotonic; until then a runtime that is away is not held against the node
         self._network_fault = "waiting for the node's podCIDR"
         self._node_changed = asyncio.Event()
         self.recorder = EventRecorder(shared.api, "kubelet", name, shared.clock)
@@ -95,6 +98,9 @@ class NodeKubelet:
             (self._keep_network(), "network"),
         ):
             self._shared.spawn(work, f"{what} of {self.name}")
+        if self._shared.services is not None:
+            rotating = rotate_for_ever(self.driver, self.observer.containers, self._shared.clock.wall, self._shared.log)
+            self._shared.spawn(rotating, f"log rotation of {self.name}")
 
     async def stop(self) -> None:
         await self.driver.close()
@@ -181,10 +187,13 @@ class NodeKubelet:
         self.pods.objects_changed(uid)
 
     def _runtime_changed(self) -> None:
-        self.registration.changed()
         self._node_changed.set()
         if self.observer.reachable:
+            self.registration.changed()
             self.pods.look_at_all()
+        else:
+            self._patient_until_s = self._shared.clock.monotonic() + RUNTIME_GRACE_S
+            asyncio.get_running_loop().call_later(RUNTIME_GRACE_S, self.registration.changed)
 
     async def _observe_runtime(self) -> None:
         if isinstance(self.driver, SimulatedDriver):
@@ -224,6 +233,9 @@ class NodeKubelet:
                 await self.driver.ensure_network(cidrs)
                 done_for, pause_s = cidrs, RETRY_S[0]
                 self._set_network_fault("")
+            except RuntimeUnreachable as error:
+                # That is the runtime's fault, not the network's. It is made once more when the runtime is back.
+                self._shared.log.debug("the node's network waits for the runtime", node=self.name, error=str(error))
             except RuntimeFault as error:
                 self._set_network_fault(str(error))
                 await asyncio.sleep(pause_s)
@@ -234,6 +246,7 @@ class NodeKubelet:
         if fault != self._network_fault:
             self._network_fault = fault
             self._shared.log.info("node network", node=self.name, fault=fault)
+            self.registration.settled.set()
             self.registration.changed()
             self.pods.look_at_all()
 
@@ -244,7 +257,7 @@ class NodeKubelet:
     # -- the node's status ------------------------------------------------------------------------------------------
 
     def _faults(self) -> list[str]:
-        if not self.observer.reachable:
+        if not self.observer.reachable and self._shared.clock.monotonic() >= self._patient_until_s:
             return [f"container runtime is down: {self.observer.fault}"]
         if self._network_fault:
             return [f"container runtime network not ready: {self._network_fault}"]

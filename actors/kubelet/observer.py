@@ -9,8 +9,9 @@ Neighbours: `worker` reads `pod` and is poked through `on_change`; `actor` runs 
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from actors.kubelet.observed import PodRuntime, is_alive
@@ -58,6 +59,7 @@ class Observer:
         self._asked: dict[str, int] = {}  # id -> ticket of the answer that is kept
         self._pods: dict[str, set[str]] = {}  # uid -> ids
         self._built: dict[str, PodRuntime] = {}
+        self._looked_after: Counter[str] = Counter()
         self._settling: set[asyncio.Task[None]] = set()
         self.synced = asyncio.Event()  # the first list is in
         self.reachable = False
@@ -79,8 +81,8 @@ class Observer:
     def uids(self) -> list[str]:
         return list(self._pods)
 
-    def sandbox(self, sandbox_id: str) -> SandboxStatus | None:
-        return self._sandboxes.get(sandbox_id)
+    def containers(self) -> list[ContainerStatus]:
+        return list(self._containers.values())
 
     # -- asking
 
@@ -111,6 +113,17 @@ class Observer:
         inside = [key for key, item in self._containers.items() if item.container.sandbox_id == identity]
         for key in (*inside, identity):
             self._drop(key, ticket)
+
+    @contextmanager
+    def looking_after(self, identity: str) -> Iterator[None]:
+        """Leave events of a sandbox or container to the caller, who ends it and asks for it afterwards."""
+        self._looked_after[identity] += 1
+        try:
+            yield
+        finally:
+            self._looked_after[identity] -= 1
+            if not self._looked_after[identity]:
+                del self._looked_after[identity]
 
     async def relist(self) -> None:
         """Compare everything; ask in full only for what changed."""
@@ -163,6 +176,8 @@ class Observer:
 
     async def _take(self, events: Any) -> None:
         async for event in events:
+            if event.id in self._looked_after:
+                continue
             task = asyncio.ensure_future(self._settle(event))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
@@ -241,11 +256,10 @@ class Observer:
         self._on_change(uid)
 
     def _set_reachable(self, reachable: bool, fault: str) -> None:
-        if reachable != self.reachable:
-            self._log.info("the container runtime is " + ("there" if reachable else "away"), error=fault)
-        changed = (reachable, fault) != (self.reachable, self.fault)
+        turned = reachable != self.reachable
         self.reachable, self.fault = reachable, fault
-        if changed:
+        if turned:
+            self._log.info("the container runtime is " + ("there" if reachable else "away"), error=fault)
             self.on_reachable()
 
 

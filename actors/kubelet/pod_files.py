@@ -14,10 +14,11 @@ from actors.kubelet import pod as pods
 from actors.kubelet.container_spec import TERMINATION_LOG, log_directory
 from actors.kubelet.environment import Surroundings
 from actors.kubelet.hosts import dns_of, hosts_file, resolv_conf
+from actors.kubelet.log_rotation import log_files
 from actors.kubelet.objects import Objects
 from actors.kubelet.places import Places
 from actors.kubelet.pull_secrets import auths_for
-from actors.kubelet.runtime import Dns, ImageAuth, Mount
+from actors.kubelet.runtime import ContainerStatus, Dns, ImageAuth, Mount
 from actors.kubelet.tokens import Tokens
 from actors.kubelet.volumes import content
 from actors.kubelet.volumes.volumes import Volumes
@@ -55,6 +56,9 @@ class Files(Protocol):
     async def remove(self, pod: pods.Pod) -> None:
         """Remove everything: the pod is gone."""
 
+    def remove_container(self, status: ContainerStatus) -> None:
+        """Remove what one container instance left: its log, its termination message."""
+
     def kept(self) -> Sequence[str]:
         """Return the uids of pods that files are kept for."""
 
@@ -86,6 +90,9 @@ class NoFiles:
         return None
 
     async def remove(self, pod: pods.Pod) -> None:
+        return None
+
+    def remove_container(self, status: ContainerStatus) -> None:
         return None
 
     def kept(self) -> Sequence[str]:
@@ -160,6 +167,12 @@ class PodFiles:
     async def remove(self, pod: pods.Pod) -> None:
         await self.remove_volumes(pods.uid(pod))
         shutil.rmtree(log_directory(self._places.logs, pod), ignore_errors=True)
+
+    def remove_container(self, status: ContainerStatus) -> None:
+        container = status.container
+        self._places.termination_log(container.pod_uid, container.name, container.attempt).unlink(missing_ok=True)
+        for file in log_files(Path(status.log_path)) if status.log_path else ():
+            file.unlink(missing_ok=True)
 
     def kept(self) -> Sequence[str]:
         return self._volumes.kept()

@@ -22,6 +22,7 @@ from runtime.workqueue import RetryLimiter
 
 REPORT_EVERY_S = 300.0  # a status that did not change is still written so often
 MAX_RETRY_S = 5.0
+SETTLE_S = 3.0  # how long the first status waits for the runtime and the network, which take a tenth of that
 LEASES = "leases.coordination.k8s.io"
 
 Observe = Callable[[], Any]  # -> awaitable of Observation
@@ -44,6 +45,7 @@ class Registration:
         self.name = name
         self.machine = machine
         self.registered = asyncio.Event()
+        self.settled = asyncio.Event()  # the node is ready, or it is known why not
         self._config, self._labels, self._taints, self._observe = config, labels, taints, observe
         self._nodes, self._api, self._clock, self._log = nodes, api, clock, log
         self._limiter = RetryLimiter(base_s=0.02, limit_s=MAX_RETRY_S)
@@ -62,7 +64,11 @@ class Registration:
         self._changed.set()
 
     async def keep_status(self) -> None:
-        """Register, then keep the status true, for ever."""
+        """Register, then keep the status true, for ever.
+
+        A kubelet that has just begun knows nothing of its node yet. It does not call a node NotReady for that, which
+        would cost a node that was Ready all along its pods' endpoints: it waits a moment.
+        """
         while True:
             try:
                 await self._write_status()
@@ -96,6 +102,8 @@ class Registration:
         node = self.node if self.registered.is_set() else None
         if node is None:
             node = await self._register()
+        if not self.settled.is_set():
+            await self._wait_until_settled()
         observed: Observation = await self._observe()
         status = node_status(self.name, self.machine, observed, node.get("status") or {})
         due = self._clock.monotonic() - self._written_s >= REPORT_EVERY_S
@@ -105,6 +113,13 @@ class Registration:
         answer = await self._api.patch("nodes", self.name, patch, subresource="status", kind="strategic")
         self._written, self._written_s = status, self._clock.monotonic()
         self._log.debug("node status written", node=self.name, version=answer["metadata"]["resourceVersion"])
+
+    async def _wait_until_settled(self) -> None:
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                await self.settled.wait()
+        except TimeoutError:
+            self.settled.set()
 
     async def _register(self) -> dict[str, Any]:
         """Create the Node, or find it there from an earlier life and keep its labels true."""

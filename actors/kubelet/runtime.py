@@ -16,7 +16,10 @@ image can't be had (`ImagePullFailed`).
 import enum
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from actors.kubelet.streaming.process import Streams
 
 # Labels on sandboxes and containers, and annotations on containers, are those of Kubernetes' own kubelet, so that
 # crictl and its kin understand them. The annotations make a restarted kubelet able to adopt what runs.
@@ -326,6 +329,10 @@ class ContainerStats:
 
 class RuntimeDriver(Protocol):
     """One node's container runtime. Calls may overlap; the driver bounds nothing, the kubelet does."""
+
+    @property
+    def streams(self) -> "Streams":
+        """Processes with their stdio, and where pods' networks are."""
 
     async def open(self) -> None:
         """Connect. Returns also when the runtime is not there yet: then calls raise RuntimeUnreachable until it is."""

@@ -44,8 +44,8 @@ class Serving:
         server.register(ExecRequest, self.exec)
 
     async def logs(self, request: LogsRequest, context: Context) -> AsyncGenerator[LogChunk, None]:
-        pod, look, _ = self._pod(request.namespace, request.pod, request.uid)
-        container = _container(pod, request.container)
+        pod, look, _ = find_pod(self._find, request.namespace, request.pod, request.uid)
+        container = container_of(pod, request.container)
         status = _instance(pod, container["name"], look(), request.previous)
         yield LogChunk(b"")  # found: whoever follows a silent container learns that at once
         if not status.log_path:
@@ -62,8 +62,8 @@ class Serving:
             reader.close()
 
     async def exec(self, request: ExecRequest, context: Context) -> ExecReply:
-        pod, look, driver = self._pod(request.namespace, request.pod, request.uid)
-        container = _container(pod, request.container)
+        pod, look, driver = find_pod(self._find, request.namespace, request.pod, request.uid)
+        container = container_of(pod, request.container)
         status = look().newest(container["name"])
         if status is None or not is_running(status):
             raise RemoteError(f"container {container['name']} is not running", kind=NOT_RUNNING)
@@ -77,12 +77,6 @@ class Serving:
         except RuntimeFault as error:
             raise RemoteError(str(error), kind=NOT_RUNNING) from error
         return ExecReply(result.exit_code, result.stdout[:MAX_EXEC_OUTPUT_BYTES], result.stderr[:MAX_EXEC_OUTPUT_BYTES])
-
-    def _pod(self, namespace: str, name: str, uid: str) -> Found:
-        found = self._find(f"{namespace}/{name}")
-        if found is None or (uid and found[0]["metadata"]["uid"] != uid):
-            raise RemoteError(f'pod "{name}" is not on this node', kind=NOT_FOUND)
-        return found
 
     def _options(self, request: LogsRequest) -> LogOptions:
         if request.since_seconds is not None and request.since_time:
@@ -104,7 +98,15 @@ class Serving:
         )
 
 
-def _container(pod: pods.Pod, wanted: str) -> dict[str, Any]:
+def find_pod(find: Find, namespace: str, name: str, uid: str) -> Found:
+    """Return the pod of that name on this node; it must have the uid, if one is given."""
+    found = find(f"{namespace}/{name}")
+    if found is None or (uid and found[0]["metadata"]["uid"] != uid):
+        raise RemoteError(f'pod "{name}" is not on this node', kind=NOT_FOUND)
+    return found
+
+
+def container_of(pod: pods.Pod, wanted: str) -> dict[str, Any]:
     """Return the container that is meant; where none is named, the default or the only one."""
     if wanted:
         container = pods.find_container(pod, wanted)

@@ -55,8 +55,12 @@ class StatusWriter:
     def observe(self, pod: pods.Pod) -> None:
         """Take a newer state of a pod, so that the next write starts from it."""
         entry = self._entries.get(pod["metadata"]["uid"])
-        if entry is not None:
-            entry.pod = _newer(entry.pod, pod)
+        if entry is None:
+            return
+        entry.pod = _newer(entry.pod, pod)
+        if entry.pod is pod and entry.written is not None and _was_overwritten(entry.written, pod):
+            entry.written = None
+            self.submit(pod, entry.wanted or {})
 
     def last(self, pod: pods.Pod) -> dict[str, Any]:
         """Return the status last submitted, else what the API has."""
@@ -131,6 +135,12 @@ def _newer(one: pods.Pod, other: pods.Pod) -> pods.Pod:
     if not all(text.isdigit() for text in versions):
         return other
     return one if int(versions[0]) > int(versions[1]) else other
+
+
+def _was_overwritten(written: dict[str, Any], pod: pods.Pod) -> bool:
+    """Tell whether somebody changed what is the kubelet's to say, as the node controller does for a lost node."""
+    there = {item["type"]: item["status"] for item in (pod.get("status") or {}).get("conditions") or ()}
+    return any(there.get(item["type"], item["status"]) != item["status"] for item in written.get("conditions") or ())
 
 
 def _patch_of(entry: _Entry) -> dict[str, Any] | None:

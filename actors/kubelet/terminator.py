@@ -59,7 +59,8 @@ class Terminator:
             await _all(self.end_container(pod, item, grace, "") for item in alive if item.container.name == name)
         for sandbox in runtime.sandboxes:
             if sandbox.sandbox.ready:
-                await self._driver.stop_sandbox(sandbox.sandbox.id)
+                with self._observer.looking_after(sandbox.sandbox.id):
+                    await self._driver.stop_sandbox(sandbox.sandbox.id)
                 await self._observer.refresh_sandbox(sandbox.sandbox.id)
 
     async def end_container(self, pod: pods.Pod, status: ContainerStatus, grace: Grace, why: str) -> None:
@@ -71,7 +72,8 @@ class Terminator:
         had_s = grace.left_s
         if container is not None and hook and is_running(status) and had_s > 0:
             await self._pre_stop(pod, status, container, hook, grace)
-        await self._stop(identity, grace, least_s=min(MIN_GRACE_S, had_s) if hook else 0.0)
+        with self._observer.looking_after(identity):
+            await self._stop(identity, grace, least_s=min(MIN_GRACE_S, had_s) if hook else 0.0)
         await self._observer.refresh_container(identity)
 
     async def _stop(self, identity: str, grace: Grace, least_s: float) -> None:

@@ -275,6 +275,7 @@ class PodWorker:
             await self._unless_ending(asyncio.gather(*kills))
         for identity in actions.remove:
             await with_.driver.remove_container(identity)
+            with_.files.remove_container(by_id[identity])
             with_.observer.forget(identity)
 
     async def _sandbox(self, actions: PodActions) -> SandboxStatus | None:

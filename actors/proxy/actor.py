@@ -17,7 +17,6 @@ from actors.api.client import ApiClient
 from actors.api.config import node_of_settings, of_settings
 from actors.api.network import bridge_name
 from actors.proxy import kernel
-from actors.proxy.command import CommandFailed, run
 from actors.proxy.conntrack import Flows, forget, stale, udp_flows
 from actors.proxy.endpoints import SERVICE_NAME
 from actors.proxy.model import Ruleset
@@ -25,6 +24,7 @@ from actors.proxy.purge import table_name
 from actors.proxy.render import Locality, render_service
 from actors.proxy.transaction import FAMILY, full, partial
 from runtime.actor import Actor, Setup
+from runtime.command import CommandFailed, run
 from runtime.informer import Informer
 
 OTHERS = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"  # served by others, or by nobody

@@ -10,9 +10,9 @@ Neighbours: `render`'s objects go in, `command` runs the tool. Without the tool 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from actors.proxy.command import CommandFailed, run
 from actors.proxy.endpoints import endpoints_of
 from actors.proxy.service import service_ports
+from runtime.command import CommandFailed, run
 
 MAX_COMMANDS = 256  # after one change; beyond it flows of whole addresses are deleted instead of those to one endpoint
 

@@ -14,7 +14,7 @@ import socket
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from actors.proxy.command import CommandFailed, run
+from runtime.command import CommandFailed, run
 
 SYSCTLS = Path("/proc/sys")
 IP_FORWARD = "net/ipv4/ip_forward"

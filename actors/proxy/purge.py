@@ -6,8 +6,8 @@ Neighbours: `kubus down --purge` calls it, in the network namespace of each node
 from pathlib import Path
 
 from actors.api.network import instance_id
-from actors.proxy.command import run
 from actors.proxy.transaction import delete
+from runtime.command import run
 
 TABLE_PREFIX = "kubus-"
 

@@ -10,7 +10,6 @@ An unanswered binding is looked up before the pod is tried again, so a crash or 
 
 import asyncio
 import functools
-import os
 import random
 from typing import Any
 
@@ -48,7 +47,7 @@ class SchedulerActor(Actor):
         self.elector = LeaderElector(
             self.api,
             LEASE,
-            f"{self.name}_{os.getpid()}",
+            self.name,  # without the pid: one process of a name lives at a time, the next one leads on at once
             self.clock,
             self.log,
             lease_duration_s=controllers.lease_duration_s,

@@ -8,7 +8,8 @@ decides anything: filters and scores read, `cache` writes.
 What can go wrong: a pod removed twice would make `requested` negative; `validate` says so in tests.
 """
 
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,7 +23,9 @@ from actors.scheduler.requirements import Requirements
 CPU, MEMORY, EPHEMERAL_STORAGE, PODS = range(4)
 FIXED_RESOURCES = ("cpu", "memory", "ephemeral-storage", "pods")
 FIRST_CAPACITY = 64  # rows to begin with; doubled whenever they are used up
+MAX_REMEMBERED = 512  # values that depend on nodes alone; at the limit all are made anew
 
+Remembered = TypeVar("Remembered")
 Rows = Any  # what selects rows of an array: slice(0, size), or an array of row numbers
 
 
@@ -49,6 +52,8 @@ class NodeArrays:
         self.pods = PodIndex(capacity)
         self.node_changes = ChangeLog()
         self.usage_changes = ChangeLog()
+        self._remembered: dict[Hashable, Any] = {}
+        self._remembered_at = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,6 +71,16 @@ class NodeArrays:
             self.allocatable = np.concatenate([self.allocatable, row])
             self.requested = np.concatenate([self.requested, row])
         return column
+
+    def remember(self, key: Hashable, make: Callable[[], Remembered]) -> Remembered:
+        """Return what `make` gives, made once for a key while no node changes."""
+        if self._remembered_at != self.node_changes.position or len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+            self._remembered_at = self.node_changes.position
+        found = self._remembered.get(key)
+        if found is None:
+            found = self._remembered[key] = make()
+        return found
 
     def put_node(self, info: NodeInfo) -> int:
         """Add a node or replace what is known of it; return its row. What its pods request stays as it is."""

@@ -127,10 +127,12 @@ class Plan:
         arrays, requirements, rows = self._arrays, self.requirements, self._arrays.all_rows
         feasible = self._feasible.copy()
         for pod_filter in POD_FILTERS:
-            feasible &= pod_filter.passes(arrays, requirements, rows)
+            if pod_filter.concerns(arrays, requirements):
+                feasible &= pod_filter.passes(arrays, requirements, rows)
         total = self._usage + (self._standing if self._flat else self._normalized(feasible))
         for score in POD_SCORES:
-            total += score.WEIGHT * score.normalize(score.score(arrays, requirements, rows), feasible)
+            if score.concerns(arrays, requirements):
+                total += score.WEIGHT * score.normalize(score.score(arrays, requirements, rows), feasible)
         return np.where(feasible, total, NOWHERE)
 
 

@@ -15,7 +15,14 @@ import orjson
 from actors.scheduler.host_ports import WILDCARD, HostPort
 from actors.scheduler.node_info import normalized_image_name
 from actors.scheduler.node_selector import NodeSelectorTerm, Requirement, selector_term
-from actors.scheduler.pod_affinity import PodAffinity, SpreadConstraint, pod_affinity, spread_constraints
+from actors.scheduler.pod_affinity import (
+    PodAffinity,
+    SpreadConstraint,
+    default_constraints,
+    pod_affinity,
+    siblings_labels,
+    spread_constraints,
+)
 from actors.scheduler.pod_requests import nonzero_requests, pod_requests
 from actors.scheduler.toleration import Toleration, toleration
 
@@ -77,9 +84,11 @@ def signature(pod: dict[str, Any], with_labels: bool) -> bytes:
         [_container_fields(container) for container in spec["containers"]],
         [_container_fields(container) for container in spec.get("initContainers") or ()],
     ]
+    if not spread and (siblings := siblings_labels(pod)):
+        fields += ["siblings", pod["metadata"].get("namespace"), siblings]
     if with_labels or affinity or spread:
         metadata = pod["metadata"]
-        fields += [metadata.get("namespace"), metadata.get("labels")]
+        fields += ["labels", metadata.get("namespace"), metadata.get("labels")]
     return orjson.dumps(fields)
 
 
@@ -109,7 +118,8 @@ def compile_requirements(pod: dict[str, Any]) -> Requirements:
         host_ports=tuple(_host_ports(spec)),
         images=tuple(normalized_image_name(c.get("image") or "") for c in _all_containers(spec)),
         affinity=pod_affinity(affinity, namespace),
-        spread=spread_constraints(spec.get("topologySpreadConstraints") or (), labels),
+        spread=spread_constraints(spec.get("topologySpreadConstraints") or (), namespace, labels)
+        or default_constraints(namespace, siblings_labels(pod)),
     )
 
 

@@ -37,7 +37,7 @@ from actors.state.peers import Peers
 from actors.state.raft.node import Node, Timing
 from actors.state.service import Service
 from actors.state.storage import Recovered, Storage
-from runtime.actor import Actor, Setup
+from runtime.actor import Actor, CannotServe, Setup
 
 # In ticks of 20 ms: a leader that hangs or is cut off is missed after 320 to 640 ms; one that is killed shows at once,
 # by its connections. Shorter, and a machine that is only busy would elect; a beat goes out four times in that time.
@@ -134,8 +134,7 @@ class StateActor(Actor):
             storage = Storage(disk, config.state.segment_bytes, self.name, self._founding(config))
             recovered = storage.recover()
         except (DataRefused, DataDirInUse, NoSpace) as error:
-            self.log.error("the data directory cannot be used", reason=str(error))
-            raise
+            raise CannotServe(f"the data directory cannot be used: {error}") from error
         if (cut := recovered.cut) is not None:
             self.log.warning(
                 "an interrupted write was cut off the log; nothing that was answered is lost",

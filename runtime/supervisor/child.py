@@ -170,6 +170,17 @@ class Child:
             return self._ended()
         return [Announce(self.name, "exited", self._why(detail)), *self._crashed(now)]
 
+    def cannot_serve(self, why: str, now: float) -> list[Action]:
+        """The process ended because somebody has to mend something: trying again soon would not help."""
+        if self.phase is Phase.STOPPING:
+            return self.ended(why, now)
+        self.pid = 0
+        self.is_healthy = False
+        self.probe_at = None
+        self.restarts += 1
+        self.reason = why
+        return self._fail(now, why)
+
     def _why(self, detail: str) -> str:
         self.reason = f"{detail} ({self.reason})" if self.reason else detail
         return self.reason
@@ -192,19 +203,19 @@ class Child:
             self.crashes.popleft()
         self.restarts += 1
         if self.gave_up or len(self.crashes) > self.policy.intensity:
-            return self._fail(now)
+            policy = self.policy
+            often = f"it crashed more than {policy.intensity} times within {policy.window_s:g} s"
+            return self._fail(now, f"{often}, the last time with: {self.reason}")
         self.phase = Phase.BACKOFF
         self.wake_at = now + self.policy.backoff_s(len(self.crashes))
         return []
 
-    def _fail(self, now: float) -> list[Action]:
+    def _fail(self, now: float, why: str) -> list[Action]:
         self.phase = Phase.FAILED
         self.gave_up = True
         self.crashes.clear()
         self.wake_at = now + self.policy.failed_retry_s
-        policy = self.policy
-        detail = f"it crashed more than {policy.intensity} times within {policy.window_s:g} s, the last time with: "
-        return [Announce(self.name, "failed", f"{detail}{self.reason}; next try in {policy.failed_retry_s:g} s")]
+        return [Announce(self.name, "failed", f"{why}; next try in {self.policy.failed_retry_s:g} s")]
 
     def lost_with_parent(self) -> list[Action]:
         """The warm parent took this child along: not the child's own crash, so it starts again without delay."""

@@ -105,10 +105,12 @@ class Core:
                 return child.forked(pid, now)
             case ForkFailed(name, _, reason):
                 return self.children[name].ended(f"fork failed: {reason}", now)
-            case Exited(name, pid, code, signal):
+            case Exited(name, pid, code, signal, last_words):
                 child = self.children[name]
                 if pid != child.pid:
                     return []
+                if last_words:
+                    return child.cannot_serve(last_words, now)
                 return child.ended(f"signal {signal}" if signal else f"exit code {code}", now)
             case Probed(name, incarnation, health, reason):
                 child = self.children[name]

@@ -36,12 +36,16 @@ class ForkFailed:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A child is dead and reaped. `signal` is 0 unless a signal ended it."""
+    """A child is dead and reaped. `signal` is 0 unless a signal ended it.
+
+    `last_words` is what it said stands in its way, where it ended for a reason that somebody must mend.
+    """
 
     name: str
     pid: int
     code: int
     signal: int
+    last_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

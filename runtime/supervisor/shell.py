@@ -19,6 +19,7 @@ import msgspec
 
 from bus.address import Directory
 from runtime.clock import Clock, SystemClock
+from runtime.exits import EXIT_CANNOT_SERVE, last_words
 from runtime.supervisor import events, journal, process
 from runtime.supervisor.core import Core
 from runtime.supervisor.desk import Desk
@@ -158,7 +159,14 @@ class Supervisor:
                 self.tell(events.ForkFailed(name, incarnation, reason))
             case warm.Exited(name, pid, code, number):
                 self._forget(name)
-                self.tell(events.Exited(name, pid, code, number))
+                self.tell(events.Exited(name, pid, code, number, self._last_words(name, code)))
+
+    def _last_words(self, name: str, code: int) -> str:
+        """What a child that cannot serve said stands in its way."""
+        if code != EXIT_CANNOT_SERVE:
+            return ""
+        words = last_words(self.cluster.run_dir, name)
+        return words.read_text() if words.exists() else "it cannot serve; its log says why"
 
     def _forget(self, name: str) -> None:
         self.records.remove(name)

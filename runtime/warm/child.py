@@ -17,9 +17,9 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
+from runtime.exits import EXIT_BROKEN
 from runtime.warm.messages import StartActor, StartCommand
 
-EXIT_CRASH = 70  # EX_SOFTWARE: the actor ended with an exception
 EXIT_NO_EXEC = 127  # as a shell says it: the command could not be executed
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 LOG_MODE = 0o600
@@ -27,7 +27,7 @@ LOG_MODE = 0o600
 
 def become(message: StartActor | StartCommand, parent: int, lifeline: int) -> NoReturn:
     """Turn this fresh fork into the child; never returns."""
-    code = EXIT_CRASH
+    code = EXIT_BROKEN
     try:
         os.setsid()
         _reset_signals()

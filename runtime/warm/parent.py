@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Mapping
 
 from setproctitle import setproctitle
 
@@ -128,22 +129,32 @@ class WarmParent:
 
     def _reap(self) -> None:
         while self._children:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is None:
+            pid, status = _reap_next(self._children)
+            if not pid:
                 return
-            message = self._children.pop(ended.si_pid, None)
-            if isinstance(message, StartActor):
-                _kill_group(ended.si_pid)  # before the reaping, while the number can't belong to anybody else
-            _, status = os.waitpid(ended.si_pid, 0)
-            if message is None:
-                continue
+            message = self._children.pop(pid)
             by_signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -by_signal
-            self._pair.sendall(pack(Exited(message.name, ended.si_pid, code, by_signal)))
+            self._pair.sendall(pack(Exited(message.name, pid, code, by_signal)))
 
 
 def _noop(_number: int, _frame: object) -> None:
     """Do nothing: the wakeup descriptor tells the loop."""
+
+
+def _reap_next(children: Mapping[int, StartActor | StartCommand]) -> tuple[int, int]:
+    """Reap a child that has ended; return its pid, 0 when there is none, and its status.
+
+    What an actor left running in its group is ended first, while the group's number can't belong to anybody else.
+    """
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return os.waitpid(-1, os.WNOHANG)
+    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is None:
+        return 0, 0
+    if isinstance(children.get(ended.si_pid), StartActor):
+        _kill_group(ended.si_pid)
+    return os.waitpid(ended.si_pid, 0)
 
 
 def _kill_group(pid: int) -> None:

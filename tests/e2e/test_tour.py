@@ -74,7 +74,8 @@ def test_the_containers_are_really_in_containerd(web):
 def test_the_cluster_ip_answers_from_the_host_with_all_three(web):
     address = web.get(*WEB, "service", "web")["spec"]["clusterIP"]
     expected = names(pods(web))
-    assert pages(web, address, ["curl", "-s", "--max-time", "3"]) == expected
+    curl = ["curl", "-s", "--max-time", "3"]
+    eventually(lambda: pages(web, address, curl) == expected, "the Service reaches all three pods")
 
 
 def test_the_cluster_ip_answers_from_another_pod_with_all_three(web):

@@ -10,12 +10,15 @@ import pytest
 
 from bus import BlockingClient, Directory, Unavailable
 from runtime import failpoint
-from runtime.actor import EXIT_BROKEN, Actor, Setup, run
+from runtime.actor import Actor, CannotServe, Setup, run
+from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, last_words
 from runtime.messages import FailpointRequest, HealthRequest, InspectRequest, MetricsRequest, StopRequest
 
 
 class Sample(Actor):
     async def start(self):
+        if self.setup.settings.get("cannot"):
+            raise CannotServe("the disk is upside down")
         if self.setup.settings.get("fail_start"):
             raise RuntimeError("can't start")
         self.spawn(self.tick(), "tick")
@@ -98,6 +101,13 @@ def test_a_start_that_fails_ends_the_process(tmp_path, client):
     assert process.exitcode == EXIT_BROKEN
     with pytest.raises(Unavailable):
         client.request(control(tmp_path), HealthRequest(), timeout_s=0.1)
+
+
+def test_what_stands_in_its_way_is_left_for_the_supervisor(tmp_path):
+    process = born(tmp_path, cannot=True)
+    process.join(5)
+    assert process.exitcode == EXIT_CANNOT_SERVE
+    assert last_words(tmp_path, "sample@a").read_text() == "the disk is upside down"
 
 
 def test_it_ends_when_its_supervisor_is_gone(tmp_path, client):

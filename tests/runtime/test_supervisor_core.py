@@ -377,3 +377,14 @@ def test_whatever_crashes_all_children_serve_in_the_end_and_stop_leaves_none(see
     world.run(60)
     assert world.done
     assert not world.alive
+
+
+def test_a_child_that_cannot_serve_fails_at_once_and_says_why():
+    core = Core([spec("a")])
+    core.handle(Start(), 0.0)
+    core.handle(ParentReady(), 0.0)
+    core.handle(Forked("a", 1, 10), 0.0)
+    actions = core.handle(Exited("a", 10, 78, 0, "the log is damaged"), 0.1)
+    assert Announce("a", "failed", f"the log is damaged; next try in {core.policy.failed_retry_s:g} s") in actions
+    assert core.children["a"].phase is Phase.FAILED
+    assert core.handle(Wake(), 0.2 + core.policy.failed_retry_s)[0] == Fork("a", 2)

@@ -9,7 +9,7 @@ Neighbours: `verbs.create` and `verbs.update` run it; each step has a module of 
 from dataclasses import dataclass
 from typing import Any
 
-from actors.apiserver.admission import namespace, node, pod, rbac, service_account
+from actors.apiserver.admission import certificates, namespace, node, pod, rbac, service_account
 from actors.apiserver.call import Identity
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.server import Server
@@ -35,6 +35,8 @@ async def admit_create(asked: Admission, obj: dict[str, Any]) -> None:
         pod.admit(asked, obj)
     if asked.resource.group == rbac.GROUP:
         rbac.admit(asked, obj, None)
+    if group_resource == certificates.RESOURCE:
+        certificates.admit_create(asked, obj)
     if asked.identity.nodes:
         node.admit_create(asked, obj)
 
@@ -43,6 +45,8 @@ async def admit_update(asked: Admission, obj: dict[str, Any], old: dict[str, Any
     """Fill in or refuse a changed object. Raises ApiError."""
     if asked.resource.group == rbac.GROUP:
         rbac.admit(asked, obj, old)
+    if asked.resource.group_resource == certificates.RESOURCE:
+        certificates.admit_update(asked, obj, old)
     if asked.identity.nodes:
         node.admit_update(asked, obj, old)
 

@@ -98,9 +98,8 @@ class ServiceAccountTokens:
         verified = self.verified(token)
         if verified is None:
             return None
-        if not set(audiences or self.audiences) & set(verified.audiences):
-            return None
-        return verified.identity
+        wanted = audiences or self.audiences
+        return verified.identity if any(audience in wanted for audience in verified.audiences) else None
 
     def verified(self, token: str) -> Verified | None:
         """Return what a good token says; None when it is bad, expired, or what it is bound to is gone."""

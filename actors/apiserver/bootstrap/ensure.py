@@ -47,12 +47,18 @@ async def _ensure(server: Server, handler: Handler, obj: dict[str, Any]) -> None
         await _send(handler, "PUT", path, wanted, accept=(200, 409))
 
 
-async def _send(handler: Handler, method: str, path: str, obj: dict[str, Any], accept: tuple[int, ...]) -> None:
+async def send_as_self(handler: Handler, method: str, path: str, obj: dict[str, Any]) -> tuple[int, str]:
+    """Write an object as the API server itself; return (status code, answer)."""
     call = ApiCall(SELF, method, path, content_type="application/json", body=orjson.dumps(obj))
     answer = await handler.handle(call)
     assert not isinstance(answer, StreamAnswer), "a write is not answered with a stream"
-    if answer.status not in accept:
-        raise BootstrapFailed(f"{method} {path}: {answer.body.decode()[:500]}")
+    return answer.status, answer.body.decode()
+
+
+async def _send(handler: Handler, method: str, path: str, obj: dict[str, Any], accept: tuple[int, ...]) -> None:
+    status, answer = await send_as_self(handler, method, path, obj)
+    if status not in accept:
+        raise BootstrapFailed(f"{method} {path}: {answer[:500]}")
 
 
 def _path(resource: Resource, namespace: str) -> str:

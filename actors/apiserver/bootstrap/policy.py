@@ -73,6 +73,7 @@ _CONTROLLER_MANAGER: list[Rule] = [
     rule(["create"], ["batch"], "jobs"),
     rule(["create"], ["discovery.k8s.io"], "endpointslices"),
     rule(["create"], ["resource.k8s.io"], "resourceclaims"),
+    rule(["approve", "sign"], ["certificates.k8s.io"], "signers"),
     rule(["escalate"], ["rbac.authorization.k8s.io"], "clusterroles"),  # aggregation gives away what it doesn't hold
     {"verbs": ["get"], "nonResourceURLs": ["*"]},
     *REVIEWS,
@@ -124,6 +125,21 @@ _SYSTEM_ROLES: dict[str, list[Rule]] = {
     "system:kube-controller-manager": _CONTROLLER_MANAGER,
     "system:node-proxier": _NODE_PROXIER,
     "system:node": _NODE,
+    "system:node-bootstrapper": [
+        rule(["create", "get", "list", "watch"], ["certificates.k8s.io"], "certificatesigningrequests")
+    ],
+    **{
+        f"system:certificates.k8s.io:certificatesigningrequests:{kind}": [
+            rule(["create"], ["certificates.k8s.io"], f"certificatesigningrequests/{kind}")
+        ]
+        for kind in ("nodeclient", "selfnodeclient")
+    },
+    **{
+        f"system:certificates.k8s.io:{signer}-approver": [
+            {**rule(["approve"], ["certificates.k8s.io"], "signers"), "resourceNames": [f"kubernetes.io/{signer}"]}
+        ]
+        for signer in ("kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving", "legacy-unknown")
+    },
     "system:kube-dns": [
         rule(["list", "watch"], [""], "endpoints", "services", "namespaces", "pods", "nodes"),
         rule(["list", "watch"], ["discovery.k8s.io"], "endpointslices"),
@@ -145,6 +161,9 @@ _BINDINGS: dict[str, list[tuple[str, str]]] = {
     "system:node-proxier": [(_USER, "system:kube-proxy")],
     "system:kube-dns": [(_USER, "system:kube-dns")],
     "system:node": [],
+    "system:node-bootstrapper": [(_GROUP, "system:bootstrappers")],
+    "system:certificates.k8s.io:certificatesigningrequests:nodeclient": [(_GROUP, "system:bootstrappers")],
+    "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient": [(_GROUP, "system:nodes")],
 }
 
 

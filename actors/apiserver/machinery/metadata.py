@@ -76,7 +76,8 @@ def annotation_causes(annotations: dict[str, str] | None, path: str) -> list[Cau
 
 
 def owner_causes(owners: list[dict] | None, path: str) -> list[Cause]:
-    causes, controller = [], ""
+    causes: list[Cause] = []
+    controllers: list[str] = []
     for i, owner in enumerate(owners or ()):
         at = f"{path}[{i}]"
         for name in ("apiVersion", "kind", "name", "uid"):
@@ -84,13 +85,12 @@ def owner_causes(owners: list[dict] | None, path: str) -> list[Cause]:
                 causes.append(field.invalid(f"{at}.{name}", owner.get(name, ""), f"{name} must not be empty"))
         if (owner.get("apiVersion"), owner.get("kind")) in BANNED_OWNERS:
             causes.append(field.invalid(at, owner["kind"], "is disallowed from being an owner"))
-        if owner.get("controller") and controller:
-            detail = "Only one reference can have Controller set to true. Found"
-            causes.append(
-                field.invalid(path, owners, f'{detail} "true" in references for {controller} and {owner.get("name")}')
-            )
-        elif owner.get("controller"):
-            controller = owner.get("name", "")
+        if owner.get("controller"):
+            controllers.append(owner.get("name", ""))
+    if len(controllers) > 1:
+        detail = "Only one reference can have Controller set to true. Found"
+        shown = f'{detail} "true" in references for {controllers[0]} and {controllers[1]}'
+        causes.append(field.invalid(path, owners, shown))
     return causes
 
 
@@ -113,7 +113,7 @@ def _update_causes(metadata: dict, old: dict) -> list[Cause]:
         if metadata.get(name) != old.get(name):
             causes.append(field.immutable(f"metadata.{name}", metadata.get(name)))
     if old.get("deletionTimestamp"):
-        added = [f for f in metadata.get("finalizers") or () if f not in (old.get("finalizers") or ())]
+        added = sorted({*(metadata.get("finalizers") or ())} - {*(old.get("finalizers") or ())})
         if added:
             detail = "no new finalizers can be added if the object is being deleted, found new finalizers "
             causes.append(field.forbidden("metadata.finalizers", detail + field.shown(added)))

@@ -14,6 +14,8 @@ QUALIFIED_NAME_MAX = 63
 LABEL_VALUE_MAX = 63
 PORT_NAME_MAX = 15  # RFC 6335: IANA service names
 PATH_SEGMENT_NEVER = ("/", "%")
+LONGEST_CACHED = 512  # characters; a longer text is judged anew each time, so that nobody can fill the caches
+LONGEST_JUDGED = 1024  # characters; of a longer name it is enough to say that it is too long
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LABEL_HELP = (
@@ -71,7 +73,7 @@ def _as_prefix(name: str, prefix: bool) -> str:
 def dns_label(name: str, prefix: bool = False) -> list[str]:
     name = _as_prefix(name, prefix)
     wrong = [_too_long(DNS_LABEL_MAX)] if _size(name) > DNS_LABEL_MAX else []
-    if not _is_label(name):
+    if len(name) <= LONGEST_JUDGED and not _is_label(name):
         wrong.append(_form("a lowercase RFC 1123 label " + _LABEL_HELP, _LABEL, "my-name", "123-abc"))
     return wrong
 
@@ -79,7 +81,7 @@ def dns_label(name: str, prefix: bool = False) -> list[str]:
 def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
     name = _as_prefix(name, prefix)
     wrong = [_too_long(DNS_SUBDOMAIN_MAX)] if _size(name) > DNS_SUBDOMAIN_MAX else []
-    if not _is_subdomain(name):
+    if len(name) <= LONGEST_JUDGED and not _is_subdomain(name):
         wrong.append(_form(_SUBDOMAIN_HELP, _SUBDOMAIN, "example.com"))
     return wrong
 
@@ -87,7 +89,7 @@ def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
 def dns_label_1035(name: str, prefix: bool = False) -> list[str]:
     name = _as_prefix(name, prefix)
     wrong = [_too_long(DNS_LABEL_MAX)] if _size(name) > DNS_LABEL_MAX else []
-    if not _is_label_1035(name):
+    if len(name) <= LONGEST_JUDGED and not _is_label_1035(name):
         wrong.append(_form(_LABEL_1035_HELP, _LABEL_1035, "my-name", "abc-123"))
     return wrong
 
@@ -99,9 +101,16 @@ def path_segment(name: str, prefix: bool = False) -> list[str]:
     return [f"may not contain '{mark}'" for mark in PATH_SEGMENT_NEVER if mark in name]
 
 
-@lru_cache(maxsize=4096)
 def qualified_name(name: str) -> tuple[str, ...]:
     """A label or annotation key: an optional DNS prefix, a slash, a name."""
+    return _qualified_name_cached(name) if len(name) <= LONGEST_CACHED else _qualified_name(name)
+
+
+def label_value(value: str) -> tuple[str, ...]:
+    return _label_value_cached(value) if len(value) <= LONGEST_CACHED else _label_value(value)
+
+
+def _qualified_name(name: str) -> tuple[str, ...]:
     prefix, slash, tail = name.rpartition("/")
     wrong = []
     if "/" in prefix:
@@ -122,12 +131,15 @@ def qualified_name(name: str) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-@lru_cache(maxsize=4096)
-def label_value(value: str) -> tuple[str, ...]:
+def _label_value(value: str) -> tuple[str, ...]:
     wrong = [_too_long(LABEL_VALUE_MAX)] if _size(value) > LABEL_VALUE_MAX else []
     if not _is_value(value):
         wrong.append(_form(_VALUE_HELP, _VALUE, "MyValue", "my_value", "12345"))
     return tuple(wrong)
+
+
+_qualified_name_cached = lru_cache(maxsize=4096)(_qualified_name)
+_label_value_cached = lru_cache(maxsize=4096)(_label_value)
 
 
 def config_key(key: str) -> list[str]:

@@ -8,6 +8,7 @@ Neighbours: `schema.definitions` reads the schemas; `openapi_paths` writes the p
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from actors.apiserver.machinery.schema.definitions import (
     ref_name,
     write_atomically,
 )
+from actors.apiserver.protobuf.openapi_v2 import encode as encode_v2
 
-FORMAT = 2  # of the documents: raise it whenever what is written here changes
+FORMAT = 4  # of the documents: raise it whenever what is written here changes
 HASH_CHARS = 32
 
 _ALWAYS = (DELETE_OPTIONS, STATUS, PATCH)
@@ -74,28 +76,49 @@ def openapi_v3(path: str, registry: Registry = REGISTRY) -> bytes | None:
 
 def openapi_v2(registry: Registry = REGISTRY) -> bytes:
     """Return a Swagger 2.0 document of the definitions, for clients that know no v3. It lists no paths."""
-    digest = hashlib.sha256(
-        "".join(document_hash(g, v, registry) for g, v in document_paths(registry).values()).encode()
-    )
-    name = f"openapi-v2-{digest.hexdigest()[:HASH_CHARS]}.json"
-
-    def make() -> dict[str, Any]:
-        definitions = _components(list(registry), "#/definitions/")
-        info = {"title": "Kubernetes", "version": SCHEMA_VERSION}
-        return {"swagger": "2.0", "info": info, "paths": {}, "definitions": definitions}
-
-    return _cached(name, make)
+    return _cached(f"openapi-v2-{_v2_hash(registry)}.json", lambda: _v2_document(registry))
 
 
-def _cached(name: str, make: Any) -> bytes:
+def openapi_v2_protobuf(registry: Registry = REGISTRY) -> bytes:
+    """Return the same in the form that kubectl asks for when v3 does not know a kind."""
+    return _cached(f"openapi-v2-{_v2_hash(registry)}.pb", lambda: _v2_document(registry), encode_v2)
+
+
+def _v2_hash(registry: Registry) -> str:
+    hashes = "".join(document_hash(g, v, registry) for g, v in document_paths(registry).values())
+    return hashlib.sha256(hashes.encode()).hexdigest()[:HASH_CHARS]
+
+
+def _v2_document(registry: Registry) -> dict[str, Any]:
+    definitions = {name: _v2_schema(schema) for name, schema in _components(list(registry), "#/definitions/").items()}
+    info = {"title": "Kubernetes", "version": SCHEMA_VERSION}
+    return {"swagger": "2.0", "info": info, "paths": {}, "definitions": definitions}
+
+
+def _v2_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema as v2 has it: a description beside a $ref, and no oneOf (of Quantity and IntOrString)."""
+    target = {key: value for key, value in schema.items() if key not in ("allOf", "oneOf")}
+    for part in schema.get("allOf", ()):
+        target |= part
+    if "oneOf" in schema:
+        target["type"] = "string"
+    if "properties" in schema:
+        target["properties"] = {key: _v2_schema(value) for key, value in schema["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            target[key] = _v2_schema(schema[key])
+    return target
+
+
+def _cached(name: str, make: Callable[[], Any], encode: Callable[[Any], bytes] = orjson.dumps) -> bytes:
     cache_dir: Path | None = schema.SCHEMAS.cache_dir
     if cache_dir is None:
-        return orjson.dumps(make())
+        return encode(make())
     path = cache_dir / name
     try:
         return path.read_bytes()
     except OSError:
-        data = orjson.dumps(make())
+        data = encode(make())
         write_atomically(path, data)
         return data
 

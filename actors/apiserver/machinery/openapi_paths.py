@@ -11,6 +11,7 @@ _HELP = {
     "dryRun": "When present, indicates that modifications should not be persisted. Valid values are: All",
     "fieldManager": "The name of the actor or entity that is making these changes.",
     "fieldValidation": "What to do with unknown or duplicate fields. Valid values are: Ignore, Warn, Strict",
+    "force": "Take fields of an applied configuration from the managers that own them. Only for an apply.",
     "pretty": "If 'true', then the output is pretty printed.",
     "labelSelector": "A selector to restrict the list of returned objects by their labels.",
     "fieldSelector": "A selector to restrict the list of returned objects by their fields.",
@@ -26,7 +27,7 @@ _HELP = {
     "propagationPolicy": "Whether and how garbage collection will be performed.",
 }
 _INTEGERS = ("limit", "timeoutSeconds", "gracePeriodSeconds")
-_BOOLEANS = ("watch", "allowWatchBookmarks", "sendInitialEvents")
+_BOOLEANS = ("force", "watch", "allowWatchBookmarks", "sendInitialEvents")
 _WRITE = ("dryRun", "fieldManager", "fieldValidation")
 _LIST = (
     "allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit", "resourceVersion",
@@ -34,7 +35,8 @@ _LIST = (
 )  # fmt: skip
 _DELETE = ("dryRun", "gracePeriodSeconds", "propagationPolicy")
 _PATCH_MEDIA = (
-    "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"
+    "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 )  # fmt: skip
 _METHODS = {  # verb of the API: (method, x-kubernetes-action, parameters)
     "create": ("post", "post", _WRITE),
@@ -42,7 +44,7 @@ _METHODS = {  # verb of the API: (method, x-kubernetes-action, parameters)
     "deletecollection": ("delete", "deletecollection", (*_DELETE, *_LIST)),
     "get": ("get", "get", ()),
     "update": ("put", "put", _WRITE),
-    "patch": ("patch", "patch", _WRITE),
+    "patch": ("patch", "patch", (*_WRITE, "force")),
     "delete": ("delete", "delete", _DELETE),
 }
 _ON_COLLECTION = ("create", "list", "deletecollection")

@@ -3,7 +3,7 @@
 A patch is applied to the versioned object as a reader sees it; the outcome is decoded like a body, so that types,
 unknown fields and kinds get the same words. What the outcome means for storage is the caller's business.
 
-Neighbours: `strategic` merges by schema; `decode` conforms the result.
+Neighbours: `strategic` merges by schema; `decode` conforms the result. Server-side apply is another matter: `apply`.
 """
 
 from typing import Any
@@ -16,12 +16,12 @@ from actors.api import errors
 from actors.api.errors import ApiError
 from actors.apiserver.machinery import body as bodies
 from actors.apiserver.machinery import decode, schema, strategic
+from actors.apiserver.machinery.apply.request import MEDIA_TYPE as APPLY_PATCH
 from actors.apiserver.machinery.resource import Resource
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCH = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 MAX_JSON_PATCH_OPERATIONS = 10_000  # Kubernetes' limit; more are refused with RequestEntityTooLarge
 MAX_COPIED_BYTES = 3 * 1024 * 1024  # of all values that one patch copies: copying copies would double without end
@@ -64,13 +64,9 @@ def apply_patch_as(
 
 
 def _unsupported(media: str, supported: tuple[str, ...]) -> ApiError:
-    if media in APPLY_PATCH:
-        return errors.unsupported_media_type(
-            f"server-side apply ({media}) is not supported by this server; supported types: {', '.join(supported)}"
-        )
     return errors.unsupported_media_type(
         f"the body of the request was in an unknown format ({media}) - accepted media types include: "
-        + ", ".join(supported)
+        + ", ".join((*supported, APPLY_PATCH))
     )
 
 

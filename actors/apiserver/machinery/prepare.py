@@ -5,6 +5,7 @@ Order: create is `decode`, `prepare_for_create`, `validation.validate`; update i
 """
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from actors.apiserver.machinery.resource import Resource
@@ -22,14 +23,21 @@ def generate_name(prefix: str, choose: random.Random) -> str:
     return prefix[: MAX_GENERATED_NAME - _SUFFIX_CHARS] + suffix
 
 
-def prepare_for_create(resource: Resource, obj: dict[str, Any], uid: str, now: str) -> None:
-    """Set what the server owns in a new object (`now` is RFC 3339), then run the kind's defaults and hook."""
+def prepare_for_create(
+    resource: Resource, obj: dict[str, Any], uid: str, now: str, after_defaults: Callable[[], None] | None = None
+) -> None:
+    """Set what the server owns in a new object (`now` is RFC 3339), then run the kind's defaults and hook.
+
+    `after_defaults` sees the object as its creator means it: with defaults, and without what the hook puts in.
+    """
     metadata = obj["metadata"]
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"):
         metadata.pop(name, None)
     metadata["uid"] = uid
     metadata["creationTimestamp"] = now
     resource.strategy.default(obj)
+    if after_defaults is not None:
+        after_defaults()
     resource.strategy.prepare_for_create(obj)
 
 

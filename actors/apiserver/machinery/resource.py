@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actors.api.errors import Cause
+from actors.apiserver.machinery import names
 
 STANDARD_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 CREATE_ONLY = ("create",)
@@ -107,8 +108,6 @@ class Strategy:
 
     def validate_name(self, name: str, prefix: bool = False) -> list[str]:
         """Return what is wrong with a name, or with a generateName (`prefix`). By default: a DNS-1123 subdomain."""
-        from actors.apiserver.machinery import names
-
         return names.dns_subdomain(name, prefix)
 
     def default_grace_period_s(self, obj: dict) -> int | None:

@@ -4,10 +4,14 @@ What the directives mean, and the order of merged lists, follow Kubernetes' desi
 `$patch` (replace, delete, merge), `$retainKeys`, `$deleteFromPrimitiveList/FIELD`, `$setElementOrder/FIELD`. A null
 deletes; a list whose field has no merge strategy is replaced.
 
-Pure: `merge` changes the object that it is given (its caller copies). Raises `BadPatch`. Neighbour: `patch`.
+Pure: `merge` changes the object that it is given (its caller copies). Lists are merged in linear time, since a client
+chooses how long they are. Raises `BadPatch`. Neighbour: `patch`.
 """
 
+from collections.abc import Hashable
 from typing import Any
+
+import orjson
 
 from actors.apiserver.machinery.schema.shapes import Field, ListOf, MapOf, Shape, Struct
 
@@ -69,8 +73,9 @@ def _retain_keys(original: dict[str, Any], patch: dict[str, Any]) -> None:
     if RETAIN_KEYS not in patch:
         return
     retained = patch.pop(RETAIN_KEYS)
-    if type(retained) is not list:
+    if type(retained) is not list or not all(type(key) is str for key in retained):
         raise BadPatch("$retainKeys must be a list of keys")
+    retained = set(retained)
     if missing := [k for k in patch if k not in retained and not k.startswith("$") and patch[k] is not None]:
         raise BadPatch(f"patch holds keys that its $retainKeys list lacks: {', '.join(missing)}")
     for key in [key for key in original if key not in retained]:
@@ -95,10 +100,12 @@ def _merge_maps(original: list[dict], patch: list[dict], key: str, shape: Shape 
         raise BadPatch("cannot merge lists of objects without a merge key")
     kept, changes = _apply_list_directives(original, patch, key)
     merged = list(kept)
+    places: dict[Hashable, int] = {}
+    for i, item in enumerate(merged):
+        places.setdefault(_identity(item, key), i)
     for change in changes:
-        wanted = _key_of(change, key)
-        at = next((i for i, item in enumerate(merged) if item.get(key) == wanted), None)
-        if at is None:
+        at = places.setdefault(_token(_key_of(change, key)), len(merged))
+        if at == len(merged):
             merged.append(without_directives(change))
         else:
             merged[at] = merge(merged[at], change, shape)
@@ -107,13 +114,14 @@ def _merge_maps(original: list[dict], patch: list[dict], key: str, shape: Shape 
 
 def _apply_list_directives(original: list[dict], patch: list[dict], key: str) -> tuple[list[dict], list[dict]]:
     """Return (items that stay, items to merge) after `$patch: delete` and `$patch: replace` items took effect."""
-    deleted, changes, replace = [], [], False
+    deleted: set[Hashable] = set()
+    changes, replace = [], False
     for item in patch:
         if type(item) is not dict:
             raise BadPatch(f"a list merged by {key!r} holds an item that is no object")
         directive = item.get(PATCH)
         if directive == "delete":
-            deleted.append(_key_of(item, key))
+            deleted.add(_token(_key_of(item, key)))
         elif directive == "replace":
             replace = True
             if rest := {name: value for name, value in item.items() if name != PATCH}:
@@ -124,7 +132,7 @@ def _apply_list_directives(original: list[dict], patch: list[dict], key: str) ->
             raise BadPatch(f"{directive!r} is not a directive for an item of a list")
     if replace:
         return [], changes
-    return [item for item in original if item.get(key) not in deleted], changes
+    return [item for item in original if _identity(item, key) not in deleted], changes
 
 
 def _key_of(item: Any, key: str) -> Any:
@@ -137,7 +145,8 @@ def _delete_primitives(original: dict[str, Any], key: str, values: Any) -> None:
     if type(values) is not list:
         raise BadPatch(f"{DELETE_FROM}{key} must be a list")
     if type(original.get(key)) is list:
-        original[key] = [item for item in original[key] if item not in values]
+        deleted = {_token(value) for value in values}
+        original[key] = [item for item in original[key] if _token(item) not in deleted]
 
 
 def _merge_ordered_lists(original: dict[str, Any], patch: dict[str, Any], shape: Shape | None) -> None:
@@ -160,15 +169,28 @@ def _merge_ordered_lists(original: dict[str, Any], patch: dict[str, Any], shape:
 
 def _check_order(order: list, change: list, merge_key: str, directive: str) -> None:
     """Every item of the patch's list must be in the order that the same patch gives."""
-    listed = [_identity(item, merge_key) for item in order]
+    listed = {_identity(item, merge_key) for item in order}
     for item in change:
         deletes = type(item) is dict and item.get(PATCH) is not None
         if not deletes and _identity(item, merge_key) not in listed:
             raise BadPatch(f"The order in patch list doesn't match {directive} list: {item} is missing")
 
 
-def _identity(item: Any, key: str) -> Any:
-    return item.get(key) if key and type(item) is dict else item
+def _token(value: Any) -> Hashable:
+    """Return what stands for a value in sets: itself where it can, else its JSON."""
+    return value if type(value) in (str, int) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _identity(item: Any, key: str) -> Hashable:
+    """Return what an item of a list is recognized by: its merge key's value, or itself."""
+    return _token(item.get(key) if key and type(item) is dict else item)
+
+
+def _places(order: list, key: str) -> dict[Hashable, int]:
+    found: dict[Hashable, int] = {}
+    for i, item in enumerate(order):
+        found.setdefault(_identity(item, key), i)
+    return found
 
 
 def _in_order(merged: list, patch_order: list, server_order: list, key: str) -> list:
@@ -176,17 +198,20 @@ def _in_order(merged: list, patch_order: list, server_order: list, key: str) -> 
 
     Both relative orders are kept; where they leave a choice, items stand as they stood on the server.
     """
-    wanted = [_identity(item, key) for item in patch_order]
-    place = [_identity(item, key) for item in server_order]
-    mine = sorted((m for m in merged if _identity(m, key) in wanted), key=lambda m: wanted.index(_identity(m, key)))
-    theirs = [m for m in merged if _identity(m, key) not in wanted]
-    theirs.sort(key=lambda m: place.index(_identity(m, key)) if _identity(m, key) in place else len(place))
+    wanted, place = _places(patch_order, key), _places(server_order, key)
+    items = [(_identity(item, key), item) for item in merged]
+    mine = sorted(((i, item) for i, item in items if i in wanted), key=lambda pair: wanted[pair[0]])
+    theirs = [(i, item) for i, item in items if i not in wanted]
+    theirs.sort(key=lambda pair: place.get(pair[0], len(place)))
     ordered: list = []
-    while mine and theirs:
-        left, right = _identity(theirs[0], key), _identity(mine[0], key)
-        server_first = left in place and right in place and place.index(left) < place.index(right)
-        ordered.append(theirs.pop(0) if server_first else mine.pop(0))
-    return ordered + theirs + mine
+    at = 0
+    for identity, item in mine:
+        here = place.get(identity, -1)
+        while at < len(theirs) and place.get(theirs[at][0], len(place)) < here:
+            ordered.append(theirs[at][1])
+            at += 1
+        ordered.append(item)
+    return ordered + [item for _, item in theirs[at:]]
 
 
 def without_directives(value: Any) -> Any:

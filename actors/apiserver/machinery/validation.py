@@ -14,6 +14,7 @@ from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.schema.shapes import ListOf, MapOf, Shape, Struct
 
 MAX_CAUSES = 200  # in one answer; an object with more is wrong enough
+MAX_SHOWN_NAME = 256  # characters of a name in a message; a longer one is no name
 
 
 def validate_metadata(resource: Resource, obj: dict[str, Any], old: dict[str, Any] | None = None) -> None:
@@ -80,4 +81,4 @@ def _raise(resource: Resource, obj: dict[str, Any], causes: list[Cause]) -> None
     if not causes:
         return
     name = (obj.get("metadata") or {}).get("name") or (obj.get("metadata") or {}).get("generateName", "")
-    raise errors.invalid(resource.kind, name, causes[:MAX_CAUSES], group=resource.group)
+    raise errors.invalid(resource.kind, name[:MAX_SHOWN_NAME], causes[:MAX_CAUSES], group=resource.group)

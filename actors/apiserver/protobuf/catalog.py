@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from actors.apiserver.protobuf import protos
+
 _MESSAGE = re.compile(r"^message (\w+) \{$")
 _FIELD = re.compile(
     r"^  (optional |repeated )?(?:map<(?P<key>\w+), (?P<value>[\w.]+)>|(?P<type>[\w.]+)) "
@@ -57,7 +59,7 @@ def find(name: str) -> Message | None:
 def _package(package: str) -> dict[str, Message]:
     if not re.fullmatch(r"[a-z]+_v\w+", package):
         return {}
-    file = resources.files(__package__) / "protos" / f"{package}.proto"
+    file = resources.files(protos) / f"{package}.proto"
     if not file.is_file():
         return {}
     found: dict[str, Message] = {}

@@ -33,7 +33,7 @@ class Barrier:
         while self._next:
             waiters, self._next = self._next, []
             try:
-                revision = await self._state.revision()
+                revision = (await self._state.revision()).revision
             except BusError as error:
                 for waiter in waiters:
                     if not waiter.done():

@@ -51,7 +51,7 @@ class StateClient(Protocol):
 
     async def txn(self, txn: Txn) -> TxnReply: ...
 
-    async def revision(self) -> int: ...
+    async def revision(self) -> RevisionReply: ...
 
     def watch(self, request: WatchRequest) -> AbstractAsyncContextManager[AsyncIterator[WatchBatch]]: ...
 
@@ -73,9 +73,8 @@ class BusStateClient:
         request = TxnRequest(txn)
         return await self._ask(request, WRITE_TIMEOUT_S, msgspec.structs.replace(request, repeats_since=self._revision))
 
-    async def revision(self) -> int:
-        reply: RevisionReply = await self._ask(RevisionRequest(), READ_TIMEOUT_S)
-        return reply.revision
+    async def revision(self) -> RevisionReply:
+        return await self._ask(RevisionRequest(), READ_TIMEOUT_S)
 
     @asynccontextmanager
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:

@@ -3,6 +3,9 @@
 Neighbours: `resource_cache` makes events out of the state actor's; `channel` sends their lines.
 """
 
+import orjson
+
+from actors.api import errors
 from actors.apiserver.storage.entry import Entry, stamp_bytes
 
 ADDED = "ADDED"
@@ -13,6 +16,8 @@ ERROR = "ERROR"
 
 _HEAD = {kind: b'{"type":"%b","object":' % kind.encode() for kind in (ADDED, MODIFIED, DELETED, BOOKMARK, ERROR)}
 _TAIL = b"}\n"
+_FELL_BEHIND = orjson.dumps(errors.gone("the watch fell too far behind and was closed").status())
+OVERFLOW_LINE = b"%b%b%b" % (_HEAD[ERROR], _FELL_BEHIND, _TAIL)  # the last that a watcher reads that did not keep up
 
 
 def line(kind: str, obj: bytes) -> bytes:

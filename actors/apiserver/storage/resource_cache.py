@@ -15,7 +15,7 @@ from sortedcontainers import SortedDict
 
 from actors.apiserver.storage.channel import Channel, Represent
 from actors.apiserver.storage.entry import Entry, Fields
-from actors.apiserver.storage.event import ADDED, DELETED, MODIFIED, CacheEvent
+from actors.apiserver.storage.event import ADDED, DELETED, MODIFIED, OVERFLOW_LINE, CacheEvent
 from actors.apiserver.storage.selection import Selection
 from actors.apiserver.storage.watcher import Watcher
 
@@ -125,7 +125,8 @@ class ResourceCache:
         return self._channels.get(identity) or Channel(identity, prefix, selection, represent)
 
     def join(self, channel: Channel, watcher: Watcher) -> None:
-        """Let a watcher have every change from now on."""
+        """Let a watcher have every change from now on: none that the channel still holds for the others."""
+        channel.flush(OVERFLOW_LINE)
         if channel.identity not in self._channels:
             self._channels[channel.identity] = channel
             self._shelf(channel)[channel.identity] = channel
@@ -140,6 +141,11 @@ class ResourceCache:
         pin = self._pin(channel)
         if pin is not None and not self._pinned.get(pin, True):
             del self._pinned[pin]
+
+    def flush(self, overflow_line: bytes) -> None:
+        """Tell all watchers what is held back."""
+        for channel in list(self._channels.values()):
+            channel.flush(overflow_line)
 
     def watchers(self) -> list[Watcher]:
         return [watcher for channel in self._channels.values() for watcher in channel.watchers]

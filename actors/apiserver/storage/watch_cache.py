@@ -18,7 +18,7 @@ import orjson
 from actors.api import errors
 from actors.apiserver.machinery.resource import Registry, Resource
 from actors.apiserver.storage.entry import Entry
-from actors.apiserver.storage.event import BOOKMARK, ERROR, line
+from actors.apiserver.storage.event import BOOKMARK, ERROR, OVERFLOW_LINE, line
 from actors.apiserver.storage.resource_cache import ResourceCache
 from actors.state.messages import Event
 
@@ -28,11 +28,6 @@ _COMMON_FIELDS = {
     "metadata.name": lambda obj: obj["metadata"]["name"],
     "metadata.namespace": lambda obj: obj["metadata"].get("namespace", ""),
 }
-
-
-def overflow_line() -> bytes:
-    """What a watcher reads that did not keep up."""
-    return line(ERROR, orjson.dumps(errors.gone("the watch fell too far behind and was closed").status()))
 
 
 def expired_line(message: str) -> bytes:
@@ -61,7 +56,7 @@ class WatchCache:
         self._first_load = asyncio.Event()
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._overflow_line = overflow_line()
+        self._overflow_line = OVERFLOW_LINE
 
     def _offer(self, resource: Resource) -> None:
         """Make room for a resource. One that shares its storage with another adds its selectable fields."""
@@ -147,6 +142,7 @@ class WatchCache:
     def send_bookmarks(self, now: float, period_s: float) -> None:
         """Tell every watcher that wants it, and is due, how far the cache has come."""
         for cache in self._caches.values():
+            cache.flush(self._overflow_line)
             for watcher in cache.watchers():
                 if watcher.bookmark is not None and now >= watcher.bookmark_due:
                     watcher.bookmark_due = now + period_s
@@ -155,6 +151,7 @@ class WatchCache:
     def close_watches(self) -> None:
         """End every watch, at the end of the process; clients connect again elsewhere."""
         for cache in self._caches.values():
+            cache.flush(self._overflow_line)
             for watcher in cache.watchers():
                 watcher.close()
 

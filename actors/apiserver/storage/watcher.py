@@ -15,7 +15,7 @@ MAX_BUFFER_BYTES = 8 << 20  # a watcher further behind than this is dropped: a f
 class Watcher:
     """The receiving end. Single-threaded: pushed to by the cache, read by one task."""
 
-    __slots__ = ("_buffer", "_size", "_waiter", "bookmark", "bookmark_due", "closed", "last_words", "on_close")
+    __slots__ = ("_buffer", "_size", "_waiter", "bookmark", "bookmark_due", "closed", "last_words", "on_close", "sink")
 
     def __init__(self, on_close: Callable[["Watcher"], None]) -> None:
         self._buffer: list[bytes] = []
@@ -26,10 +26,14 @@ class Watcher:
         self.bookmark: Callable[[int], bytes] | None = None  # makes the BOOKMARK line of a revision; None: none wanted
         self.bookmark_due = 0.0  # on the monotonic clock
         self.on_close = on_close
+        self.sink: Callable[[bytes], bool] | None = None  # writes at once, or says that it cannot now
 
     def push(self, data: bytes, overflow_line: bytes = b"") -> None:
-        """Buffer lines; at the limit drop all that is buffered and close."""
+        """Hand lines on at once if the reader waits for nothing else; else buffer them, up to the limit."""
         if self.closed:
+            return
+        waiter = self._waiter
+        if self.sink is not None and waiter is not None and not waiter.done() and self.sink(data):
             return
         self._size += len(data)
         if self._size > MAX_BUFFER_BYTES:
@@ -38,6 +42,9 @@ class Watcher:
             return
         self._buffer.append(data)
         self._wake()
+
+    def set_sink(self, sink: Callable[[bytes], bool]) -> None:
+        self.sink = sink
 
     def close(self, last_words: bytes = b"") -> None:
         """End the watch after what is buffered; idempotent."""

@@ -9,10 +9,10 @@ import uuid
 from typing import Any
 
 from actors.api import errors
-from actors.api.meta import now_rfc3339
 from actors.apiserver.admission.chain import Admission, admit_create, admit_namespace
 from actors.apiserver.allocate.claims import allocation_for
 from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.machinery.apply.tracking import track_create
 from actors.apiserver.machinery.decode import decode
 from actors.apiserver.machinery.prepare import generate_name, prepare_for_create
 from actors.apiserver.machinery.resource import Resource
@@ -22,6 +22,7 @@ from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import ClaimTaken
+from actors.apiserver.verbs.field_manager import writer_of
 from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
 
 GENERATED_NAME_ATTEMPTS = 8  # Kubernetes' number; a name that is taken this often means a full namespace
@@ -37,9 +38,8 @@ async def create(server: Server, call: ApiCall, info: RequestInfo, resource: Res
     check_namespace(resource, info, metadata)
     if metadata.get("resourceVersion"):
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
-    await admit_namespace(server, resource, info.namespace, metadata.get("name", ""))
     warnings = warnings + resource.strategy.warnings(obj)
-    entry = await _with_name(server, call, info, resource, obj, dry_run)
+    entry = await create_object(server, call, info, resource, obj, dry_run)
     return written(server, call, info, resource, entry, 201, warnings)
 
 
@@ -55,11 +55,22 @@ def check_namespace(resource: Resource, info: RequestInfo, metadata: dict[str, A
     metadata["namespace"] = info.namespace
 
 
-async def _with_name(
-    server: Server, call: ApiCall, info: RequestInfo, resource: Resource, obj: dict[str, Any], dry_run: bool
+async def create_object(
+    server: Server,
+    call: ApiCall,
+    info: RequestInfo,
+    resource: Resource,
+    obj: dict[str, Any],
+    dry_run: bool,
+    *,
+    is_tracked: bool = False,
 ) -> Entry:
-    """Store an object; where its name is to be generated, try again with another one when it is taken."""
+    """Store a decoded object; where its name is to be generated, try again with another one when it is taken.
+
+    `is_tracked`: the object has its managed fields already.
+    """
     metadata = obj["metadata"]
+    await admit_namespace(server, resource, info.namespace, metadata.get("name", ""))
     prefix = metadata.get("generateName", "")
     generated = bool(prefix) and not metadata.get("name")
     attempts = GENERATED_NAME_ATTEMPTS if generated else 1
@@ -68,7 +79,7 @@ async def _with_name(
             metadata["name"] = generate_name(prefix, server.random)
         try:
             if attempt == 0:
-                await _prepare(server, call, info, resource, obj)
+                await _prepare(server, call, info, resource, obj, is_tracked)
             return await _store(server, info, resource, obj, dry_run)
         except errors.ApiError as error:
             if error.reason != "AlreadyExists" or attempt + 1 == attempts:
@@ -76,9 +87,17 @@ async def _with_name(
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _prepare(server: Server, call: ApiCall, info: RequestInfo, resource: Resource, obj: dict[str, Any]) -> None:
+async def _prepare(
+    server: Server, call: ApiCall, info: RequestInfo, resource: Resource, obj: dict[str, Any], is_tracked: bool
+) -> None:
     name = obj["metadata"].get("name", "")
-    prepare_for_create(resource, obj, str(uuid.uuid4()), now_rfc3339(server.clock))
+    writer = writer_of(server, call, info, resource)
+
+    def track() -> None:
+        if not is_tracked:
+            track_create(obj, writer, has_status="status" in resource.subresources)
+
+    prepare_for_create(resource, obj, str(uuid.uuid4()), writer.now, track)
     await admit_create(Admission(server, call.identity, resource, info.namespace, name), obj)
     validate(resource, obj)
 

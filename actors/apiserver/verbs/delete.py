@@ -36,6 +36,8 @@ async def delete(server: Server, call: ApiCall, info: RequestInfo, resource: Res
     options = read_options(call, info)
     admit_delete(Admission(server, call.identity, resource, info.namespace, info.name))
     entry, stays = await remove(server, resource, info.namespace, info.name, options)
+    if stays and resource.group_resource == "namespaces":
+        await server.cache.wait_for(entry.revision)  # so that no creation that follows the answer slips in
     if stays or resource.group_resource in RETURNED:
         return written(server, call, info, resource, entry)
     details = {"name": info.name, "kind": resource.plural, "uid": entry.decode()["metadata"].get("uid", "")}

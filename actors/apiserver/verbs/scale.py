@@ -10,14 +10,16 @@ import orjson
 
 from actors.api import errors
 from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.machinery.apply.request import absent, applied, configuration, is_apply
 from actors.apiserver.machinery.decode import decode_as
 from actors.apiserver.machinery.patch import apply_patch_as
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.scale import apply_scale, to_scale
 from actors.apiserver.reads import settle
-from actors.apiserver.request_info import RequestInfo
+from actors.apiserver.request_info import RequestInfo, is_true
 from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
+from actors.apiserver.verbs.field_manager import check_apply_options, writer_of
 from actors.apiserver.verbs.update import Updating
 from actors.apiserver.verbs.write_options import field_validation
 
@@ -42,6 +44,9 @@ async def update_scale(server: Server, call: ApiCall, info: RequestInfo, resourc
 
 
 async def patch_scale(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    check_apply_options(info, is_apply(call.content_type))
+    if is_apply(call.content_type):
+        return await _apply_scale(server, call, info, resource)
     warnings: list[str] = []
 
     def make(current: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +57,21 @@ async def patch_scale(server: Server, call: ApiCall, info: RequestInfo, resource
         return apply_scale(resource, copy.deepcopy(current), scale)
 
     return _answer(resource, await Updating(server, call, info, resource).run(make), warnings)
+
+
+async def _apply_scale(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    """Apply to the object what an applied Scale says of its replicas."""
+    scale, warnings = configuration(f"{GROUP}/{VERSION}", KIND, call.body, field_validation(info))
+    config: dict[str, Any] = {**absent(resource), "metadata": {"name": info.name}}
+    if "replicas" in (scale.get("spec") or {}):
+        config = apply_scale(resource, {**config, "spec": {}}, scale)
+    force = is_true(info.query.get("force"))
+
+    def make(current: dict[str, Any]) -> dict[str, Any]:
+        return applied(current, config, writer_of(server, call, info, resource), force)
+
+    entry = await Updating(server, call, info, resource, is_tracked=True).run(make)
+    return _answer(resource, entry, warnings)
 
 
 def _answer(resource: Resource, entry: Entry, warnings: list[str] | None = None) -> Answer:

@@ -12,20 +12,23 @@ from actors.api import errors
 from actors.apiserver.admission.chain import Admission, admit_update
 from actors.apiserver.allocate.claims import Allocation, allocation_for, claims_of
 from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.machinery.apply.tracking import same_but_times, track_update
 from actors.apiserver.machinery.decode import decode
 from actors.apiserver.machinery.patch import apply_patch
-from actors.apiserver.machinery.prepare import prepare_for_status_update, prepare_for_update
+from actors.apiserver.machinery.prepare import carry_over, prepare_for_status_update, prepare_for_update
 from actors.apiserver.machinery.resource import Resource
-from actors.apiserver.machinery.validation import validate, validate_status
+from actors.apiserver.machinery.validation import validate, validate_metadata, validate_status
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import ClaimTaken, Write
 from actors.apiserver.verbs.create import CLAIM_ATTEMPTS, check_namespace
 from actors.apiserver.verbs.deletion import may_go
+from actors.apiserver.verbs.field_manager import writer_of
 from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
 
 STATUS = "status"
+PARTS = frozenset({"approval", "ephemeralcontainers", "resize"})  # subresources of the kind that change a part of it
 
 
 async def update(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -69,13 +72,16 @@ def check_name(resource: Resource, info: RequestInfo, obj: dict[str, Any]) -> No
 
 
 class Updating:
-    """One guaranteed update of an object."""
+    """One guaranteed update of an object. `is_tracked`: what is made has its managed fields already, as an apply's."""
 
-    def __init__(self, server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> None:
+    def __init__(
+        self, server: Server, call: ApiCall, info: RequestInfo, resource: Resource, *, is_tracked: bool = False
+    ) -> None:
         self._server = server
         self._info = info
         self._resource = resource
         self._dry_run = is_dry_run(info)
+        self._writer = None if is_tracked else writer_of(server, call, info, resource)
         self._allocation: Allocation | None = None if info.subresource else allocation_for(server, resource)
         self._admission = Admission(server, call.identity, resource, info.namespace, info.name, info.subresource)
 
@@ -104,10 +110,14 @@ class Updating:
         check_preconditions(resource, obj, entry, old)
         if self._info.subresource == STATUS:
             prepare_for_status_update(resource, obj, old)
+            self._track(obj, old)
             await admit_update(self._admission, obj, old)
             validate_status(resource, obj, old)
+        elif self._info.subresource in PARTS:
+            await self._change_part(obj, old)
         else:
             prepare_for_update(resource, obj, old)
+            self._track(obj, old)
             await admit_update(self._admission, obj, old)
             validate(resource, obj, old)
         obj["metadata"]["resourceVersion"] = ""
@@ -118,7 +128,26 @@ class Updating:
         if self._allocation is not None:
             claims = await self._allocation.fill_in(obj, old)
             releases = self._allocation.released(obj, old)
+        if same_but_times(obj, old):
+            return Write(current)
         return Write(obj if conversion is None else conversion.to_stored(obj), claims, releases)
+
+    def _track(self, obj: dict[str, Any], old: dict[str, Any]) -> None:
+        if self._writer is not None:
+            track_update(obj, old, self._writer)
+
+    async def _change_part(self, obj: dict[str, Any], old: dict[str, Any]) -> None:
+        """What a subresource of the object's own kind may change is for the strategy to say."""
+        resource, part = self._resource, self._info.subresource
+        carry_over(obj, old)
+        resource.strategy.default(obj)
+        resource.strategy.prepare_for_subresource_update(part, obj, old)
+        self._track(obj, old)
+        await admit_update(self._admission, obj, old)
+        validate_metadata(resource, obj, old)
+        causes = resource.strategy.validate(obj) + resource.strategy.validate_subresource_update(part, obj, old)
+        if causes:
+            raise errors.invalid(resource.kind, self._info.name, causes, group=resource.group)
 
 
 def check_preconditions(resource: Resource, obj: dict[str, Any], entry: Entry, old: dict[str, Any]) -> None:

@@ -65,7 +65,9 @@ async def watch(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
         watcher.bookmark = lambda revision: bookmark_line(resource, revision)
     if not start.error:
         server.cache.of(resource).join(channel, watcher)
-    return StreamAnswer(_chunks(start, watcher, timeout_s), shown.content_type, on_close=watcher.close)
+    return StreamAnswer(
+        _chunks(start, watcher, timeout_s), shown.content_type, on_close=watcher.close, push_to=watcher.set_sink
+    )
 
 
 class _Existing:

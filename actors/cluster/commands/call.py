@@ -17,7 +17,9 @@ from actors.cluster.commands.shared_options import data_dir_option, fail, runnin
 @data_dir_option
 @click.option("--timeout", type=click.FloatRange(0.001), default=10.0, show_default=True, help="Seconds to wait.")
 def command(actor: str, method: str, argument: str, data_dir: Path, timeout: float) -> None:
-    """Call METHOD of ACTOR with the fields in JSON, and print its answer as JSON.
+    """Ask an actor something over the bus.
+
+    Calls METHOD of ACTOR with the fields in JSON, and prints its answer as JSON.
 
     \b
     kubus call state@m1 control.inspect

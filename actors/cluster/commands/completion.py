@@ -6,7 +6,10 @@ import click
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the completion script for SHELL: `source <(kubus completion bash)`."""
+    """Print a completion script for the shell.
+
+    Use it as `source <(kubus completion bash)`.
+    """
     from click.shell_completion import get_completion_class
 
     from actors.cluster.cli import kubus

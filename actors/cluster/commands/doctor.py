@@ -16,7 +16,9 @@ COLOURS = {"ok": "green", "degraded": "yellow", "missing": "red"}
 @data_dir_option
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(config: Path | None, data_dir: Path, output: str) -> None:
-    """Look at this machine: can it run containers, what is degraded, and why.
+    """Check whether this machine can run containers.
+
+    Says what is missing, what is degraded, why, and how to cure it.
 
     Exit status 1 when real nodes can't run here; simulated ones always can.
     """

@@ -24,7 +24,10 @@ def signal_number(text: str) -> int:
 @data_dir_option
 @click.option("--signal", "-s", "number", default="KILL", show_default=True, help="Name or number.")
 def command(actor: str, data_dir: Path, number: str) -> None:
-    """Send a signal to the process of ACTOR."""
+    """Send a signal to an actor's process.
+
+    The supervisor starts it again when that ends it.
+    """
     wanted = signal_number(number)
     run_dir, _ = running(data_dir)
     from actors.cluster.commands.talk import client, find_actor, status, supervisor_endpoint

@@ -11,7 +11,10 @@ from actors.cluster.commands.shared_options import data_dir_option, fail
 @click.command("kubeconfig")
 @data_dir_option
 def command(data_dir: Path) -> None:
-    """Print the administrator's kubeconfig, for `kubectl --kubeconfig` or ~/.kube/config."""
+    """Print the administrator's kubeconfig.
+
+    Save it for `kubectl --kubeconfig`, or as ~/.kube/config.
+    """
     path = data_dir.absolute() / "kubeconfig"
     try:
         click.echo(path.read_text(), nl=False)

@@ -20,7 +20,10 @@ POLL_S = 0.1  # between looks at a file that is followed
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now.")
 @click.option("--tail", type=click.IntRange(0), help="Only this many lines from the end.")
 def command(actor: str, data_dir: Path, follow: bool, tail: int | None) -> None:
-    """Print the log of ACTOR, such as state@m1, containerd@w1, supervisor, or a role that only one actor has."""
+    """Print the log of an actor.
+
+    ACTOR is a name such as state@m1, containerd@w1, supervisor, or a role that only one actor has.
+    """
     from actors.cluster.commands.talk import find_actor
 
     folder = data_dir.absolute() / "logs"

@@ -17,7 +17,9 @@ COLOURS = {"serving": "green", "failed": "red", "unhealthy": "red", "backoff": "
 @data_dir_option
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(data_dir: Path, output: str) -> None:
-    """Show the actors: process, health, leadership, uptime, restarts, memory (PSS).
+    """Show how the actors are.
+
+    Process, health, leadership, uptime, restarts, and memory as PSS: shared pages counted in parts.
 
     Exit status 1 when an actor is not serving.
     """

@@ -12,7 +12,10 @@ from actors.cluster.commands.shared_options import data_dir_option, running
 @click.argument("topic", default="")
 @data_dir_option
 def command(topic: str, data_dir: Path) -> None:
-    """Print hints of TOPIC (a prefix; all without it) from every actor, as JSON lines, until Ctrl-C."""
+    """Print what actors publish.
+
+    Hints of TOPIC (a prefix; all without it) from every actor, as JSON lines, until Ctrl-C.
+    """
     run_dir, _ = running(data_dir)
     from actors.cluster.commands.talk import client, status
     from bus.address import ipc_endpoint

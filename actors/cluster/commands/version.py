@@ -7,7 +7,7 @@ import click
 
 @click.command("version")
 def command() -> None:
-    """Print the versions of Kubus, of the Kubernetes API that it serves, and of Python."""
+    """Print the versions of Kubus, its Kubernetes API, and Python."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -59,7 +59,7 @@ def reconcile(node: Object, eviction: Eviction, now: float) -> list[Action]:
     metadata = node["metadata"]
     patch = {
         "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
-        "spec": {"taints": kept + added},
+        "spec": {"taints": kept + added or None},
     }
     return [Patch(NODES, None, metadata["name"], patch)]
 

@@ -9,7 +9,6 @@ Neighbours: `actors.cluster.compose` makes a child spec of `containerd_child`; `
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +17,10 @@ from typing import Any
 from actors.api.config import ClusterConfig
 from actors.kubelet.containerd.config import Machine, render
 from actors.kubelet.containerd.places import Places, places_of
+from runtime.command import SYSTEM_DIRS, find_program
 
 CNI_BIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")  # upstream's, Debian's and Fedora's
 CNI_PLUGINS = ("bridge", "host-local", "loopback")
-SYSTEM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 CAP_SYS_RESOURCE = 24  # linux/capability.h
 VERSION_TIMEOUT_S = 10.0  # for `containerd --version`, which answers in milliseconds unless the disk is dying
@@ -29,11 +28,6 @@ VERSION_TIMEOUT_S = 10.0  # for `containerd --version`, which answers in millise
 
 class RuntimeMissing(Exception):
     """A program that a real node needs is not installed."""
-
-
-def find_program(name: str) -> str | None:
-    """Return the path of a program, looking into the system's folders too: /usr/sbin is not in everybody's PATH."""
-    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SYSTEM_DIRS))
 
 
 def find_cni_dir() -> str | None:

@@ -33,6 +33,7 @@ from actors.kubelet.containerd.podnetwork import (
     host_ports_of,
 )
 from actors.kubelet.containerd.proto import cri_pb2 as cri
+from actors.kubelet.containerd.streaming import ContainerdStreams
 from actors.kubelet.containerd.subscription import subscribe
 from actors.kubelet.runtime import (
     ContainerSpec,
@@ -88,6 +89,7 @@ class ContainerdDriver:
         self._host_ports: dict[str, Sequence[HostPort]] = {}  # by sandbox id: what is in the node's nftables map
         self._importing = asyncio.Lock()
         self._connection: Any = None
+        self.streams = ContainerdStreams(self._call, self.places.commands)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -98,9 +100,10 @@ class ContainerdDriver:
 
     async def close(self) -> None:
         if self._connection is not None:
+            await self.streams.close()
             await self._connection.close()
 
-    async def _call(self, method: str, request: Any, timeout_s: float) -> Any:
+    async def _call(self, method: str, request: Any, timeout_s: float | None) -> Any:
         return await self._connection.call(method, request, timeout_s)
 
     async def version(self) -> RuntimeVersion:
@@ -112,13 +115,14 @@ class ContainerdDriver:
         return replies.runtime_status(reply.status)
 
     async def ensure_network(self, pod_cidrs: Sequence[str]) -> None:
-        """Also gives the node its pause and toolbox images, and removes cgroups of pods that are gone."""
+        """Also gives the node its pause and toolbox images, and ends what a kubelet before this one left behind."""
         state = await self.list()
         if not self._foreign:
             self._host_ports = await self._host_ports_in_use(state)
             used = [port for ports in self._host_ports.values() for port in ports]
             await network.ensure(self._instance, self._pod_network(pod_cidrs), used, self.places.cni_conf)
         await self._ensure_images()
+        await self.streams.sweep()
         await asyncio.to_thread(self.cgroups.sweep, {sandbox.pod_uid for sandbox in state.sandboxes})
         await self._network_ready()
 

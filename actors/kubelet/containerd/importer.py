@@ -21,9 +21,9 @@ from actors.kubelet.containerd.archive import (
     pause_image,
     toolbox_image,
 )
-from actors.kubelet.containerd.child import find_program
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.runtime import RuntimeRefused
+from runtime import command
 
 NAMESPACE = "k8s.io"
 IMPORT_TIMEOUT_S = 300.0  # an archive of some GiB on a slow disk
@@ -70,25 +70,11 @@ def _keep(path: Path, content: bytes) -> Path:
 
 async def import_archive(socket: Path, archive: Path) -> list[str]:
     """Import an OCI or Docker archive into containerd; returns the names of its images. Raises ImportFailed."""
-    program = find_program("ctr")
-    if program is None:
-        raise ImportFailed("ctr is not installed; it comes with containerd")
-    command = [program, "--address", str(socket), "--namespace", NAMESPACE, "images", "import", str(archive)]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    words = ("--address", str(socket), "--namespace", NAMESPACE, "images", "import", str(archive))
     try:
-        async with asyncio.timeout(IMPORT_TIMEOUT_S):
-            printed, complained = await process.communicate()
-    except (TimeoutError, asyncio.CancelledError) as error:
-        process.kill()
-        await process.wait()
-        if isinstance(error, asyncio.CancelledError):
-            raise
-        raise ImportFailed(f"the import of {archive} did not finish in {IMPORT_TIMEOUT_S:.0f} s") from error
-    if process.returncode:
-        raise ImportFailed(f"can't import {archive}: {complained.decode(errors='replace').strip()}")
-    return imported_names(printed.decode(errors="replace"))
+        return imported_names(await command.run("ctr", *words, deadline_s=IMPORT_TIMEOUT_S))
+    except command.CommandFailed as error:
+        raise ImportFailed(f"can't import {archive}: {error}") from error
 
 
 def imported_names(printed: str) -> list[str]:
@@ -105,15 +91,26 @@ def imported_names(printed: str) -> list[str]:
 
 async def ensure(socket: Path, folder: Path, present: Callable[[str], Awaitable[bool]]) -> None:
     """Import pause and toolbox where `present` says that they are not. A missing busybox leaves the toolbox out."""
-    for image, make in ((PAUSE_IMAGE, build_pause), (TOOLBOX_IMAGE, build_toolbox)):
-        if await present(image):
-            continue
-        try:
-            path = make(folder)
-        except ArchiveError as error:
-            raise ImportFailed(str(error)) from error
-        if path is None:
-            continue
+    await asyncio.gather(
+        _ensure(PAUSE_IMAGE, build_pause, socket, folder, present),
+        _ensure(TOOLBOX_IMAGE, build_toolbox, socket, folder, present),
+    )
+
+
+async def _ensure(
+    image: str,
+    make: Callable[[Path], Path | None],
+    socket: Path,
+    folder: Path,
+    present: Callable[[str], Awaitable[bool]],
+) -> None:
+    if await present(image):
+        return
+    try:
+        path = await asyncio.to_thread(make, folder)
+    except ArchiveError as error:
+        raise ImportFailed(str(error)) from error
+    if path is not None:
         await import_archive(socket, path)
         await _known(image, present)
 

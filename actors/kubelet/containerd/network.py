@@ -7,7 +7,6 @@ What can go wrong: a kernel without br_netfilter (Services are then unreachable 
 policy of DROP without iptables to open it. Both are raised as `NetworkFailed`, in words for the node's condition.
 """
 
-import asyncio
 import fcntl
 import ipaddress
 import socket
@@ -15,7 +14,6 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from actors.kubelet.containerd.child import find_program
 from actors.kubelet.containerd.podnetwork import (
     CONFLIST_NAME,
     HostPort,
@@ -27,6 +25,8 @@ from actors.kubelet.containerd.podnetwork import (
     node_tables,
 )
 from actors.kubelet.runtime import RuntimeRefused
+from runtime import command
+from runtime.command import find_program
 
 PROGRAM_TIMEOUT_S = 20.0  # for nft, iptables and modprobe: the kernel's rule lock may be held by others for seconds
 ETHERNET_MTU = 1500
@@ -38,25 +38,12 @@ class NetworkFailed(RuntimeRefused):
     """The pod network can't be made."""
 
 
-async def run(*command: str, text: str = "") -> str:
+async def run(program: str, *words: str, text: str = "") -> str:
     """Run a program to its end and return what it printed; NetworkFailed when it is missing or fails."""
-    program = find_program(command[0])
-    if program is None:
-        raise NetworkFailed(f"{command[0]} is not installed")
-    process = await asyncio.create_subprocess_exec(
-        program, *command[1:], stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
     try:
-        async with asyncio.timeout(PROGRAM_TIMEOUT_S):
-            printed, complained = await process.communicate(text.encode() or None)
-    except TimeoutError as error:
-        process.kill()
-        await process.wait()
-        raise NetworkFailed(f"{' '.join(command)} did not finish in {PROGRAM_TIMEOUT_S:.0f} s") from error
-    if process.returncode:
-        raise NetworkFailed(f"{' '.join(command)} failed: {complained.decode(errors='replace').strip()}")
-    return printed.decode(errors="replace")
+        return await command.run(program, *words, text=text, deadline_s=PROGRAM_TIMEOUT_S)
+    except command.CommandFailed as error:
+        raise NetworkFailed(str(error)) from error
 
 
 async def ensure(instance: str, network: PodNetwork, host_ports: Sequence[HostPort], conf_dir: Path) -> None:

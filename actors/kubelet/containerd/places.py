@@ -39,6 +39,11 @@ class Places:
         return self.home / "state"
 
     @property
+    def commands(self) -> Path:
+        """FIFOs of commands that run in containers, a folder each."""
+        return self.home / "commands"
+
+    @property
     def config(self) -> Path:
         return self.home / "config.toml"
 

@@ -23,7 +23,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 
 from actors.kubelet.containerd.faults import fault_of
-from actors.kubelet.containerd.proto import cri_pb2, events_pb2
+from actors.kubelet.containerd.proto import containers_pb2, cri_pb2, events_pb2, tasks_pb2
 
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024  # an ExecSync answer may hold 16 MiB of stdout and as much of stderr
 NAMESPACE = "k8s.io"  # where containerd's CRI keeps its images and containers
@@ -40,6 +40,14 @@ _OPTIONS = [
     ("grpc.default_authority", "localhost"),
 ]
 
+_SERVICES = (
+    (cri_pb2, "RuntimeService"),
+    (cri_pb2, "ImageService"),
+    (events_pb2, "Events"),
+    (tasks_pb2, "Tasks"),
+    (containers_pb2, "Containers"),
+)
+
 
 class Connection:
     """The services of one containerd."""
@@ -48,7 +56,7 @@ class Connection:
         self.socket = socket
         self._channel = aio.insecure_channel(f"unix://{socket}", options=_OPTIONS)
         self._methods: dict[str, Callable[..., Any]] = {}
-        for module, service in ((cri_pb2, "RuntimeService"), (cri_pb2, "ImageService"), (events_pb2, "Events")):
+        for module, service in _SERVICES:
             self._add(module.DESCRIPTOR.services_by_name[service])
 
     def _add(self, service: ServiceDescriptor) -> None:
@@ -64,8 +72,8 @@ class Connection:
         )
         return bound
 
-    async def call(self, method: str, request: Message, timeout_s: float) -> Any:
-        """Call a method by its name in the `.proto` files; raises a RuntimeFault."""
+    async def call(self, method: str, request: Message, timeout_s: float | None) -> Any:
+        """Call a method by its name in the `.proto` files; raises a RuntimeFault. `timeout_s` None: for ever."""
         try:
             return await self._methods[method](
                 request, timeout=timeout_s, metadata=(("containerd-namespace", NAMESPACE),)

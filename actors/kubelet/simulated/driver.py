@@ -43,6 +43,7 @@ from actors.kubelet.runtime import (
     SandboxStatus,
 )
 from actors.kubelet.simulated.rules import Behaviour, behaviour, is_pullable
+from actors.kubelet.streaming.process import NoStreams
 from runtime.clock import Clock
 
 NAME, VERSION = "simulated", "1.0"
@@ -54,6 +55,7 @@ IMAGE_BYTES = 5_000_000
 
 class SimulatedDriver:
     def __init__(self, start_latency_s: float, clock: Clock):
+        self.streams = NoStreams()
         self._start_latency_s = start_latency_s
         self._clock = clock
         self._sandboxes: dict[str, SandboxStatus] = {}

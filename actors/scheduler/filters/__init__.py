@@ -9,6 +9,7 @@ A filter is a module with
 
 A filter of pods' usage also has `passes_row(arrays, requirements, row)`, the same for one row: after a placement that
 is all that is asked.
+A filter about other pods has `concerns(arrays, requirements)`: whether it could refuse any node at all.
 
 `NODE_FILTERS` read what Node objects say; `USAGE_FILTERS` read the sums of what pods on a node take; `POD_FILTERS` ask
 where other pods are. A plan recomputes each kind only when what it reads has changed. The order is kube-scheduler's: a
@@ -44,7 +45,11 @@ class UsageFilter(Filter, Protocol):
     def passes_row(self, arrays: NodeArrays, requirements: Requirements, row: int) -> bool: ...
 
 
+class PodFilter(Filter, Protocol):
+    def concerns(self, arrays: NodeArrays, requirements: Requirements) -> bool: ...
+
+
 NODE_FILTERS: tuple[Filter, ...] = (node_unschedulable, taint_toleration, node_affinity)
 USAGE_FILTERS: tuple[UsageFilter, ...] = (node_ports, node_resources_fit)
-POD_FILTERS: tuple[Filter, ...] = (pod_topology_spread, inter_pod_affinity)
+POD_FILTERS: tuple[PodFilter, ...] = (pod_topology_spread, inter_pod_affinity)
 ALL_FILTERS: tuple[Filter, ...] = NODE_FILTERS + USAGE_FILTERS + POD_FILTERS

@@ -9,13 +9,17 @@ import numpy as np
 
 from actors.scheduler.arrays import NodeArrays, Rows
 from actors.scheduler.cluster_events import NAMESPACE_CHANGED, NODE_ADDED, NODE_LABEL, POD_EVENTS
-from actors.scheduler.labels import ABSENT
 from actors.scheduler.pod_affinity import PodSelector
 from actors.scheduler.requirements import Requirements
-from actors.scheduler.topology import domains, near
+from actors.scheduler.topology import domains
 
 NAME = "InterPodAffinity"
 EVENTS = frozenset({NODE_ADDED, NODE_LABEL, NAMESPACE_CHANGED}) | POD_EVENTS
+
+
+def concerns(arrays: NodeArrays, requirements: Requirements) -> bool:
+    affinity = requirements.affinity
+    return bool(affinity.required or affinity.required_anti or arrays.pods.anti_owners)
 
 
 def passes(arrays: NodeArrays, requirements: Requirements, rows: Rows) -> np.ndarray:
@@ -42,8 +46,8 @@ def _affinity(arrays: NodeArrays, requirements: Requirements) -> np.ndarray:
     wanted = arrays.pods.count(selectors)[: arrays.size]
     first_of_its_kind = not wanted.any() and all(_selects(arrays, s, requirements) for s in selectors)
     for term in terms:
-        ids = domains(arrays, term.topology_key)
-        allowed &= (ids != ABSENT) & (first_of_its_kind | (near(ids, wanted) > 0))
+        topology = domains(arrays, term.topology_key)
+        allowed &= topology.present & (first_of_its_kind | (topology.near(wanted) > 0))
     return allowed
 
 
@@ -51,7 +55,7 @@ def _anti_affinity(arrays: NodeArrays, requirements: Requirements) -> np.ndarray
     allowed = np.ones(arrays.size, dtype=bool)
     for term in requirements.affinity.required_anti:
         unwanted = arrays.pods.count((term.selector,))[: arrays.size]
-        allowed &= near(domains(arrays, term.topology_key), unwanted) == 0
+        allowed &= domains(arrays, term.topology_key).near(unwanted) == 0
     return allowed
 
 
@@ -59,7 +63,7 @@ def _placed_anti_affinity(arrays: NodeArrays, requirements: Requirements) -> np.
     allowed = np.ones(arrays.size, dtype=bool)
     for term, owners in arrays.pods.anti_owners.items():
         if _selects(arrays, term.selector, requirements):
-            allowed &= near(domains(arrays, term.topology_key), owners[: arrays.size]) == 0
+            allowed &= domains(arrays, term.topology_key).near(owners[: arrays.size]) == 0
     return allowed
 
 

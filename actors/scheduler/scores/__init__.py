@@ -39,7 +39,11 @@ class NormalizedScore(Score, Protocol):
     def normalize(self, raw: np.ndarray, feasible: np.ndarray) -> np.ndarray: ...
 
 
+class PodScore(NormalizedScore, Protocol):
+    def concerns(self, arrays: NodeArrays, requirements: Requirements) -> bool: ...
+
+
 USAGE_SCORES: tuple[UsageScore, ...] = (least_allocated, balanced_allocation)
 NODE_SCORES: tuple[Score, ...] = (image_locality,)
 NORMALIZED_SCORES: tuple[NormalizedScore, ...] = (taint_toleration, node_affinity)
-POD_SCORES: tuple[NormalizedScore, ...] = (inter_pod_affinity, pod_topology_spread)
+POD_SCORES: tuple[PodScore, ...] = (inter_pod_affinity, pod_topology_spread)

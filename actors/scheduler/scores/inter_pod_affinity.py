@@ -4,21 +4,25 @@ import numpy as np
 
 from actors.scheduler.arrays import NodeArrays, Rows
 from actors.scheduler.requirements import Requirements
-from actors.scheduler.topology import domains, near
+from actors.scheduler.topology import domains
 
 NAME = "InterPodAffinity"
 WEIGHT = 2
 MAX_SCORE = 100
 
 
+def concerns(arrays: NodeArrays, requirements: Requirements) -> bool:
+    return bool(requirements.affinity.preferred or arrays.pods.weight_owners)
+
+
 def score(arrays: NodeArrays, requirements: Requirements, rows: Rows) -> np.ndarray:
     total = np.zeros(arrays.size, dtype=np.int64)
     for weight, term in requirements.affinity.preferred:
         pods = arrays.pods.count((term.selector,))[: arrays.size]
-        total += weight * near(domains(arrays, term.topology_key), pods)
+        total += weight * domains(arrays, term.topology_key).near(pods)
     for term, weights in arrays.pods.weight_owners.items():
         if term.selector.selects(requirements.namespace, requirements.labels, arrays.pods.namespace_labels):
-            total += near(domains(arrays, term.topology_key), weights[: arrays.size])
+            total += domains(arrays, term.topology_key).near(weights[: arrays.size])
     return total[rows]
 
 

@@ -149,14 +149,14 @@ def test_scaling_and_changing_at_random_ends_in_what_was_asked_for_last(seed):
     assert len(world.all("replicasets.apps")) <= 2
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(4))
 def test_endpoints_follow_the_pods(seed):
     simulation = Simulation(seed, [*WORKLOADS, EndpointSliceController, EndpointsController], **FAULTS)
     world = simulation.world
-    world.put("deployments.apps", plain(deployment(replicas=130)))
+    world.put("deployments.apps", plain(deployment(replicas=110)))
     world.put("services", plain(service()))
     simulation.run(60_000)
-    world.edit("deployments.apps", "default/web", {"spec": {"replicas": 60}})
+    world.edit("deployments.apps", "default/web", {"spec": {"replicas": 40}})
     simulation.run(60_000)
     pods = active_pods(world)
     slices = world.all("endpointslices.discovery.k8s.io")
@@ -164,7 +164,7 @@ def test_endpoints_follow_the_pods(seed):
     assert {entry["targetRef"]["uid"] for entry in entries} == {
         found["metadata"]["uid"] for found in active_pods(world)
     }
-    assert len(entries) == 60
+    assert len(entries) == 40
     assert all(entry["conditions"]["ready"] for entry in entries)
     assert all(len(found["endpoints"]) <= 100 for found in slices)
     (legacy,) = world.all("endpoints")

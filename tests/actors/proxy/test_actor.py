@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from actors.proxy.purge import table_name
+from runtime import command
 from tests.actors.control_plane import ControlPlane, control_plane, until
 
 pytestmark = pytest.mark.timeout(90)
@@ -130,6 +131,7 @@ async def has(read, text: str) -> bool:
 @pytest.mark.real
 def test_without_nft_it_keeps_running_and_says_so(tmp_path, netns, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(command, "SYSTEM_DIRS", ())
 
     async def scenario():
         async with control_plane(tmp_path, ["proxy"], runtime="containerd") as plane:

@@ -340,7 +340,7 @@ def test_many_services_are_written_in_little_time(net):
 
 
 def test_the_tools_complaint_is_told():
-    from actors.proxy.command import CommandFailed, run
+    from runtime.command import CommandFailed, run
 
     with pytest.raises(CommandFailed, match="syntax error"):
         asyncio.run(run("nft", "-c", "-f", "-", text="add nonsense\n"))

@@ -1,5 +1,6 @@
 """Required affinity between pods and hard topology spread."""
 
+from actors.scheduler.requirements import compile_requirements, signature
 from tests.actors.scheduler.objects import Object, node, pod
 from tests.actors.scheduler.test_core import Cluster
 from tests.actors.scheduler.test_scores import ZONES, affinity
@@ -96,3 +97,42 @@ def test_a_full_domain_still_counts_for_the_spread():
         cluster.pod(pod(f"p{n}", "1", labels={"app": "x"}, topologySpreadConstraints=spread()))
     decided = cluster.schedule()
     assert sorted(on for on in decided.values() if on in ("a0", "b0")) == ["a0", "b0", "b0"]
+
+
+def replica(name: str, kind: str = "ReplicaSet", **more) -> Object:
+    owner = {"kind": kind, "name": "owner", "uid": "owner", "controller": True}
+    return pod(name, "10m", "1Mi", meta={"ownerReferences": [owner]}, **more)
+
+
+def test_replicas_spread_over_hosts_and_zones_without_being_told():
+    for seed in range(10):
+        zoned = [(z, n, {"topology.kubernetes.io/zone": z}) for z in "ab" for n in range(2)]
+        cluster = Cluster(*(node(f"{z}{n}", cpu="64", labels=labels) for z, n, labels in zoned), seed=seed)
+        for n in range(4):
+            cluster.pod(replica(f"p{n}", labels={"app": "x"}))
+        decided = cluster.schedule()
+        assert sorted(decided.values()) == ["a0", "a1", "b0", "b1"]
+        assert zone(decided["p0"]) != zone(decided["p1"])
+
+
+def test_default_spread_is_a_preference_and_leaves_bare_pods_alone():
+    cluster = Cluster(node("n1"))
+    for n in range(5):
+        cluster.pod(replica(f"p{n}", labels={"app": "x"}))
+    cluster.pod(pod("bare", labels={"app": "x"}))
+    assert set(cluster.schedule().values()) == {"n1"}
+    assert compile_requirements(pod("bare", labels={"app": "x"})).spread == ()
+
+
+def test_replicas_of_a_stateful_set_are_of_one_kind_in_spite_of_their_own_labels():
+    def numbered(n: int, app: str = "x") -> Object:
+        labels = {
+            "app": app,
+            "apps.kubernetes.io/pod-index": str(n),
+            "statefulset.kubernetes.io/pod-name": f"{app}-{n}",
+        }
+        return replica(f"{app}-{n}", "StatefulSet", labels=labels)
+
+    assert signature(numbered(0), False) == signature(numbered(1), False)
+    assert signature(numbered(0), False) != signature(numbered(0, "y"), False)
+    assert signature(numbered(0), True) != signature(numbered(1), True)

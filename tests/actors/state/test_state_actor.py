@@ -292,7 +292,7 @@ def test_a_damaged_or_used_data_directory_stops_the_start_with_a_reason(tmp_path
     (tmp_path / "other").mkdir()
     other.launch()
     other.process.join(10)
-    assert other.process.exitcode == 70 and "is in use by another process" in state.log
+    assert other.process.exitcode == 78 and "is in use by another process" in state.log
     state.kill()
     segment = next((tmp_path / "actors" / "state@m1").glob("*.log"))
     damaged = bytearray(segment.read_bytes())
@@ -300,7 +300,7 @@ def test_a_damaged_or_used_data_directory_stops_the_start_with_a_reason(tmp_path
     segment.write_bytes(damaged)
     state.launch()
     state.process.join(10)
-    assert state.process.exitcode == 70
+    assert state.process.exitcode == 78
     assert "the log is damaged" in state.log and "truncate this file to" in state.log
     assert segment.read_bytes() == damaged
 

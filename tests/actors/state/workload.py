@@ -56,7 +56,7 @@ class Workload:
         """Work until `over` is set; the watchers go on until they have seen everything."""
         watching = [asyncio.create_task(self.watch(client)) for client in self.clients[: self.watchers]]
         await asyncio.gather(*(self.work(client) for client in self.clients))
-        last = await self.clients[0].revision()
+        last = (await self.clients[0].revision()).revision
         async with asyncio.timeout(20):
             for seen, task in zip(self.recorded.seen, watching, strict=True):
                 while (seen[-1].revision if seen else 1) < last:

@@ -1,5 +1,7 @@
 """Deployments, replica sets, daemon sets, stateful sets, jobs."""
 
+from dataclasses import replace
+
 from actors.apiserver.machinery.columns.cells import (
     AGE,
     NAME,
@@ -136,3 +138,9 @@ CONTROLLER_REVISION: tuple[Column, ...] = (
     number("Revision", "revision"),
     AGE,
 )  # fmt: skip
+
+POD_TEMPLATE: tuple[Column, ...] = (
+    NAME,
+    *(replace(column, priority=0) for column in template_columns("template.spec")),
+    computed("Pod Labels", lambda obj: labels_text(read(obj, "template.metadata.labels"))),
+)

@@ -22,9 +22,9 @@ class NamespaceStrategy(WithStatus):
         return names.dns_label(name, prefix)
 
     def default(self, obj: dict[str, Any]) -> None:
+        """The label with the name is always right, whatever the writer gave or took away."""
         if name := obj["metadata"].get("name"):
-            labels = obj["metadata"].get("labels") or {}
-            obj["metadata"]["labels"] = {**labels, NAME_LABEL: labels.get(NAME_LABEL, name)}
+            obj["metadata"]["labels"] = {**(obj["metadata"].get("labels") or {}), NAME_LABEL: name}
 
     def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
         return {"phase": "Active"}
@@ -49,12 +49,7 @@ class NamespaceStrategy(WithStatus):
         return finalizer_causes(obj["spec"].get("finalizers"), "spec.finalizers")
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
-        metadata = obj["metadata"]
-        causes = finalizer_causes((obj.get("spec") or {}).get("finalizers"), "spec.finalizers")
-        label = (metadata.get("labels") or {}).get(NAME_LABEL)
-        if metadata.get("name") and label != metadata["name"]:
-            causes.append(field.invalid("metadata.labels", label, f"{NAME_LABEL} must be {metadata['name']}"))
-        return causes
+        return finalizer_causes((obj.get("spec") or {}).get("finalizers"), "spec.finalizers")
 
     def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         phase = obj["status"].get("phase")

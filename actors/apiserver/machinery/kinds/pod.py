@@ -101,10 +101,10 @@ def _deadline_causes(spec: dict, before: dict) -> list[Cause]:
 def _toleration_causes(after: list[dict], before: list[dict]) -> list[Cause]:
     """Every old toleration must still be there; only its tolerationSeconds may differ."""
 
-    def identity(toleration: dict) -> dict:
-        return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
+    def identity(toleration: dict) -> frozenset:
+        return frozenset((key, value) for key, value in toleration.items() if key != "tolerationSeconds")
 
-    kept = [identity(toleration) for toleration in after]
+    kept = {identity(toleration) for toleration in after}
     if any(identity(toleration) not in kept for toleration in before):
         return [
             field.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
@@ -140,8 +140,8 @@ def _frozen(spec: dict, before: dict) -> dict:
 
 def _thaw_gated(frozen: dict, before: dict) -> None:
     """A pod that waits at its gates may lose gates, and may be told more narrowly where to run."""
-    gates = frozen.get("schedulingGates") or []
-    if all(gate in before["schedulingGates"] for gate in gates):
+    gates = {gate.get("name") for gate in frozen.get("schedulingGates") or ()}
+    if gates <= {gate.get("name") for gate in before["schedulingGates"]}:
         _put_back(frozen, before, "schedulingGates")
     selector = frozen.get("nodeSelector") or {}
     if (before.get("nodeSelector") or {}).items() <= selector.items():

@@ -9,8 +9,10 @@ from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
+from actors.apiserver.machinery.resource import Strategy
 
 _QUARTER = "25%"
+_PERCENT_DIGITS = 9  # more is no percentage of anything, and Python refuses to parse thousands of digits
 
 
 def selector_causes(spec: dict[str, Any], kind: str) -> list[Cause]:
@@ -48,7 +50,7 @@ def int_or_percent_causes(value: int | str | None, path: str, most_percent: int 
     if isinstance(value, int):
         return field.non_negative(path, value)
     number = value.removesuffix("%")
-    if not value.endswith("%") or not number.isascii() or not number.isdigit():
+    if not value.endswith("%") or not number.isascii() or not number.isdigit() or len(number) > _PERCENT_DIGITS:
         detail = "a valid percent string must be a numeric string followed by an ending '%'"
         return [field.invalid(path, value, f"{detail} (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")]
     if most_percent and int(number) > most_percent:
@@ -247,3 +249,25 @@ class StatefulSetStrategy(TemplateStrategy):
             return []
         detail = "updates to statefulset spec for fields other than " + ", ".join(f"'{n}'" for n in self._MUTABLE)
         return [field.forbidden("spec", detail + " are forbidden")]
+
+
+class ControllerRevisionStrategy(Strategy):
+    """The template that a revision of a DaemonSet or StatefulSet had: it never changes."""
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        causes = field.non_negative("revision", obj.get("revision"))
+        return causes if obj.get("data") is not None else [*causes, field.required("data", "data is mandatory")]
+
+    def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        return [] if obj.get("data") == old.get("data") else [field.immutable("data", obj.get("data"))]
+
+
+class PodTemplateStrategy(Strategy):
+    def default(self, obj: dict[str, Any]) -> None:
+        default_template(obj.get("template"))
+
+    def prepare_for_create(self, obj: dict[str, Any]) -> None:
+        obj["metadata"]["generation"] = 1
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        return template_causes(obj.get("template"), "template")

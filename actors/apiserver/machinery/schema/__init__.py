@@ -33,9 +33,12 @@ class Schemas:
     def of_definition(self, name: str) -> Struct:
         struct = self._structs.get(name)
         if struct is None:
-            compact = msgspec.json.decode(self._definitions().definitions[name])
-            struct = self._structs[name] = Struct(name, compact, self._shape)
+            struct = self._structs[name] = Struct(name, self.compact_definition(name), self._shape)
         return struct
+
+    def compact_definition(self, name: str) -> dict[str, Any]:
+        """Return a definition in the compact form that `definitions` describes."""
+        return msgspec.json.decode(self._definitions().definitions[name])
 
     def _definitions(self) -> Compact:
         if self._compact is None:

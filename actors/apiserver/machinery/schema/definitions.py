@@ -5,8 +5,9 @@ patching need (about a tenth), and `Definitions` keeps that in the cache directo
 format here, so that only the first process ever reads the big file. Definitions stay raw JSON until one is asked for.
 
 A compact type is a string for a leaf ("string", "int32", "quantity" ...), or a dict: {"ref": name}, {"list": type},
-{"map": type}; a list also carries how a strategic merge patch treats it. A compact definition is {"fields": {name:
-type}, "required": [name]}.
+{"map": type}; a list also carries how a strategic merge patch treats it, and what has a part in server-side apply says
+how: "topology" is "map" or "set" for a list, "atomic" or "granular" for the rest, and "keys" are those of a list of
+objects. A compact definition is {"fields": {name: type}, "required": [name]}, and "topology" where it is atomic.
 
 What can go wrong: the cache is unreadable or damaged (it is made again), or cannot be written (a warning, then it works
 from memory). Neighbours: `shapes` builds checkers out of definitions; `openapi` reads the full ones by `read_full`.
@@ -24,7 +25,7 @@ import structlog
 
 PACKAGE = "kubernetes-validate"
 SCHEMA_VERSION = "v1.36.0"
-FORMAT = 3  # of the compact form: raise it whenever `compact` changes what it writes
+FORMAT = 4  # of the compact form: raise it whenever `compact` changes what it writes
 
 LOG = structlog.get_logger("apiserver.schema")
 
@@ -88,7 +89,18 @@ def compact_type(schema: dict, leaves: dict[str, str]) -> Any:
         found = "any"
     else:
         found = _FORMATS.get(schema.get("format", "")) or _LEAVES[plain_type(schema)]
-    return _with_patch_rules(found, schema)
+    return _with_patch_rules(_with_topology(found, schema), schema)
+
+
+def _with_topology(found: Any, schema: dict) -> Any:
+    """Say how the parts of a list or an object are owned, where that is not the rule (lists atomic, objects not)."""
+    topology = schema.get("x-kubernetes-list-type") or schema.get("x-kubernetes-map-type") or ""
+    if isinstance(found, str) or not topology or ("list" in found and topology == "atomic"):
+        return found
+    found["topology"] = topology
+    if keys := schema.get("x-kubernetes-list-map-keys"):
+        found["keys"] = keys
+    return found
 
 
 def _with_patch_rules(found: Any, schema: dict) -> Any:
@@ -114,6 +126,8 @@ def compact(full: dict[str, msgspec.Raw]) -> Compact:
             kinds[f"{gvk['group']}/{gvk['version']}/{gvk['kind']}".lstrip("/")] = name
         fields = {key: compact_type(value, leaves) for key, value in schema["properties"].items()}
         shape = {"fields": fields, "required": schema.get("required", [])}
+        if topology := schema.get("x-kubernetes-map-type"):
+            shape["topology"] = topology
         definitions[name] = msgspec.Raw(msgspec.json.encode(shape))
     return Compact(kinds, definitions)
 

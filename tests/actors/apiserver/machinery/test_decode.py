@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one case a line
 """Bodies into objects: types, unknown and duplicate fields, nulls, YAML, limits."""
 
 import orjson

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one case a line
 """Defaults, as Kubernetes documents them."""
 
 import base64
@@ -179,6 +180,8 @@ def test_namespaces():
     obj = created("Namespace")
     assert obj["metadata"]["labels"] == {"kubernetes.io/metadata.name": "x"}
     assert (obj["spec"], obj["status"]) == ({"finalizers": ["kubernetes"]}, {"phase": "Active"})
+    other = created("Namespace", "{metadata: {name: x, labels: {kubernetes.io/metadata.name: y, a: b}}}")
+    assert other["metadata"]["labels"] == {"kubernetes.io/metadata.name": "x", "a": "b"}
 
 
 def test_nodes_keep_their_status():

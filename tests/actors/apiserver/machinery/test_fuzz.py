@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one case a line
 """Whatever is sent, the answer is an object or an ApiError, and a stored object can be read back."""
 
 import orjson

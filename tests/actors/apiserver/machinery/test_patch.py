@@ -1,10 +1,13 @@
 """PATCH by media type, and what comes back of a patch that does not fit."""
 
+import time
+
 import orjson
 import pytest
 
 from actors.api.errors import ApiError
 from actors.apiserver.machinery import patch as patches
+from actors.apiserver.machinery import schema, strategic
 from actors.apiserver.machinery.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, apply_patch, merge_patch
 from tests.actors.apiserver.machinery.objects import created, loaded, resource
 
@@ -130,3 +133,31 @@ def test_unknown_fields_warn():
 @pytest.mark.parametrize("media", ["application/apply-patch+yaml", "text/plain", ""])
 def test_media_types_that_are_not_supported(media):
     assert refusal(created("ConfigMap"), {}, media).code == 415
+
+
+class TestSize:
+    """A client chooses how long its lists are: merging and checking them stays linear."""
+
+    LENGTH = 30_000
+    LIMIT_S = 5.0  # a quadratic merge of this many items would take minutes
+
+    def timed(self, original: dict, patch: dict) -> dict:
+        start = time.perf_counter()
+        merged = strategic.merge(original, patch, schema.of_kind("v1", "Pod"))
+        assert time.perf_counter() - start < self.LIMIT_S
+        return merged
+
+    def test_lists_of_objects(self):
+        names = [f"c{i}" for i in range(self.LENGTH)]
+        original = {"spec": {"containers": [{"name": name} for name in names]}}
+        changes = [{"name": name, "image": "i"} for name in reversed(names)]
+        order = [{"name": name} for name in reversed(names)]
+        patch = {"spec": {"containers": changes, "$setElementOrder/containers": order}}
+        merged = self.timed(original, patch)
+        assert [c["name"] for c in merged["spec"]["containers"]] == names[::-1]
+
+    def test_lists_of_values(self):
+        values = [f"a/{i}" for i in range(self.LENGTH)]
+        patch = {"metadata": {"finalizers": values[::-1], "$deleteFromPrimitiveList/finalizers": values[::2]}}
+        merged = self.timed({"metadata": {"finalizers": values}}, patch)
+        assert len(merged["metadata"]["finalizers"]) == self.LENGTH // 2

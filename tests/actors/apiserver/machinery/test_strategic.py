@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one case a line
 """Strategic merge patch: the documented examples, each directive, and the order of merged lists."""
 
 import pytest

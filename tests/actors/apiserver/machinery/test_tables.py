@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one case a line
 """Tables, cell by cell."""
 
 from datetime import datetime

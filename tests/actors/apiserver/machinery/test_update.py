@@ -100,7 +100,8 @@ class TestPod:
     def test_what_may_change(self):
         old = self.old()
         new = updated(
-            "Pod", old, spec__containers__0__image="i:2", spec__initContainers__0__image="j", spec__activeDeadlineSeconds=50,
+            "Pod", old, spec__containers__0__image="i:2", spec__initContainers__0__image="j",
+            spec__activeDeadlineSeconds=50,
             spec__tolerations=[{"key": "b", "operator": "Exists"}, {"key": "a", "operator": "Exists"}],
         )  # fmt: skip
         assert new["metadata"]["generation"] == 2

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with one case a line
 """What is refused, with which causes; and that all causes are told."""
 
 import pytest
@@ -233,3 +234,27 @@ def test_rbac_names_are_free(name):
 
 def test_a_generate_name_may_end_in_a_dash():
     assert created("Pod", pod(metadata="generateName: web-"))["metadata"]["generateName"] == "web-"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"metadata": {"name": "x", "labels": {"a" * 3_000_000: "b"}}},
+        {"metadata": {"name": "x", "labels": {"a": "-" * 3_000_000}}},
+        {"metadata": {"name": "a" * 3_000_000 + "!"}},
+        {"metadata": {"name": "a." * 1_500_000}},
+        {"metadata": {"name": "x", "ownerReferences": [{"controller": True}] * 20_000}},
+        {"metadata": {"name": "x", "finalizers": ["y"] * 100_000}},
+        {"metadata": {"name": "x"}, "spec": {"containers": [{}] * 20_000}},
+        {"metadata": {"name": "x"}, "spec": {"tolerations": [{}] * 50_000, "containers": []}},
+    ],
+    ids=lambda text: ",".join(text["metadata"]),
+)
+def test_however_large_the_answer_comes(text):
+    assert refused("Pod", text)
+
+
+@pytest.mark.parametrize("amount", ["9" * 5000 + "%", "9" * 5000])
+def test_numbers_of_any_length(amount):
+    found = refused("Deployment", deployment(f"strategy: {{rollingUpdate: {{maxSurge: '{amount}'}}}}"))
+    assert "percent" in found["spec.strategy.rollingUpdate.maxSurge"]

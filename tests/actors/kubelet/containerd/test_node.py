@@ -12,9 +12,9 @@ from actors.cluster import purge
 from actors.cluster.purge import Scope
 from actors.kubelet.containerd import network, podnetwork
 from actors.kubelet.containerd.cgroups import Cgroups, cpu_weight, pod_settings
-from actors.kubelet.containerd.child import find_program
 from actors.kubelet.containerd.podnetwork import HostPort, PodNetwork, host_ports_of
 from actors.kubelet.runtime import PortMapping, Resources
+from runtime.command import find_program
 from tests.actors.kubelet.containerd.node import own_network, why_not_real
 
 NETWORK = PodNetwork("kubus-x-m1", "kbr-x", ("10.244.1.0/24",), ("10.244.0.0/16",), "/data/cni/addresses")

@@ -1,0 +1,1 @@
+"""Structural schemas of custom resources: `structural` says which schemas are, `node` compiles them."""

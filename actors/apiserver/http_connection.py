@@ -1,0 +1,309 @@
+"""HTTP/1.1 on one TLS connection: httptools parses, one answer at a time is written, and everything is bounded.
+
+Written for the API server's hot path: a request costs one task, an answer one write. Requests that are pipelined wait
+their turn while reading is paused. The client certificate is read once a connection.
+
+What can go wrong: a peer that sends no HTTP gets 400 and loses its connection; so does, silently, one whose request
+does not arrive in time or who takes no answers for too long. A peer that goes away ends its watches; other requests run
+to their end, for a write may have begun.
+
+Neighbours: `https_server` accepts and sweeps, `http_front` makes calls of requests and answers of calls.
+"""
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from actors.apiserver.auth import x509
+from actors.apiserver.call import MAX_BODY_BYTES, Answer, Identity
+
+if TYPE_CHECKING:
+    from actors.apiserver.http_front import HttpFront
+
+MAX_HEAD_BYTES = 64 << 10  # of one request's line and headers; Go's default is 1 MB, no client of ours needs more
+MAX_PIPELINED = 16  # requests of a connection that wait; reading has been paused long before
+ARRIVAL_S = 60.0  # for a whole request to arrive
+STALLED_READER_S = 60.0  # for a reader to take what was written
+IDLE_S = 120.0  # a connection may stay without a request
+SPLIT_BYTES = 32 << 10  # a body this large is written by itself: cheaper than one more copy
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LARGE_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_COMMON = b"cache-control: no-cache, private\r\n"
+_CLOSE = b"connection: close\r\n"
+
+
+class Request:
+    """What has arrived of a request. `body` None: it was larger than allowed, and has been dropped."""
+
+    __slots__ = ("accept", "authorization", "body", "content_type", "impersonation", "keep_alive", "method", "url",
+                 "user_agent", "version")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.url = b""
+        self.version = "1.1"
+        self.authorization = b""
+        self.content_type = self.accept = self.user_agent = ""
+        self.impersonation: list[tuple[bytes, bytes]] = []
+        self.body: bytes | None = b""
+        self.keep_alive = True
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, front: "HttpFront", connections: "set[Connection]", tasks: "set[asyncio.Task[None]]") -> None:
+        self._front = front
+        self._connections = connections
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Request] = deque()
+        self._request: Request | None = None  # that is arriving
+        self._task: asyncio.Task[None] | None = None  # that answers
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._expects_continue = False
+        self._drained: asyncio.Future[None] | None = None  # while the peer takes too little
+        self._paused = False
+        self._chunked = True
+        self.closing = False  # after the present answer
+        self.is_streaming = False
+        self.identity: Identity | None = None
+        self.since = self._loop.time()  # of what the connection is in the midst of: idle, or a request's arrival
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        self._parser = httptools.HttpRequestParser(self)
+        self._connections.add(self)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.identity = x509.identity(tls.getpeercert())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self._waiting.clear()
+        self.closing = True
+        self.resume_writing()
+        if self.is_streaming and self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing and self._task is None:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.closing = True  # the request is answered as if it had not asked, and nothing is read after it
+        except httptools.HttpParserError:
+            self._refuse(_MALFORMED)
+
+    def pause_writing(self) -> None:
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def shut_down(self) -> None:
+        """Close, after the answer that is being worked on if there is one."""
+        self.closing = True
+        if self._task is None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def is_overdue(self, now: float) -> bool:
+        """Has the peer been idle, or a request been arriving, for too long?"""
+        if self._task is not None:
+            return False
+        return now - self.since > (ARRIVAL_S if self._request is not None else IDLE_S)
+
+    @property
+    def is_lost(self) -> bool:
+        return self._transport.is_closing()
+
+    def _refuse(self, answer: bytes) -> None:
+        """Tell a peer that speaks no HTTP so, and hang up."""
+        self.closing = True
+        if self._task is None:
+            self._transport.write(answer)
+        self._transport.close()
+
+    # A request arrives
+
+    def on_message_begin(self) -> None:
+        self._request = Request()
+        self._head_bytes = 0
+        self._body = []
+        self._body_bytes = 0
+        self._expects_continue = False
+        self.since = self._loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        request = self._request
+        assert request is not None, "a request has begun"
+        request.url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value))
+        request = self._request
+        if request is None:
+            return
+        name = name.lower()
+        if name == b"authorization":
+            request.authorization = value
+        elif name == b"content-type":
+            request.content_type = value.decode("latin-1")
+        elif name == b"accept":
+            given = value.decode("latin-1")
+            request.accept = f"{request.accept},{given}" if request.accept else given
+        elif name == b"user-agent":
+            request.user_agent = value.decode("latin-1")
+        elif name == b"expect":
+            self._expects_continue = value.lower() == b"100-continue"
+        elif name.startswith(b"impersonate-"):
+            request.impersonation.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._expects_continue and self._task is None:
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        if self._body_bytes <= MAX_BODY_BYTES:
+            self._body.append(data)
+        else:
+            self._body.clear()
+
+    def on_message_complete(self) -> None:
+        request, parser = self._request, self._parser
+        if request is None:
+            return
+        self._request = None
+        request.method = parser.get_method().decode("ascii")
+        request.version = parser.get_http_version()
+        request.keep_alive = parser.should_keep_alive()
+        if self._body_bytes > MAX_BODY_BYTES:
+            request.body = None
+        elif self._body:
+            request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        if self._task is None:
+            self._begin(request)
+        else:
+            self._waiting.append(request)
+            if not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+            if len(self._waiting) > MAX_PIPELINED:
+                self.abort()
+
+    def _count_head(self, more: int) -> None:
+        self._head_bytes += more
+        if self._head_bytes > MAX_HEAD_BYTES and self._request is not None:
+            self._request = None
+            self._refuse(_TOO_LARGE_HEAD)
+
+    # A request is answered
+
+    def _begin(self, request: Request) -> None:
+        self._chunked = request.version != "1.0"
+        if not request.keep_alive or not self._chunked:
+            self.closing = True
+        task = self._loop.create_task(self._front.serve(self, request))
+        self._task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._answered)
+
+    def _answered(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._task = None
+        self.since = self._loop.time()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._transport.abort()
+            self._front.failed(error)
+        elif self._waiting and not self.closing:
+            self._begin(self._waiting.popleft())
+        elif self.closing:
+            self._transport.close()
+        elif self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def write_answer(self, answer: Answer, headers: bytes, *, is_head: bool) -> None:
+        """Write a whole answer; `headers` are those beyond the usual ones, each with its line end."""
+        transport, body = self._transport, answer.body
+        if transport.is_closing():
+            return
+        head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
+            _STATUS_LINES[answer.status],
+            _COMMON,
+            answer.content_type.encode("latin-1"),
+            len(body),
+            headers,
+            _CLOSE if self.closing else b"",
+        )
+        if is_head or not body:
+            transport.write(head)
+        elif len(body) < SPLIT_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+
+    def begin_stream(self, status: int, content_type: str, headers: bytes = b"") -> None:
+        """Write the head of an answer of unknown length."""
+        self.is_streaming = True
+        if not self._transport.is_closing():
+            self._transport.write(
+                b"%b%bcontent-type: %b\r\n%b%b%b\r\n"
+                % (
+                    _STATUS_LINES[status],
+                    _COMMON,
+                    content_type.encode("latin-1"),
+                    b"transfer-encoding: chunked\r\n" if self._chunked else b"",
+                    headers,
+                    _CLOSE if self.closing else b"",
+                )
+            )
+
+    def push_chunk(self, data: bytes) -> bool:
+        """Write a piece of a stream unless the peer takes too little, or is gone; return whether it was written."""
+        if self._drained is not None or self._transport.is_closing():
+            return False
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return True
+
+    async def write_chunk(self, data: bytes) -> None:
+        """Write a piece of a stream; wait while the peer takes too little. A peer that stalls is cut off."""
+        drained = self._drained
+        if drained is not None:
+            try:
+                async with asyncio.timeout(STALLED_READER_S):
+                    await drained
+            except TimeoutError:
+                self._transport.abort()
+                return
+        if not data or self._transport.is_closing():
+            return
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end_stream(self, *, whole: bool) -> None:
+        """Write the end of a stream; one that is not whole is cut off, which the peer notices."""
+        self.is_streaming = False
+        if self._transport.is_closing():
+            return
+        if not whole or not self._chunked:
+            self._transport.close()
+        else:
+            self._transport.write(b"0\r\n\r\n")

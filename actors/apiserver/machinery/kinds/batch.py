@@ -1,0 +1,136 @@
+"""Job and CronJob."""
+
+import re
+from typing import Any
+
+from actors.api.errors import Cause
+from actors.apiserver.machinery import field
+from actors.apiserver.machinery.kinds.placement import label_selector_causes
+from actors.apiserver.machinery.kinds.pod_defaults import default_template
+from actors.apiserver.machinery.kinds.pod_spec import template_causes
+from actors.apiserver.machinery.kinds.with_status import WithStatus
+
+MAX_CRON_JOB_NAME = 52  # leaves room for the minute that its Jobs' names end in
+MAX_SCHEDULE_CHARS = 1024  # every minute of an hour written out has 200
+
+_PREFIX = "batch.kubernetes.io/"
+_NO_LIMIT = 2**31 - 1
+_NUMBERS = (
+    "parallelism", "completions", "backoffLimit", "backoffLimitPerIndex", "maxFailedIndexes", "activeDeadlineSeconds",
+    "ttlSecondsAfterFinished",
+)  # fmt: skip
+_MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+_CRON_FIELD = re.compile(r"(\*|\?|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[0-9]+)?")
+_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_EVERY = re.compile(r"@every (\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
+
+
+class JobStrategy(WithStatus):
+    def default(self, obj: dict[str, Any]) -> None:
+        spec = obj.setdefault("spec", {})
+        if spec.get("completions") is None and spec.get("parallelism") is None:
+            spec["completions"] = spec["parallelism"] = 1
+        spec.setdefault("parallelism", 1)
+        spec.setdefault("backoffLimit", _NO_LIMIT if "backoffLimitPerIndex" in spec else 6)
+        spec.setdefault("completionMode", "NonIndexed")
+        spec.setdefault("suspend", False)
+        spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
+        labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+        if labels and not obj["metadata"].get("labels"):
+            obj["metadata"]["labels"] = dict(labels)
+        default_template(spec.get("template"))
+
+    def prepare_for_create(self, obj: dict[str, Any]) -> None:
+        super().prepare_for_create(obj)
+        spec, metadata = obj["spec"], obj["metadata"]
+        if spec.get("manualSelector") or "template" not in spec:
+            return
+        uid, name = metadata.get("uid", ""), metadata.get("name", "")
+        labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
+        labels |= {"controller-uid": uid, "job-name": name}
+        labels |= {f"{_PREFIX}controller-uid": uid, f"{_PREFIX}job-name": name}
+        spec["selector"] = {"matchLabels": {f"{_PREFIX}controller-uid": uid}}
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        spec = obj["spec"]
+        return job_spec_causes(spec, "spec") + label_selector_causes(spec.get("selector"), "spec.selector")
+
+    def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        spec, before = obj["spec"], old["spec"]
+        names = ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy"]
+        if not before.get("suspend"):
+            names.append("template")
+        if before.get("completionMode") != "Indexed":
+            names.append("completions")
+        return [field.immutable(f"spec.{name}", spec.get(name)) for name in names if spec.get(name) != before.get(name)]
+
+
+def job_spec_causes(spec: dict[str, Any], path: str) -> list[Cause]:
+    """Return what is wrong with a Job's spec, or with the one in a CronJob's template."""
+    causes: list[Cause] = []
+    for name in _NUMBERS:
+        causes += field.non_negative(f"{path}.{name}", spec.get(name))
+    mode = spec.get("completionMode", "NonIndexed")
+    causes += field.one_of(f"{path}.completionMode", mode, ("NonIndexed", "Indexed"))
+    if mode == "Indexed" and spec.get("completions") is None:
+        causes.append(field.required(f"{path}.completions", "when completion mode is Indexed"))
+    causes += template_causes(spec.get("template"), f"{path}.template")
+    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "Always")
+    where = f"{path}.template.spec.restartPolicy"
+    if policy == "Always":
+        causes.append(field.required(where, 'valid values: "OnFailure", "Never"'))
+    return causes
+
+
+class CronJobStrategy(WithStatus):
+    def validate_name(self, name: str, prefix: bool = False) -> list[str]:
+        wrong = super().validate_name(name, prefix)
+        if len(name) > MAX_CRON_JOB_NAME:
+            wrong.append(f"must be no more than {MAX_CRON_JOB_NAME} characters")
+        return wrong
+
+    def default(self, obj: dict[str, Any]) -> None:
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("concurrencyPolicy", "Allow")
+        spec.setdefault("suspend", False)
+        spec.setdefault("successfulJobsHistoryLimit", 3)
+        spec.setdefault("failedJobsHistoryLimit", 1)
+        default_template(((spec.get("jobTemplate") or {}).get("spec") or {}).get("template"))
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        spec = obj["spec"]
+        schedule, path = spec.get("schedule", ""), "spec.schedule"
+        causes = []
+        if not schedule:
+            causes.append(field.required(path))
+        elif wrong := cron_error(schedule):
+            causes.append(field.invalid(path, schedule, wrong))
+        causes += field.one_of("spec.concurrencyPolicy", spec["concurrencyPolicy"], ("Allow", "Forbid", "Replace"))
+        for name in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
+            causes += field.non_negative(f"spec.{name}", spec.get(name))
+        template = spec.get("jobTemplate")
+        if template is None:
+            return [*causes, field.required("spec.jobTemplate")]
+        return causes + job_spec_causes(template.get("spec") or {}, "spec.jobTemplate.spec")
+
+
+def cron_error(schedule: str) -> str:
+    """Return what is wrong with a cron schedule; "" when it is one."""
+    if len(schedule) > MAX_SCHEDULE_CHARS:
+        return f"must be no more than {MAX_SCHEDULE_CHARS} characters"
+    if schedule.startswith("@"):
+        known = schedule in _MACROS or _EVERY.fullmatch(schedule)
+        return "" if known else f"unrecognized descriptor: {schedule}"
+    if schedule.startswith(("TZ=", "CRON_TZ=")):
+        return "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+    parts = schedule.split()
+    if len(parts) != len(_CRON_BOUNDS):
+        return f"expected exactly {len(_CRON_BOUNDS)} fields, found {len(parts)}: [{schedule}]"
+    for part, (low, high) in zip(parts, _CRON_BOUNDS, strict=True):
+        for term in part.split(","):
+            if not _CRON_FIELD.fullmatch(term):
+                return f"failed to parse {term}"
+            numbers = [int(n) for n in re.findall(r"\d+", term.partition("/")[0])]
+            if any(not low <= n <= high for n in numbers) or numbers != sorted(numbers):
+                return f"{term} is out of range ({low}-{high})"
+    return ""

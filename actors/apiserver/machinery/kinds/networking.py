@@ -1,0 +1,133 @@
+"""Ingress, IngressClass, NetworkPolicy."""
+
+from typing import Any
+
+from actors.api.errors import Cause
+from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery.kinds.placement import label_selector_causes
+from actors.apiserver.machinery.kinds.probes import port_causes
+from actors.apiserver.machinery.kinds.with_status import WithStatus
+from actors.apiserver.machinery.resource import Strategy
+
+_PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
+
+
+class IngressStrategy(WithStatus):
+    def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
+        return {"loadBalancer": {}}
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        spec = obj.get("spec") or {}
+        causes = []
+        if not spec.get("rules") and not spec.get("defaultBackend"):
+            detail = "either `defaultBackend` or `rules` must be specified"
+            causes.append(field.invalid("spec", spec.get("rules") or [], detail))
+        if spec.get("defaultBackend"):
+            causes += _backend_causes(spec["defaultBackend"], "spec.defaultBackend")
+        for i, rule in enumerate(spec.get("rules") or ()):
+            at, host = f"spec.rules[{i}]", rule.get("host", "")
+            if host:
+                causes += field.messages(f"{at}.host", host, names.dns_subdomain(host.removeprefix("*.")))
+            for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
+                causes += _path_causes(path, f"{at}.http.paths[{j}]")
+        return causes
+
+
+def _path_causes(path: dict[str, Any], at: str) -> list[Cause]:
+    kind, value = path.get("pathType", ""), path.get("path", "")
+    if not kind:
+        return [field.required(f"{at}.pathType", "pathType must be specified")]
+    causes = field.one_of(f"{at}.pathType", kind, _PATH_TYPES)
+    if kind != "ImplementationSpecific" and not value.startswith("/"):
+        causes.append(field.invalid(f"{at}.path", value, "must be an absolute path"))
+    return causes + _backend_causes(path.get("backend") or {}, f"{at}.backend")
+
+
+def _backend_causes(backend: dict[str, Any], at: str) -> list[Cause]:
+    service, other = backend.get("service"), backend.get("resource")
+    if (service is None) == (other is None):
+        if service is None:
+            return [field.required(at, "a service or a resource backend is required")]
+        return [field.invalid(at, backend, "cannot set both resource and service backends")]
+    if service is None:
+        return []
+    causes = [] if service.get("name") else [field.required(f"{at}.service.name")]
+    port = service.get("port") or {}
+    if not port.get("name") and not port.get("number"):
+        return [*causes, field.required(f"{at}.service.port", "port name or number is required")]
+    if port.get("name") and port.get("number"):
+        return [*causes, field.invalid(f"{at}.service.port", port, "cannot set both port name & port number")]
+    return causes + port_causes(port.get("name") or port["number"], f"{at}.service.port")
+
+
+class IngressClassStrategy(Strategy):
+    def prepare_for_create(self, obj: dict[str, Any]) -> None:
+        obj["metadata"]["generation"] = 1
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        controller = (obj.get("spec") or {}).get("controller", "")
+        return [] if controller else [field.required("spec.controller")]
+
+    def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        controller = (obj.get("spec") or {}).get("controller")
+        if controller != (old.get("spec") or {}).get("controller"):
+            return [field.immutable("spec.controller", controller)]
+        return []
+
+
+class NetworkPolicyStrategy(WithStatus):
+    """It has no status, but a generation."""
+
+    def default(self, obj: dict[str, Any]) -> None:
+        spec = obj.setdefault("spec", {})
+        if not spec.get("policyTypes"):
+            spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+        spec.setdefault("podSelector", {})
+        for direction in ("ingress", "egress"):
+            for rule in spec.get(direction) or ():
+                for port in rule.get("ports") or ():
+                    port.setdefault("protocol", "TCP")
+
+    def prepare_for_create(self, obj: dict[str, Any]) -> None:
+        obj["metadata"]["generation"] = 1
+
+    def validate(self, obj: dict[str, Any]) -> list[Cause]:
+        spec = obj["spec"]
+        causes = label_selector_causes(spec.get("podSelector"), "spec.podSelector")
+        for i, kind in enumerate(spec["policyTypes"]):
+            causes += field.one_of(f"spec.policyTypes[{i}]", kind, ("Ingress", "Egress"))
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for i, rule in enumerate(spec.get(direction) or ()):
+                at = f"spec.{direction}[{i}]"
+                for j, port in enumerate(rule.get("ports") or ()):
+                    causes += _policy_port_causes(port, f"{at}.ports[{j}]")
+                for j, peer in enumerate(rule.get(peers) or ()):
+                    causes += _peer_causes(peer, f"{at}.{peers}[{j}]")
+        return causes
+
+
+def _policy_port_causes(port: dict[str, Any], at: str) -> list[Cause]:
+    causes = field.one_of(f"{at}.protocol", port.get("protocol", "TCP"), _PROTOCOLS)
+    if port.get("port") is not None:
+        causes += port_causes(port["port"], f"{at}.port")
+    end = port.get("endPort")
+    if end is not None and (not isinstance(port.get("port"), int) or end < port["port"]):
+        causes.append(field.invalid(f"{at}.endPort", end, "must be greater than or equal to `port`"))
+    return causes
+
+
+def _peer_causes(peer: dict[str, Any], at: str) -> list[Cause]:
+    block = peer.get("ipBlock")
+    selects = [name for name in ("podSelector", "namespaceSelector") if peer.get(name) is not None]
+    if block is None and not selects:
+        return [field.required(at, "must specify a peer")]
+    if block is not None and selects:
+        return [field.forbidden(at, "may not specify both ipBlock and another peer")]
+    causes: list[Cause] = []
+    for name in selects:
+        causes += label_selector_causes(peer[name], f"{at}.{name}")
+    for i, text in enumerate([block.get("cidr", ""), *(block.get("except") or ())] if block else []):
+        where = f"{at}.ipBlock.cidr" if i == 0 else f"{at}.ipBlock.except[{i - 1}]"
+        causes += field.messages(where, text, names.cidr(text))
+    return causes

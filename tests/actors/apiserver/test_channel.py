@@ -1,0 +1,83 @@
+"""A channel with many watchers is paced, and nobody is told twice, too early, or not at all."""
+
+import asyncio
+
+from actors.apiserver.storage.channel import MAX_PACE_S, PACED_WATCHERS, Channel
+from actors.apiserver.storage.entry import Entry
+from actors.apiserver.storage.event import ADDED, OVERFLOW_LINE, CacheEvent
+from actors.apiserver.storage.resource_cache import ResourceCache
+from actors.apiserver.storage.selection import EVERYTHING
+from actors.apiserver.storage.watcher import Watcher
+from runtime import virtual_time
+
+PREFIX = b"/registry/configmaps/"
+
+
+def event(number: int) -> CacheEvent:
+    body = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"%d","name":"c%d"}}' % (number, number)
+    return CacheEvent(ADDED, Entry(PREFIX + b"default/c%d" % number, body, number), None)
+
+
+def seen(watcher: Watcher) -> list[int]:
+    """The revisions that a watcher was told of since the last look."""
+    return [int(line.split(b'"resourceVersion":"')[1].split(b'"')[0]) for line in watcher.take().splitlines()]
+
+
+def joined(cache: ResourceCache, channel: Channel, count: int) -> list[Watcher]:
+    watchers = [Watcher(lambda closed: None) for _ in range(count)]
+    for watcher in watchers:
+        cache.join(channel, watcher)
+    return watchers
+
+
+def test_few_watchers_are_told_at_once():
+    async def scenario():
+        cache = ResourceCache(PREFIX, {})
+        channel = cache.channel(PREFIX, EVERYTHING, "json", None)
+        (watcher,) = joined(cache, channel, 1)
+        for number in range(1, 4):
+            channel.push([event(number)], OVERFLOW_LINE)
+            assert seen(watcher) == [number]
+
+    virtual_time.run(scenario())
+
+
+def test_many_watchers_are_told_the_first_at_once_and_the_rest_together():
+    async def scenario():
+        cache = ResourceCache(PREFIX, {})
+        channel = cache.channel(PREFIX, EVERYTHING, "json", None)
+        watchers = joined(cache, channel, PACED_WATCHERS)
+        for number in range(1, 6):
+            channel.push([event(number)], OVERFLOW_LINE)
+        assert [seen(watcher) for watcher in watchers] == [[1]] * PACED_WATCHERS
+        await asyncio.sleep(MAX_PACE_S)
+        assert [seen(watcher) for watcher in watchers] == [[2, 3, 4, 5]] * PACED_WATCHERS
+
+    virtual_time.run(scenario())
+
+
+def test_who_joins_is_not_told_what_is_held_back_for_the_others():
+    async def scenario():
+        cache = ResourceCache(PREFIX, {})
+        channel = cache.channel(PREFIX, EVERYTHING, "json", None)
+        watchers = joined(cache, channel, PACED_WATCHERS)
+        channel.push([event(1)], OVERFLOW_LINE)
+        channel.push([event(2)], OVERFLOW_LINE)
+        (late,) = joined(cache, channel, 1)
+        assert seen(late) == []
+        assert seen(watchers[0]) == [1, 2]
+
+    virtual_time.run(scenario())
+
+
+def test_a_bookmark_never_overtakes_what_is_held_back():
+    async def scenario():
+        cache = ResourceCache(PREFIX, {})
+        channel = cache.channel(PREFIX, EVERYTHING, "json", None)
+        watchers = joined(cache, channel, PACED_WATCHERS)
+        channel.push([event(1)], OVERFLOW_LINE)
+        channel.push([event(2)], OVERFLOW_LINE)
+        cache.flush(OVERFLOW_LINE)
+        assert seen(watchers[3]) == [1, 2]
+
+    virtual_time.run(scenario())

@@ -1,0 +1,140 @@
+"""Bodies in Protobuf: what kubectl sends, what is malformed, and that the catalog is whole."""
+
+import random
+
+import orjson
+import pytest
+
+from actors.api.errors import ApiError
+from actors.apiserver.machinery.registry import REGISTRY
+from actors.apiserver.protobuf import catalog, wire
+from tests.actors.apiserver.api_harness import with_api
+
+
+def varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out) + bytes([number])
+
+
+def field(number: int, value: bytes | str | int) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def envelope(api_version: str, kind: str, raw: bytes) -> bytes:
+    return wire.MAGIC + field(1, field(1, api_version) + field(2, kind)) + field(2, raw) + field(3, "") + field(4, "")
+
+
+def metadata(name: str) -> bytes:
+    return field(1, field(1, name) + field(2, "") + field(8, b"") + field(11, field(1, "app") + field(2, "web")))
+
+
+def test_config_map():
+    raw = metadata("a") + field(2, field(1, "k") + field(2, "v")) + field(3, field(1, "b") + field(2, b"\x00\x01"))
+    assert wire.decode(envelope("v1", "ConfigMap", raw)) == {
+        "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "metadata": {"name": "a", "labels": {"app": "web"}},
+        "data": {"k": "v"},
+        "binaryData": {"b": "AAE="},
+    }
+
+
+def test_zero_behind_a_pointer_is_kept():
+    spec = field(1, 0) + field(5, 0)
+    assert wire.decode(envelope("apps/v1", "Deployment", field(2, spec)))["spec"] == {"replicas": 0}
+
+
+def test_special_messages():
+    port = field(1, "web") + field(2, "TCP") + field(3, 80) + field(4, field(1, 1) + field(3, "http"))
+    spec = wire.decode(envelope("v1", "Service", field(2, field(1, port))))["spec"]
+    assert spec["ports"] == [{"name": "web", "protocol": "TCP", "port": 80, "targetPort": "http"}]
+    limits = field(1, field(1, "cpu") + field(2, field(1, "500m")))
+    volume = field(1, "data") + field(2, field(2, b""))
+    container = field(1, "c") + field(8, limits) + field(16, 1)
+    pod = wire.decode(envelope("v1", "Pod", field(2, field(1, volume) + field(2, container))))["spec"]
+    assert pod["containers"][0] == {"name": "c", "resources": {"limits": {"cpu": "500m"}}, "stdin": True}
+    assert pod["volumes"] == [{"name": "data", "emptyDir": {}}]
+    lease = field(2, field(4, field(1, 1_700_000_000) + field(2, 5000)))
+    assert wire.decode(envelope("coordination.k8s.io/v1", "Lease", lease))["spec"] == {
+        "renewTime": "2023-11-14T22:13:20.000005Z"
+    }
+
+
+def test_list_messages_and_negative_numbers():
+    extra = field(1, "scopes") + field(2, field(1, "a") + field(1, "b"))
+    review = field(2, field(3, "jane") + field(5, extra))
+    spec = wire.decode(envelope("authorization.k8s.io/v1", "SubjectAccessReview", review))["spec"]
+    assert spec == {"user": "jane", "extra": {"scopes": ["a", "b"]}}
+    options = wire.decode(envelope("apps/v1", "DeleteOptions", field(1, (1 << 64) - 1)))
+    assert options["gracePeriodSeconds"] == -1
+
+
+def test_unknown_fields_are_skipped():
+    raw = metadata("a") + field(999, "x") + varint(998 << 3 | 1) + b"12345678" + varint(997 << 3 | 5) + b"1234"
+    assert wire.decode(envelope("v1", "ConfigMap", raw))["metadata"]["name"] == "a"
+
+
+def test_malformed_bodies_are_refused():
+    good = envelope("v1", "ConfigMap", metadata("a"))
+    for body in (b"x", b"k8s\0\xff", good[:-20], wire.MAGIC + field(2, b""), good.replace(b"web", b"\xff\xff\xff")):
+        with pytest.raises(ApiError) as refused:
+            wire.to_json(body)
+        assert refused.value.code == 400, body
+    with pytest.raises(ApiError) as refused:
+        wire.to_json(envelope("example.org/v1", "Thing", b""))
+    assert refused.value.code == 415
+
+
+def test_any_bytes_are_decoded_or_refused():
+    choose = random.Random(7)
+    good = envelope("v1", "ConfigMap", metadata("a") + field(2, field(1, "k") + field(2, "v")))
+    for _ in range(2000):
+        body = bytearray(good)
+        for _ in range(choose.randint(1, 4)):
+            body[choose.randrange(4, len(body))] = choose.randrange(256)
+        try:
+            orjson.loads(wire.to_json(bytes(body)))
+        except ApiError as error:
+            assert error.code in (400, 415)
+
+
+def test_nesting_is_bounded():
+    raw = b""
+    for _ in range(200):
+        raw = field(4, raw)
+    schema = catalog.Message({4: catalog.Field("next", "meta_v1.Loop")})
+    catalog._package("meta_v1")["Loop"] = schema
+    try:
+        with pytest.raises(wire.Malformed, match="nested"):
+            wire._object(schema, memoryview(raw), 0)
+    finally:
+        del catalog._package("meta_v1")["Loop"]
+
+
+def test_catalog_knows_every_built_in_kind_and_every_message_it_uses():
+    missing = [
+        f"{resource.api_version} {resource.kind}"
+        for resource in REGISTRY
+        if catalog.find(f"{catalog.package_of(resource.api_version)}.{resource.kind}") is None
+    ]
+    assert missing == []
+    packages = {catalog.package_of(resource.api_version) for resource in REGISTRY} | {"meta_v1", "policy_v1"}
+    for package in packages:
+        for name, message in catalog._package(package).items():
+            for one in message.fields.values():
+                known = one.kind in catalog.SCALARS | catalog.SPECIAL or catalog.find(one.kind) is not None
+                assert known, (package, name, one)
+
+
+@with_api()
+async def test_kubectl_create_in_protobuf(api):
+    body = envelope("v1", "ServiceAccount", metadata("bob"))
+    path = "/api/v1/namespaces/default/serviceaccounts"
+    status, made = await api.post(path, body, content_type="application/vnd.kubernetes.protobuf")
+    assert status == 201 and made["metadata"]["labels"] == {"app": "web"}

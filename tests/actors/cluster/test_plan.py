@@ -1,0 +1,107 @@
+"""From config to child specs: what is refused, what is simulated, what starts after what."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from actors.api.config import ClusterConfig, of_settings
+from actors.cluster.compose import compose, preload_of, preparations_of
+from actors.cluster.plan import adjusted, check, load_cluster, node_names
+from actors.cluster.simulate import has_real_nodes, simulated
+from runtime.config import ConfigError, parse
+from runtime.supervisor.spec import ActorLaunch, CommandLaunch, check_specs
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+MASTER = "m1: {roles: [state, apiserver]}"
+
+
+def config(text: str) -> ClusterConfig:
+    loaded = parse(text.replace("MASTER", MASTER).encode(), "c.yaml", ClusterConfig)
+    check(loaded)
+    return loaded.value
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name: My Cluster\nnodes: {MASTER}", "c.yaml:1: name: expected lower-case letters"),
+        ("nodes:\n  MASTER\n  W_1: {roles: [kubelet]}", "c.yaml:3: nodes.W_1: a node's name"),
+        ("nodes: {m1: {roles: [state, state, apiserver]}}", "state is there twice"),
+        ("nodes:\n  MASTER\n  m2: {roles: [state]}", "c.yaml:3: nodes.m2.roles: the store has a single member"),
+        ("nodes: {MASTER}\nnetwork: {node_ports: 3-2}", "expected a range of ports, as 30000-32767"),
+        ("nodes: {MASTER}\napiserver: {port: 30001}", "30001 is within network.node_ports"),
+        ("nodes: {MASTER}\nnetwork: {service_cidr: 10.96.0.1/12}", "expected an IPv4 network"),
+        ("nodes: {MASTER}\nnetwork: {node_cidr_mask: 8}", "network.node_cidr_mask: expected 16 to 30, got 8"),
+        ("nodes: {MASTER}\ncontrollers: {renew_deadline_s: 20}", "lease_duration_s > renew_deadline_s"),
+        ("nodes: {MASTER}\nstate: {segment_bytes: 0}", "state.segment_bytes: expected more than 0"),
+        ("nodes: {MASTER, w1: {roles: [kubelet], count: 2}}", "only simulated nodes can be more than one"),
+        ("nodes: {MASTER, w1: {roles: [kubelet, proxy], runtime: simulated}}", "has no network for a proxy"),
+        ("nodes: {MASTER, w1: {roles: [kubelet], kubelet: {lease_renew_s: 50}}}", "less than lease_duration_s"),
+        ("nodes: {m1: {roles: [state, apiserver]}, m2: {roles: [apiserver]}}", "need apiserver.port: 0"),
+    ],
+)  # fmt: skip
+def test_what_can_not_work_is_refused_with_its_place(text, complaint):
+    with pytest.raises(ConfigError) as error:
+        config(text)
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_packaged_configs_are_good(path, tmp_path):
+    cluster = load_cluster(path).value
+    composition = compose(simulated(cluster), tmp_path, tmp_path / "run")
+    check_specs(composition.specs)
+
+
+def test_the_default_is_one_master_and_one_real_worker(tmp_path):
+    cluster = load_cluster(None).value
+    assert has_real_nodes(cluster)
+    specs = {spec.name: spec for spec in compose(cluster, tmp_path, tmp_path / "run").specs}
+    assert sorted(specs) == sorted(
+        ["state@m1", "apiserver@m1", "scheduler@m1", "controller-manager@m1", "containerd@w1", "kubelet@w1", "proxy@w1"]
+    )
+    assert specs["apiserver@m1"].after == ("state@m1",)
+    assert specs["scheduler@m1"].after == ("apiserver@m1",)
+    assert specs["kubelet@w1"].after == ("apiserver@m1", "containerd@w1")
+    containerd = specs["containerd@w1"].launch
+    assert isinstance(containerd, CommandLaunch)
+    assert containerd.socket.endswith("containerd.sock")
+    assert len(preparations_of(cluster, tmp_path)) == 2
+
+
+def test_settings_carry_the_config_as_plain_data(tmp_path):
+    cluster = config("nodes: {MASTER, w1: {roles: [kubelet], runtime: simulated, count: 3}}")
+    spec = next(spec for spec in compose(cluster, tmp_path, tmp_path).specs if spec.name == "kubelet@w1")
+    assert isinstance(spec.launch, ActorLaunch)
+    json.dumps(spec.launch.settings)
+    assert of_settings(spec.launch.settings) == cluster
+    assert spec.launch.settings["node"]["count"] == 3
+
+
+def test_a_simulated_cluster_runs_no_proxy_and_no_containerd(tmp_path):
+    cluster = simulated(load_cluster(None).value)
+    assert not has_real_nodes(cluster)
+    assert cluster.nodes["w1"].roles == ["kubelet"]
+    assert not [spec for spec in compose(cluster, tmp_path, tmp_path).specs if spec.role in ("containerd", "proxy")]
+    assert preparations_of(cluster, tmp_path) == []
+    assert "actors.proxy.actor" not in preload_of(cluster)
+
+
+def test_the_command_line_changes_count_and_port():
+    cluster = load_cluster(CONFIGS / "simulated.yaml").value
+    changed = adjusted(cluster, nodes=100, port=0)
+    assert (changed.nodes["w1"].count, changed.apiserver.port) == (100, 0)
+    assert node_names(changed)[:2] == ["w1-0", "w1-1"]
+    assert node_names(adjusted(cluster, nodes=1)) == ["w1"]
+    with pytest.raises(ConfigError, match="this config has none"):
+        adjusted(load_cluster(None).value, nodes=5)
+
+
+def test_a_containerd_that_is_there_already_is_not_started(tmp_path):
+    cluster = config("nodes: {MASTER, w1: {roles: [kubelet], containerd_socket: /run/x.sock}}")
+    specs = {spec.name: spec for spec in compose(cluster, tmp_path, tmp_path).specs}
+    assert "containerd@w1" not in specs
+    assert specs["kubelet@w1"].after == ("apiserver@m1",)
+    assert msgspec.to_builtins(cluster)["nodes"]["w1"]["containerd_socket"] == "/run/x.sock"
