@@ -88,6 +88,7 @@ class StateActor(Actor):
         committer.on_install.append(service.on_install)
         self._service = service
         _measure(service, self.metrics)
+        committer.begin()
         self.spawn(committer.run(), "raft")
         self.spawn(committer.look_for_room(), "room")
         self.spawn(housekeeping.end_leases(), "leases")

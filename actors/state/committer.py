@@ -169,10 +169,14 @@ class Committer:
 
     # Life
 
+    def begin(self) -> None:
+        """A group of one leads at once, so that its first request finds a leader."""
+        if self.core.node.is_alone:
+            self.core.node.campaign()
+            self._turn()
+
     async def run(self) -> None:
         """Let time pass for Raft, for ever."""
-        if self.core.node.is_alone:
-            self.core.node.campaign()  # and so leads at once
         while not self._is_broken:
             self.turn_soon()
             await asyncio.sleep(TICK_S)
