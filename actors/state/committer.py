@@ -13,6 +13,7 @@ snapshots, `actor` runs it.
 """
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -84,6 +85,7 @@ class Committer:
         self._turn_is_due = False
         self._looking: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._blocked: Ready | None = None  # could not be stored for want of room
+        self._to_store: Ready | None = None  # at the end of this turn
         self._received: Received | None = None  # a snapshot that Raft has not taken yet
         self._idle = asyncio.Event()
         self._idle.set()
@@ -196,6 +198,7 @@ class Committer:
             if (blocked := self._blocked) is not None:
                 self._blocked = None
                 self._store(blocked)
+                self.turn_soon()
                 continue
             try:
                 await self._disk.do(self.storage.log.make_room)
@@ -230,6 +233,7 @@ class Committer:
             return
         try:
             self._work()
+            self._hand_to_disk()
         except Exception as error:  # noqa: BLE001 - it ends the process, which a callback's exception would not
             self._break(error)
 
@@ -281,9 +285,16 @@ class Committer:
         if not ready.entries and ready.snapshot is None and is_same_vote:
             self._send(self.core.persisted(ready))
             return
-        failpoint.passing("state.before_persist")
-        self._begin_s = self._clock.monotonic()
-        self._disk.then(lambda result, failure: self._on_stored(ready, failure), self._write, ready)
+        self._to_store = ready
+
+    def _hand_to_disk(self) -> None:
+        """The last thing in a turn: the disk's thread wakes to an interpreter that is about to be free, and so at once.
+        Anything done after it costs a put alone a tenth of its time."""
+        ready, self._to_store = self._to_store, None
+        if ready is not None:
+            failpoint.passing("state.before_persist")
+            self._begin_s = self._clock.monotonic()
+            self._disk.then(functools.partial(self._on_stored, ready), self._write, ready)
 
     def _write(self, ready: Ready) -> None:
         """Runs in the disk's thread."""
@@ -295,7 +306,7 @@ class Committer:
                 received.is_adopted = True
         self.storage.append(ready.entries, ready.hard_state)
 
-    def _on_stored(self, ready: Ready, failure: Exception | None) -> None:
+    def _on_stored(self, ready: Ready, result: None, failure: Exception | None) -> None:
         if self._is_broken:
             return
         if isinstance(failure, NoSpace):
