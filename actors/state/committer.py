@@ -41,6 +41,7 @@ from runtime.clock import Clock
 TICK_S = 0.02  # of Raft's time
 ROOM_CHECK_S = 1.0  # how often a full disk is asked for room: somebody must free some by hand, so seconds do
 HAND_OVER_S = 1.0  # for a successor to take the lead before this member stops; it takes a round or two
+TURN_PROPOSALS = 32  # taken in one turn: they are on their way to the others while more are read
 TURN_READIES = 4  # dealt with in one turn of the loop, then others get theirs
 SYNC_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -83,6 +84,7 @@ class Committer:
         self._lead = False, core.node.term
         self._leader = ""
         self._turn_is_due = False
+        self._proposed = 0  # since the last turn
         self._looking: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._blocked: Ready | None = None  # could not be stored for want of room
         self._to_store: Ready | None = None  # at the end of this turn
@@ -112,7 +114,11 @@ class Committer:
         future: asyncio.Future[Record] = self._loop.create_future()
         self._waiting[index] = term, future, answer
         self._idle.clear()
-        self.turn_soon()
+        self._proposed += 1
+        if self._proposed >= TURN_PROPOSALS:
+            self._turn()
+        else:
+            self.turn_soon()
         return future
 
     def barrier(self) -> "asyncio.Future[None] | None":
@@ -229,6 +235,7 @@ class Committer:
 
     def _turn(self) -> None:
         self._turn_is_due = False
+        self._proposed = 0
         if self._is_broken:
             return
         try:

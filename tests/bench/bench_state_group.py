@@ -39,7 +39,7 @@ async def load(endpoints: dict[str, str]) -> None:
         await client.txn(put(b"/alone/%d" % number))
         times.append(time.perf_counter() - begin)
     show("put of 1 KB alone", times)
-    for workers, count in ((64, 10_000), (256, 20_000)):
+    for workers, count in ((64, 10_000), (128, 20_000), (256, 20_000)):
         await at_once(client, workers, count)
     times = []
     for number in range(500):
