@@ -41,6 +41,7 @@ class Head(Record, frozen=True, array_like=True, gc=False, tag="head"):
     change_count: int
     members: dict[str, bool] = {}  # of the group, at `applied`; empty in snapshots of format 1
     cluster_id: str = ""
+    answer_count: int = 0
 
 
 class Base(Record, frozen=True, array_like=True, gc=False, tag="base"):
@@ -95,6 +96,7 @@ def capture(machine: Machine, term: int, members: dict[str, bool] | None = None,
         len(changes),
         members or {},
         cluster_id,
+        len(machine.answers) + 1,  # with the mark of what was forgotten; 0 in format 1, which has none of it
     )
     return Image(head, base, changes, Answers(machine.answers.all(), machine.answers.forgotten_revision))
 
@@ -120,12 +122,14 @@ def restore(chunks: Iterable[bytes]) -> Restored:
         machine.store.leases.grant(lease, ttl_s)
     base: list[KeyValue] = []
     changes: list[KeyValue] = []
+    answer_count = 0
     for chunk in stream:
         match chunk:
             case Head():
                 raise BadImage("there is a second head")
             case Answers():
                 machine.answers.load(chunk.answers, chunk.forgotten_revision)
+                answer_count = len(machine.answers) + 1
             case Base():
                 base += chunk.kvs
             case Changes():
@@ -134,6 +138,8 @@ def restore(chunks: Iterable[bytes]) -> Restored:
         raise BadImage(
             f"it should hold {head.base_count} keys and {head.change_count} changes, not {len(base)} and {len(changes)}"
         )
+    if answer_count != head.answer_count:
+        raise BadImage("its answers are missing")
     machine.store.restore(head.revision, head.compact_revision, base, changes)
     return Restored(machine, head.term, head.members, head.cluster_id)
 
