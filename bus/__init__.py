@@ -6,7 +6,7 @@ specified in docs/wire.md. This package knows no Kubernetes and no roles beyond 
 
 from bus.address import BadAddress, Directory, ipc_endpoint, role_of
 from bus.blocking import BlockingClient
-from bus.client import Client
+from bus.client import Client, Duplex
 from bus.errors import (
     BusError,
     DeadlineExceeded,
@@ -32,6 +32,7 @@ __all__ = [
     "Context",
     "DeadlineExceeded",
     "Directory",
+    "Duplex",
     "Empty",
     "EndpointTaken",
     "Hint",

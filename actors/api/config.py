@@ -19,10 +19,25 @@ class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     masquerade: bool = True  # pods that talk beyond the pod network use the node's address
 
 
+class OidcConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An OpenID Connect provider whose ID tokens are good here. See Kubernetes' documentation for what claims mean."""
+
+    issuer_url: str  # https; the same text as the tokens' claim `iss`
+    client_id: str  # the tokens' audience
+    username_claim: str = "sub"
+    username_prefix: str = ""  # empty: the issuer's URL and a #, but nothing for `email`; "-": nothing
+    groups_claim: str = ""  # empty: tokens say nothing of groups
+    groups_prefix: str = ""
+    required_claims: dict[str, str] = {}
+    signing_algs: list[str] = msgspec.field(default_factory=lambda: ["RS256"])
+    ca_file: str = ""  # of the authority that the provider's certificate is checked with; empty: the system's
+
+
 class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bind: str = "127.0.0.1"
     port: int = 6443  # 0: any free port; the kubeconfig says which
     extra_names: list[str] = []  # DNS names and addresses that the serving certificate shall cover too
+    oidc: OidcConfig | None = None
     max_requests_inflight: int = 1200  # seats that priority levels share; watches and streams take none for long
 
 

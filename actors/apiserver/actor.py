@@ -15,9 +15,10 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from actors.api.config import of_settings
+from actors.api.config import OidcConfig, of_settings
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.bus_identity import BusIdentities
+from actors.apiserver.auth.oidc import OidcTokens, https_fetch
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bus_front import BusFront
@@ -72,6 +73,8 @@ class ApiServerActor(Actor):
                 self.cache,
                 self.clock,
             ),
+            static_tokens=StaticTokens(pki / "tokens.csv"),
+            oidc=self._oidc_tokens(config.apiserver.oidc),
             kubelets=BusKubelets(self.client, self.setup.directory, config),
             log=self.log,
             metrics=self.metrics,
@@ -79,11 +82,12 @@ class ApiServerActor(Actor):
         self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks, self._tell)
         register_gauges(self.metrics, self.cache)
         self.metrics.register(FairnessCollector(self._handler.gate))
-        static_tokens = StaticTokens(pki / "tokens.csv")
-        front = HttpFront(self._handler, self._server.authorizer, self._server.tokens, static_tokens, self.log)
+        front = HttpFront(self._handler, self._server.authorizer, self._server.bearer, self.log)
         context = tls_context(pki / "apiserver.crt", pki / "apiserver.key", pki / "ca.crt")
         self._https = HttpsServer(front, listener, context)
         self.spawn(self._feed.run(), "watch cache feed")
+        if self._server.oidc is not None:
+            self.spawn(self._server.oidc.run(), "keys of the OIDC provider")
         await self.cache.wait_loaded()
         await self._catch_up()
         await ensure_all(self._server, self._handler, self._https.address)
@@ -109,6 +113,11 @@ class ApiServerActor(Actor):
         self._handler.stopping = True
         self.cache.close_watches()
         await self._https.stop()
+
+    def _oidc_tokens(self, config: OidcConfig | None) -> OidcTokens | None:
+        if config is None:
+            return None
+        return OidcTokens(config, https_fetch(config.ca_file), self.clock, self.log)
 
     async def _write_own(self, method: str, path: str, body: dict[str, Any]) -> int:
         """Write an object as the API server itself; what goes wrong is told, and tried again by who asked."""

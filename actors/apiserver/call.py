@@ -6,13 +6,16 @@ knows of the other's wire: that is what makes the API over the bus the same API.
 Neighbours: `http_front` and `bus_front` build calls and send answers; `handler` stands between.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from actors.api.errors import ApiError
+
+if TYPE_CHECKING:
+    from actors.apiserver.streams.wire import Wire
 
 JSON = "application/json"
 NO_HEADERS: Mapping[str, str] = {}
@@ -53,11 +56,15 @@ ANONYMOUS = Identity(ANONYMOUS_USER, (UNAUTHENTICATED,))
 
 
 class ApiCall:
-    """A request as it came. `method` is HTTP's; `raw_path` is percent-encoded; `deadline` is on the monotonic clock."""
+    """A request as it came. `method` is HTTP's; `raw_path` is percent-encoded; `deadline` is on the monotonic clock.
+
+    `upgrade` is the protocol that the client wants to change to; `others` are the headers that have no field here, in
+    lower case. Only streams and proxies look at them.
+    """
 
     __slots__ = (
-        "accept", "answer_head", "body", "content_type", "deadline", "identity", "method", "query", "raw_path",
-        "user_agent",
+        "accept", "answer_head", "body", "content_type", "deadline", "identity", "method", "others", "query",
+        "raw_path", "upgrade", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +79,8 @@ class ApiCall:
         body: bytes = b"",
         user_agent: str = "",
         deadline: float = 0.0,
+        upgrade: str = "",
+        others: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self.identity = identity
         self.method = method
@@ -82,7 +91,15 @@ class ApiCall:
         self.body = body
         self.user_agent = user_agent
         self.deadline = deadline
+        self.upgrade = upgrade
+        self.others = others
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
+
+
+    def header(self, name: str) -> str:
+        """Return a header that has no field of its own; empty when it did not come."""
+        wanted = name.encode()
+        return ", ".join(value.decode("latin-1") for key, value in self.others if key == wanted)
 
 
 class Answer:
@@ -105,15 +122,23 @@ class Answer:
         self.warnings = warnings
 
 
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    """Yield no chunk."""
+    chunks: tuple[bytes, ...] = ()
+    for chunk in chunks:
+        yield chunk
+
+
 class StreamAnswer:
     """A response that goes on: `chunks` yields bytes, each whole lines of a watch or any piece of a log.
 
     Whoever takes a StreamAnswer owes it `close`, also when no chunk was ever asked for. A reader that can write without
     waiting may give `push_to` a function that writes a chunk and returns True, or returns False when it cannot now: it
-    then gets chunks past the iterator, in the same order, which spares a task's wake-up for each.
+    then gets chunks past the iterator, in the same order, which spares a task's wake-up for each. `release` frees what
+    stands behind the chunks.
     """
 
-    __slots__ = ("_on_close", "chunks", "content_type", "push_to", "status")
+    __slots__ = ("_on_close", "_release", "chunks", "content_type", "headers", "push_to", "status")
 
     def __init__(
         self,
@@ -122,12 +147,15 @@ class StreamAnswer:
         status: int = 200,
         on_close: Callable[[], None] | None = None,
         push_to: Callable[[Callable[[bytes], bool]], None] | None = None,
+        release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.chunks = chunks
         self.content_type = content_type
         self.status = status
         self._on_close = [on_close] if on_close is not None else []
         self.push_to = push_to
+        self.headers: Mapping[str, str] = NO_HEADERS
+        self._release = release
 
     def when_closed(self, action: Callable[[], None]) -> None:
         """Have something done when the stream has ended, however it did."""
@@ -139,6 +167,25 @@ class StreamAnswer:
         for action in actions:
             action()
         await self.chunks.aclose()
+        release, self._release = self._release, None
+        if release is not None:
+            await release()
+
+
+class UpgradeAnswer(StreamAnswer):
+    """The end of HTTP on a connection: after a 101 with these headers, `run` has its bytes, until it returns."""
+
+    __slots__ = ("run",)
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        run: "Callable[[Wire], Awaitable[None]]",
+        release: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        super().__init__(_nothing(), status=101, release=release)
+        self.headers = headers
+        self.run = run
 
 
 def of_object(obj: Any, status: int = 200) -> Answer:

@@ -21,6 +21,8 @@ from actors.apiserver.metrics import RequestMetrics
 from actors.apiserver.protobuf import wire
 from actors.apiserver.request_info import RequestInfo, parse
 from actors.apiserver.server import Server
+from actors.apiserver.streams.connect import attach, exec_, port_forward
+from actors.apiserver.streams.proxy import proxy
 from actors.apiserver.verbs.bind import bind
 from actors.apiserver.verbs.create import create
 from actors.apiserver.verbs.delete import delete, delete_collection
@@ -65,7 +67,12 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
     ("log", "get"): log,
     ("token", "create"): create_token,
     ("finalize", "update"): finalize,
+    **{("exec", verb): exec_ for verb in ("create", "get")},
+    **{("attach", verb): attach for verb in ("create", "get")},
+    **{("portforward", verb): port_forward for verb in ("create", "get")},
+    **{("proxy", verb): proxy for verb in ("create", "delete", "get", "patch", "update")},
 }
+_LASTING = frozenset({"log", "exec", "attach", "portforward", "proxy"})  # subresources that answer with a stream
 
 
 class Handler:
@@ -118,7 +125,7 @@ class Handler:
             raise errors.too_large(f"limit is {MAX_BODY_BYTES} bytes")
         if call.content_type.startswith(wire.MEDIA_TYPE):
             call.body, call.content_type = wire.to_json(call.body), JSON
-        if info.is_resource and (info.verb == "watch" or info.subresource == "log"):
+        if info.is_resource and (info.verb == "watch" or info.subresource in _LASTING):
             return await self._stream(call, info)
         limits = self.in_flight
         if call.method in ("GET", "HEAD"):
@@ -173,7 +180,7 @@ class Handler:
         resource = server.registry.lookup(info.group, info.version, info.resource)
         if (
             resource is None
-            or info.tail
+            or (info.tail and info.subresource != "proxy")
             or (info.namespace and not resource.namespaced and info.resource != "namespaces")
         ):
             raise errors.path_not_found()

@@ -19,6 +19,7 @@ import httptools
 
 from actors.apiserver.auth import x509
 from actors.apiserver.call import MAX_BODY_BYTES, Answer, Identity
+from actors.apiserver.streams.wire import Wire
 
 if TYPE_CHECKING:
     from actors.apiserver.http_front import HttpFront
@@ -39,10 +40,13 @@ _CLOSE = b"connection: close\r\n"
 
 
 class Request:
-    """What has arrived of a request. `body` None: it was larger than allowed, and has been dropped."""
+    """What has arrived of a request. `body` None: it was larger than allowed, and has been dropped.
 
-    __slots__ = ("accept", "authorization", "body", "content_type", "impersonation", "keep_alive", "method", "url",
-                 "user_agent", "version")  # fmt: skip
+    `others` are the headers without a field of their own; `upgrades` tells whether they ask for another protocol.
+    """
+
+    __slots__ = ("accept", "authorization", "body", "content_type", "impersonation", "keep_alive", "method", "others",
+                 "upgrades", "url", "user_agent", "version")  # fmt: skip
 
     def __init__(self) -> None:
         self.method = ""
@@ -51,6 +55,8 @@ class Request:
         self.authorization = b""
         self.content_type = self.accept = self.user_agent = ""
         self.impersonation: list[tuple[bytes, bytes]] = []
+        self.others: list[tuple[bytes, bytes]] = []
+        self.upgrades = False
         self.body: bytes | None = b""
         self.keep_alive = True
 
@@ -71,6 +77,8 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None  # while the peer takes too little
         self._paused = False
         self._chunked = True
+        self._wire: Wire | None = None  # who has the bytes after HTTP has ended
+        self._early: bytes | None = None  # what came after a request to upgrade, before its answer
         self.closing = False  # after the present answer
         self.is_streaming = False
         self.identity: Identity | None = None
@@ -84,25 +92,43 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
-            self.identity = x509.identity(tls.getpeercert())
+            self.identity = x509.identity(tls.getpeercert(), tls.getpeercert(binary_form=True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
         self._waiting.clear()
         self.closing = True
         self.resume_writing()
+        if self._wire is not None:
+            self._wire.end()
         if self.is_streaming and self._task is not None:
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
+        if self._wire is not None:
+            self._wire.feed(data)
+            return
+        if self._early is not None:
+            self._wait_with(self._early + data)
+            return
         if self.closing and self._task is None:
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.closing = True  # the request is answered as if it had not asked, and nothing is read after it
+        except httptools.HttpParserUpgrade as upgrade:
+            self.closing = True  # unless the answer is another protocol, it is the last one
+            self._wait_with(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(_MALFORMED)
+
+    def _wait_with(self, early: bytes) -> None:
+        """Keep what came after a request to upgrade until it has been answered."""
+        self._early = early
+        if early and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        if len(early) > MAX_HEAD_BYTES:
+            self.abort()
 
     def pause_writing(self) -> None:
         if self._drained is None:
@@ -174,6 +200,8 @@ class Connection(asyncio.Protocol):
             self._expects_continue = value.lower() == b"100-continue"
         elif name.startswith(b"impersonate-"):
             request.impersonation.append((name, value))
+        else:
+            request.others.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._expects_continue and self._task is None:
@@ -194,6 +222,7 @@ class Connection(asyncio.Protocol):
         request.method = parser.get_method().decode("ascii")
         request.version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
+        request.upgrades = parser.should_upgrade()
         if self._body_bytes > MAX_BODY_BYTES:
             request.body = None
         elif self._body:
@@ -260,6 +289,19 @@ class Connection(asyncio.Protocol):
         else:
             transport.write(head)
             transport.write(body)
+
+    def take_over(self, headers: bytes) -> Wire:
+        """Write the 101 with these header lines; from then on the wire has the connection's bytes."""
+        self.is_streaming = True
+        wire = self._wire = Wire(self._transport, lambda: self._drained)
+        if not self._transport.is_closing():
+            self._transport.write(b"%b%b\r\n" % (_STATUS_LINES[101], headers))
+        if self._early:
+            wire.feed(self._early)
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+        return wire
 
     def begin_stream(self, status: int, content_type: str, headers: bytes = b"") -> None:
         """Write the head of an answer of unknown length."""

@@ -11,11 +11,21 @@ from typing import Any
 
 from actors.api import errors
 from actors.apiserver.auth.authorizer import Authorizer
+from actors.apiserver.auth.bearer import BearerTokens
 from actors.apiserver.auth.impersonation import impersonated
-from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
-from actors.apiserver.call import ANONYMOUS, MAX_BODY_BYTES, Answer, ApiCall, Identity, StreamAnswer, of_error
+from actors.apiserver.call import (
+    ANONYMOUS,
+    MAX_BODY_BYTES,
+    Answer,
+    ApiCall,
+    Identity,
+    StreamAnswer,
+    UpgradeAnswer,
+    of_error,
+)
 from actors.apiserver.handler import Handler
 from actors.apiserver.http_connection import Connection, Request
+from actors.apiserver.streams.wire import WireClosed
 
 MAX_WARNINGS = 20  # Warning headers of one answer; more are cut, as they would burst a client's header limit
 
@@ -25,14 +35,12 @@ class HttpFront:
         self,
         handler: Handler,
         authorizer: Authorizer,
-        tokens: ServiceAccountTokens,
-        static_tokens: StaticTokens,
+        bearer: BearerTokens,
         log: Any,
     ) -> None:
         self._handler = handler
         self._authorizer = authorizer
-        self._tokens = tokens
-        self._static_tokens = static_tokens
+        self._bearer = bearer
         self._log = log
 
     async def serve(self, connection: Connection, request: Request) -> None:
@@ -40,7 +48,10 @@ class HttpFront:
         answer: Answer | StreamAnswer
         call: ApiCall | None = None
         try:
-            call = self._call_of(connection, request)
+            identity = self._authenticate(connection, request.authorization)
+            if identity is None:
+                identity = await self._authenticate_slowly(request.authorization)
+            call = self._call_of(identity, request)
         except errors.ApiError as error:
             answer = of_error(error)
         else:
@@ -50,16 +61,17 @@ class HttpFront:
                 connection.closing = True
             head = _headers(answer) if call is None else call.answer_head + _headers(answer)
             connection.write_answer(answer, head, is_head=request.method == "HEAD")
+        elif isinstance(answer, UpgradeAnswer):
+            await self._upgrade(connection, answer)
         else:
-            await self._stream(connection, answer, b"" if call is None else call.answer_head)
+            await self._stream(connection, answer, _headers(answer) + (b"" if call is None else call.answer_head))
 
     def failed(self, error: BaseException) -> None:
         """A connection's own machinery broke: it is closed, and we are told."""
         self._log.error("a connection failed", error=repr(error), exc_info=error)
 
-    def _call_of(self, connection: Connection, request: Request) -> ApiCall:
+    def _call_of(self, identity: Identity, request: Request) -> ApiCall:
         """Raises ApiError when nobody may ask this, or nothing so large."""
-        identity = self._authenticate(connection, request.authorization)
         if request.impersonation:
             identity = impersonated(self._authorizer, identity, request.impersonation)
         if request.body is None:
@@ -76,16 +88,34 @@ class HttpFront:
             accept=request.accept,
             body=request.body,
             user_agent=request.user_agent,
+            upgrade=_upgrade_of(request) if request.upgrades else "",
+            others=request.others,
         )
 
-    def _authenticate(self, connection: Connection, authorization: bytes) -> Identity:
-        if authorization[:7].lower() == b"bearer ":
-            token = authorization[7:].strip().decode("latin-1")
-            found = self._tokens.authenticate(token) or self._static_tokens.authenticate(token)
-            if found is None:
-                raise errors.unauthorized()
-            return found
-        return connection.identity or ANONYMOUS
+    def _authenticate(self, connection: Connection, authorization: bytes) -> Identity | None:
+        """Return who asks; None when it cannot be told without asking somebody else."""
+        if authorization[:7].lower() != b"bearer ":
+            return connection.identity or ANONYMOUS
+        return self._bearer.authenticate(_token(authorization))
+
+    async def _authenticate_slowly(self, authorization: bytes) -> Identity:
+        """Raises ApiError Unauthorized when a token is nobody's."""
+        found = await self._bearer.authenticate_slowly(_token(authorization))
+        if found is None:
+            raise errors.unauthorized()
+        return found
+
+    async def _upgrade(self, connection: Connection, answer: UpgradeAnswer) -> None:
+        """Leave the connection to another protocol until that is done with it; then it is closed."""
+        try:
+            await answer.run(connection.take_over(_headers(answer)))
+        except WireClosed:
+            return
+        except asyncio.CancelledError:
+            if not connection.is_lost:
+                raise
+        finally:
+            await answer.close()
 
     async def _stream(self, connection: Connection, answer: StreamAnswer, head: bytes) -> None:
         whole = False
@@ -108,12 +138,22 @@ class HttpFront:
             connection.end_stream(whole=whole)
 
 
-def _headers(answer: Answer) -> bytes:
-    if not answer.headers and not answer.warnings:
+def _upgrade_of(request: Request) -> str:
+    """Return the protocol that a request wants to change to."""
+    return next((value.decode("latin-1").strip() for name, value in request.others if name == b"upgrade"), "")
+
+
+def _headers(answer: Answer | StreamAnswer) -> bytes:
+    warnings = answer.warnings if isinstance(answer, Answer) else None
+    if not answer.headers and not warnings:
         return b""
     lines = [f"{name.lower()}: {value}\r\n".encode("latin-1") for name, value in answer.headers.items()]
-    lines += [b"warning: " + _warning(text) + b"\r\n" for text in (answer.warnings or ())[:MAX_WARNINGS]]
+    lines += [b"warning: " + _warning(text) + b"\r\n" for text in (warnings or ())[:MAX_WARNINGS]]
     return b"".join(lines)
+
+
+def _token(authorization: bytes) -> str:
+    return authorization[7:].strip().decode("latin-1")
 
 
 def _warning(text: str) -> bytes:

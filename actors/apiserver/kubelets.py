@@ -1,14 +1,17 @@
 """The kubelets as the API server asks them: over the bus, by the node that a pod is bound to.
 
-Neighbours: `verbs.log` streams what this yields; `actors.kubelet.messages` is the wire.
+Neighbours: `verbs.log` and `streams` hand on what goes through here; `actors.kubelet.messages` is the wire.
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from actors.api import errors
 from actors.api.config import ClusterConfig
 from actors.kubelet.messages import BAD_REQUEST, NOT_FOUND, NOT_RUNNING, LogsRequest
-from bus import BusError, Client, Directory, Overloaded, RemoteError
+from bus import BusError, Client, Directory, Duplex, Overloaded, RemoteError, Request
+from bus.stream_in import WINDOW_BYTES
 
 OPEN_TIMEOUT_S = 10.0  # until the first bytes of a log, or its end
 
@@ -21,11 +24,9 @@ class BusKubelets:
 
     async def logs(self, node: str, request: LogsRequest) -> AsyncGenerator[bytes, None]:
         """Yield a container's log. Raises ApiError when the kubelet refuses, is unknown, or cannot be reached."""
-        actor = self._actors.get(node, f"kubelet@{node}")
-        if actor not in self._directory.names:
-            raise errors.not_found("nodes", node)
+        endpoint = self._endpoint(node)
         try:
-            async with self._client.stream(self._directory.work(actor), request, timeout_s=OPEN_TIMEOUT_S) as chunks:
+            async with self._client.stream(endpoint, request, timeout_s=OPEN_TIMEOUT_S) as chunks:
                 async for chunk in chunks:
                     yield chunk.data
         except RemoteError as error:
@@ -34,6 +35,27 @@ class BusKubelets:
             raise errors.too_many_requests(f"the kubelet of node {node} is overloaded") from error
         except BusError as error:
             raise errors.unavailable(f"the kubelet of node {node} does not answer: {error}") from error
+
+    @asynccontextmanager
+    async def duplex(
+        self, node: str, request: Request, window_bytes: int = WINDOW_BYTES
+    ) -> AsyncGenerator[Duplex, None]:
+        """Open a stream that goes both ways. Raises ApiError for a node without kubelet; the stream, BusError."""
+        endpoint = self._endpoint(node)
+        async with self._client.duplex(
+            endpoint, request, timeout_s=OPEN_TIMEOUT_S, window_bytes=window_bytes
+        ) as stream:
+            yield stream
+
+    async def ask(self, node: str, request: Request) -> Any:
+        """Return a kubelet's answer. Raises ApiError for a node without kubelet, BusError."""
+        return await self._client.request(self._endpoint(node), request, timeout_s=OPEN_TIMEOUT_S)
+
+    def _endpoint(self, node: str) -> str:
+        actor = self._actors.get(node, f"kubelet@{node}")
+        if actor not in self._directory.names:
+            raise errors.not_found("nodes", node)
+        return self._directory.work(actor)
 
 
 def _refusal(error: RemoteError, request: LogsRequest) -> errors.ApiError:

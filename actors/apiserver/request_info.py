@@ -16,7 +16,7 @@ VERB_OF_METHOD = {
     "GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete",
 }  # fmt: skip
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
-MAX_QUERY_FIELDS = 100  # of a request; more is somebody trying to make us work
+MAX_QUERY_FIELDS = 2_000  # of a request: each word of a command that is run in a pod is one
 
 
 class RequestInfo:
@@ -61,7 +61,7 @@ def parse(method: str, raw_path: str, query: str) -> RequestInfo:
     parts = path.strip("/").split("/")
     prefix = 2 if parts[0] == "api" else 3 if parts[0] == "apis" else 0
     verb = VERB_OF_METHOD.get(method, method.lower())
-    if not prefix or len(parts) <= prefix or "" in parts:
+    if not prefix or len(parts) <= prefix or "" in parts[: _meant(parts, prefix)]:
         return RequestInfo(path, method.lower(), fields)
     info = RequestInfo(path, verb, fields, is_resource=True)
     if prefix == 2:
@@ -71,6 +71,12 @@ def parse(method: str, raw_path: str, query: str) -> RequestInfo:
     _place(info, parts[prefix:])
     _refine_verb(info)
     return info
+
+
+def _meant(parts: list[str], prefix: int) -> int:
+    """How many segments are Kubernetes' own: what follows /proxy is a path of somebody else's server."""
+    subresource = prefix + (4 if parts[prefix] == "namespaces" else 2)
+    return subresource + 1 if parts[subresource : subresource + 1] == ["proxy"] else len(parts)
 
 
 def _place(info: RequestInfo, rest: list[str]) -> None:

@@ -4,6 +4,7 @@ Built once by `actor`; tests build one over a store in memory. Nothing here deci
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any, Protocol
@@ -11,14 +12,21 @@ from typing import Any, Protocol
 from prometheus_client import CollectorRegistry
 
 from actors.api.config import ClusterConfig
+from actors.apiserver.admission.dynamic import Hooks
+from actors.apiserver.admission.quota import Ledger
 from actors.apiserver.auth.authorizer import Authorizer
-from actors.apiserver.auth.tokens import ServiceAccountTokens
+from actors.apiserver.auth.bearer import BearerTokens
+from actors.apiserver.auth.bootstrap_tokens import BootstrapTokens
+from actors.apiserver.auth.oidc import OidcTokens
+from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.machinery.resource import Registry
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.client import StateClient
 from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest
+from bus import Duplex, Request
+from bus.stream_in import WINDOW_BYTES
 from runtime.clock import Clock
 
 
@@ -27,6 +35,14 @@ class Kubelets(Protocol):
 
     def logs(self, node: str, request: LogsRequest) -> AsyncGenerator[bytes, None]:
         """Yield a container's log. Raises ApiError when the kubelet refuses or cannot be reached."""
+
+    def duplex(
+        self, node: str, request: Request, window_bytes: int = WINDOW_BYTES
+    ) -> AbstractAsyncContextManager[Duplex]:
+        """Open a stream that goes both ways. Raises ApiError for a node without kubelet; the stream, BusError."""
+
+    async def ask(self, node: str, request: Request) -> Any:
+        """Return a kubelet's answer. Raises ApiError for a node without kubelet, BusError."""
 
 
 @dataclass(slots=True)
@@ -44,3 +60,12 @@ class Server:
     log: Any
     metrics: CollectorRegistry
     random: Random = field(default_factory=SystemRandom)
+    static_tokens: StaticTokens | None = None
+    oidc: OidcTokens | None = None
+    bearer: BearerTokens = field(init=False)
+    quotas: Ledger = field(default_factory=Ledger)
+    hooks: Hooks = field(default_factory=Hooks)
+
+    def __post_init__(self) -> None:
+        bootstrap = BootstrapTokens(self.cache, self.clock)
+        self.bearer = BearerTokens(self.tokens, bootstrap, self.static_tokens, self.oidc)

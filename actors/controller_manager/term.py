@@ -17,6 +17,12 @@ from actors.controller_manager.garbage_collector.controller import GarbageCollec
 from actors.controller_manager.namespace.controller import NamespaceController
 from actors.controller_manager.node_ipam import NodeIpamController
 from actors.controller_manager.node_lifecycle.controller import NodeLifecycleController
+from actors.controller_manager.persistent_volume.controller import (
+    ClaimProtection,
+    EphemeralVolumeController,
+    PersistentVolumeBinder,
+    VolumeProtection,
+)
 from actors.controller_manager.pod_gc import PodGcController
 from actors.controller_manager.replicaset.controller import ReplicaSetController, ReplicationControllerController
 from actors.controller_manager.serviceaccount import RootCaPublisher, ServiceAccountController
@@ -35,6 +41,10 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ReplicationControllerController,
     EndpointSliceController,
     EndpointsController,
+    PersistentVolumeBinder,
+    ClaimProtection,
+    VolumeProtection,
+    EphemeralVolumeController,
     NamespaceController,
     ClusterRoleAggregationController,
     ApprovingController,

@@ -38,6 +38,7 @@ from actors.kubelet.status_writer import StatusWriter
 from actors.kubelet.termination_message import with_message
 from actors.kubelet.terminator import Terminator
 from actors.kubelet.tokens import Tokens
+from actors.kubelet.volumes.claims import Claims
 from actors.kubelet.worker import Equipment
 from runtime.clock import Clock
 from runtime.informer import Informer
@@ -162,8 +163,9 @@ class NodeKubelet:
             return NoFiles()
         objects = Objects(shared.api, shared.spawn, self._objects_changed, shared.log, shared.clock)
         free = allocatable(self._machine)
+        claims = Claims(shared.api, objects.get, lambda: shared.nodes.get(self.name))
         return PodFiles(
-            self._places, objects, Tokens(shared.api, shared.clock, shared.log), shared.services,
+            self._places, objects, claims, Tokens(shared.api, shared.clock, shared.log), shared.services,
             shared.cluster.network.domain, tuple(self._machine.addresses), lambda: free, shared.log,
         )  # fmt: skip
 

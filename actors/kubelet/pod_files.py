@@ -4,6 +4,8 @@
 `objects` and `tokens` fetch, `volumes`, `environment` and `hosts` make, `starter` uses the result.
 """
 
+import asyncio
+import functools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from actors.kubelet.pull_secrets import auths_for
 from actors.kubelet.runtime import ContainerStatus, Dns, ImageAuth, Mount
 from actors.kubelet.tokens import Tokens
 from actors.kubelet.volumes import content
+from actors.kubelet.volumes.claims import Claims, claim_volumes
 from actors.kubelet.volumes.volumes import Volumes
 from runtime.informer import Informer
 
@@ -35,7 +38,7 @@ class Files(Protocol):
     """What a pod's start and end need of the node's files."""
 
     async def prepare(self, pod: pods.Pod) -> None:
-        """Make or refresh everything. Raises VolumeError, ApiError or BusError."""
+        """Make or refresh everything. Raises VolumeError, ClaimNotReady, ApiError or BusError."""
 
     def renew_at_s(self, pod: pods.Pod) -> float | None:
         """Return the wall time when `prepare` is due again by itself."""
@@ -104,6 +107,7 @@ class PodFiles:
         self,
         places: Places,
         objects: Objects,
+        claims: Claims,
         tokens: Tokens,
         services: Informer,
         domain: str,
@@ -112,21 +116,33 @@ class PodFiles:
         log: Any,
     ):
         self._places, self._objects, self._tokens, self._services = places, objects, tokens, services
+        self._claims = claims
         self._domain, self._host_ips, self._allocatable = domain, host_ips, allocatable
-        self._volumes = Volumes(places, log)
+        self._volumes = Volumes(places, claims.place, log)
         services.add_index("namespace", lambda service: [service["metadata"]["namespace"]])
 
     async def prepare(self, pod: pods.Pod) -> None:
         namespace = pods.namespace(pod)
-        named = environment.references(pod) | content.references(pod)
+        named = environment.references(pod) | content.references(pod) | set(self._claims.references(pod))
         named |= {("secrets", item["name"]) for item in pod["spec"].get("imagePullSecrets") or ()}
         await self._objects.acquire(pods.uid(pod), ((kind, namespace, name) for kind, name in named))
         await self._tokens.acquire(pod, content.token_sources(pod))
+        await self._claims.resolve(pod)
         await self._services.synced()
-        self._volumes.prepare(pod, self._around(pod, ()), lambda source: self._tokens.get(pod, source))
+        await self._prepare_volumes(pod)
         logs = log_directory(self._places.logs, pod)
         for container in pods.all_containers(pod):
             (logs / container["name"]).mkdir(parents=True, exist_ok=True)
+
+    async def _prepare_volumes(self, pod: pods.Pod) -> None:
+        """Claimed volumes come with files, whose owners may have to be changed one by one: that is for a thread."""
+        prepare = functools.partial(
+            self._volumes.prepare, pod, self._around(pod, ()), lambda source: self._tokens.get(pod, source)
+        )
+        if claim_volumes(pod):
+            await asyncio.to_thread(prepare)
+        else:
+            prepare()
 
     def renew_at_s(self, pod: pods.Pod) -> float | None:
         return self._tokens.renew_at_s(pod, content.token_sources(pod))
@@ -162,6 +178,7 @@ class PodFiles:
     async def remove_volumes(self, uid: str) -> None:
         self._objects.release(uid)
         self._tokens.release(uid)
+        self._claims.release(uid)
         await self._volumes.remove(uid)
 
     async def remove(self, pod: pods.Pod) -> None:

@@ -29,6 +29,7 @@ from actors.kubelet.starter import RETRY_S, Starter, StartFailed
 from actors.kubelet.status import OWN_CONDITIONS, Ending, Facts, status_of
 from actors.kubelet.status_writer import StatusWriter
 from actors.kubelet.terminator import Grace, Terminator
+from actors.kubelet.volumes.claims import ClaimNotReady
 from actors.kubelet.volumes.volumes import VolumeError
 from bus import BusError
 from runtime.clock import Clock
@@ -244,6 +245,8 @@ class PodWorker:
         try:
             await self._with.files.prepare(self.pod)
             ready = True
+        except ClaimNotReady as error:
+            self._with.tell(self.pod, "Warning", "FailedMount", f"Unable to attach or mount volumes: {error}")
         except VolumeError as error:
             self._with.tell(self.pod, "Warning", "FailedMount", str(error))
         except ApiError as error:

@@ -111,7 +111,7 @@ class Session:
         self._on_stream = on_stream
         self._streams: dict[int, SpdyStream] = {}
         self._full: set[SpdyStream] = set()  # streams that hold back the session
-        self._ended = False
+        self.ended = asyncio.Event()
         self._was_read = asyncio.Event()
 
     async def run(self) -> None:
@@ -123,14 +123,14 @@ class Session:
                 await self._flush()
                 await self._wait_until_read()
         finally:
-            self._ended = True
+            self.ended.set()
             for stream in list(self._streams.values()):
                 stream.cut()
             self._streams.clear()
 
     async def open(self, headers: Mapping[str, str], *, fin: bool = False) -> SpdyStream:
         """Open a stream, and wait until the peer has accepted it. Raises SessionEnded."""
-        if self._ended:
+        if self.ended.is_set():
             raise SessionEnded("the connection has ended")
         stream = SpdyStream(self, self._connection.open(headers, fin=fin), headers)
         self._streams[stream.id] = stream
@@ -152,7 +152,7 @@ class Session:
         await self._flush()
 
     async def send(self, stream_id: int, data: bytes, fin: bool) -> None:
-        if self._ended or not self._connection.send(stream_id, data, fin=fin):
+        if self.ended.is_set() or not self._connection.send(stream_id, data, fin=fin):
             raise SessionEnded("the stream is no longer open")
         await self._flush()
 
@@ -160,7 +160,7 @@ class Session:
         self._streams.pop(stream.id, None)
         stream.drop()
         self.was_read()
-        if not self._ended:
+        if not self.ended.is_set():
             self._connection.reset(stream.id)
             await self._flush()
 

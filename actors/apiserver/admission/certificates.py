@@ -18,7 +18,7 @@ from actors.apiserver.call import MASTERS
 from actors.apiserver.machinery.kinds.certificates import GROUP, parse_request
 
 if TYPE_CHECKING:
-    from actors.apiserver.admission.chain import Admission
+    from actors.apiserver.admission.attributes import Admission
 
 RESOURCE = f"certificatesigningrequests.{GROUP}"
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"

@@ -1,63 +1,131 @@
-"""What every write passes between defaults and validation, by kind.
+"""What every write passes, by kind: what fills in and changes; then the object is validated; then what only checks.
 
-A step gets the object as it will be stored, and may fill it in or refuse it. Steps read the watch cache; only the
-namespace and service account steps wait for it.
+Order is Kubernetes' own. The steps that are built in read the watch cache; only a namespace or an account that is not
+there yet is waited for. Policies and webhooks come after them in each half; where there are none, that costs a
+comparison of revisions. What a webhook changed is shown to the built-in steps once more.
 
-Neighbours: `verbs.create` and `verbs.update` run it; each step has a module of its own.
+Neighbours: `verbs` run it; each step has a module of its own; `dynamic` knows the policies and webhooks; `quota`
+charges, within the transaction that writes.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actors.apiserver.admission import certificates, namespace, node, pod, rbac, service_account
-from actors.apiserver.call import Identity
+from actors.apiserver.admission import (
+    certificates,
+    limit_ranger,
+    namespace,
+    node,
+    priority,
+    rbac,
+    runtime_class,
+    service_account,
+    storage_class,
+    taint_nodes,
+    tolerations,
+)
+from actors.apiserver.admission.attributes import CREATE, DELETE, UPDATE, Admission
+from actors.apiserver.admission.pod_security import plugin as pod_security
 from actors.apiserver.machinery.resource import Resource
-from actors.apiserver.server import Server
+
+if TYPE_CHECKING:
+    from actors.apiserver.server import Server
+
+__all__ = ["Admission", "admit_create", "admit_delete", "admit_namespace", "admit_update", "check"]
+
+_LIMITED = frozenset({"pods", "persistentvolumeclaims"})
+
+Object = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A write under consideration. `old` is None for a creation."""
-
-    server: Server
-    identity: Identity
-    resource: Resource
-    namespace: str
-    name: str
-    subresource: str = ""
-
-
-async def admit_create(asked: Admission, obj: dict[str, Any]) -> None:
+async def admit_create(asked: Admission, obj: Object) -> None:
     """Fill in or refuse a new object. The namespace has been checked before. Raises ApiError."""
-    group_resource = asked.resource.group_resource
-    if group_resource == "pods":
-        await service_account.admit(asked, obj)
-        pod.admit(asked, obj)
+    asked.operation = CREATE
+    await _fill_in(asked, obj)
     if asked.resource.group == rbac.GROUP:
         rbac.admit(asked, obj, None)
-    if group_resource == certificates.RESOURCE:
+    elif asked.resource.group_resource == certificates.RESOURCE:
         certificates.admit_create(asked, obj)
+    hooks = asked.server.hooks
+    if hooks.mutates(asked):
+        await hooks.mutate(asked, obj, None, _fill_in)
     if asked.identity.nodes:
         node.admit_create(asked, obj)
 
 
-async def admit_update(asked: Admission, obj: dict[str, Any], old: dict[str, Any]) -> None:
+async def admit_update(asked: Admission, obj: Object, old: Object) -> None:
     """Fill in or refuse a changed object. Raises ApiError."""
+    asked.operation = UPDATE
     if asked.resource.group == rbac.GROUP:
         rbac.admit(asked, obj, old)
-    if asked.resource.group_resource == certificates.RESOURCE:
+    elif asked.resource.group_resource == certificates.RESOURCE:
         certificates.admit_update(asked, obj, old)
+    hooks = asked.server.hooks
+    if hooks.mutates(asked):
+        await hooks.mutate(asked, obj, old, None)
     if asked.identity.nodes:
         node.admit_update(asked, obj, old)
 
 
-def admit_delete(asked: Admission) -> None:
+async def check(asked: Admission, obj: Object, old: Object | None) -> None:
+    """Refuse an object that is complete and valid. Raises ApiError."""
+    group_resource = asked.resource.group_resource
+    if group_resource in _LIMITED and not asked.subresource:
+        limit_ranger.check(asked, obj)
+    if group_resource == "pods":
+        pod_security.check_pod(asked, obj, old)
+    elif group_resource in pod_security.CONTROLLERS:
+        pod_security.check_controller(asked, obj)
+    elif group_resource == "namespaces":
+        pod_security.check_namespace(asked, obj, old)
+    elif group_resource == "priorityclasses.scheduling.k8s.io":
+        priority.check_default(asked, obj, old)
+    hooks = asked.server.hooks
+    if hooks.validates(asked):
+        await hooks.validate(asked, obj, old)
+
+
+async def admit_delete(asked: Admission, old: Object) -> None:
     """Refuse a deletion. Raises ApiError."""
+    asked.operation = DELETE
     if asked.resource.group_resource == "namespaces":
         namespace.admit_delete(asked)
+    if asked.identity.nodes:
+        node.admit_delete(asked, old)
+    hooks = asked.server.hooks
+    if hooks.mutates(asked):
+        await hooks.mutate(asked, None, old, None)
+    if hooks.validates(asked):
+        await hooks.validate(asked, None, old)
 
 
-async def admit_namespace(server: Server, resource: Resource, where: str, name: str) -> None:
+async def admit_body(asked: Admission, body: Object) -> None:
+    """Refuse or change what is sent to a subresource and is not the object: a Binding, exec's options. Raises ApiError.
+
+    `asked.operation` is CREATE or CONNECT; only policies and webhooks look at it.
+    """
+    hooks = asked.server.hooks
+    if hooks.mutates(asked):
+        await hooks.mutate(asked, body, None, None)
+    if hooks.validates(asked):
+        await hooks.validate(asked, body, None)
+
+
+async def admit_namespace(server: "Server", resource: Resource, where: str, name: str) -> None:
     """Refuse a creation in a namespace that is not there or on its way out. Raises ApiError."""
     if resource.namespaced:
         await namespace.admit_create(server, resource, where, name)
+
+
+async def _fill_in(asked: Admission, obj: Object) -> None:
+    """The built-in steps that change a new object; each may run twice."""
+    group_resource = asked.resource.group_resource
+    if group_resource == "pods":
+        limit_ranger.default(asked, obj)
+        await service_account.admit(asked, obj)
+        priority.admit(asked, obj)
+        tolerations.admit(obj["spec"], asked.server.config.controllers.pod_eviction_toleration_s)
+        runtime_class.admit(asked, obj)
+    elif group_resource == "nodes":
+        taint_nodes.admit(obj)
+    elif group_resource == "persistentvolumeclaims":
+        storage_class.admit(asked, obj)

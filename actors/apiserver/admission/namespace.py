@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import orjson
 
 from actors.api import errors
+from actors.apiserver.admission.attributes import NAMESPACES as PREFIX
+from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.machinery.resource import Resource
-from actors.apiserver.server import Server
 
 if TYPE_CHECKING:
-    from actors.apiserver.admission.chain import Admission
+    from actors.apiserver.server import Server
 
-PREFIX = b"/registry/namespaces/"
 IMMORTAL = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 _TERMINATING = b'"deletionTimestamp":'
 
 
-async def admit_create(server: Server, resource: Resource, where: str, name: str) -> None:
+async def admit_create(server: "Server", resource: Resource, where: str, name: str) -> None:
     """See the module. A namespace that the cache does not know yet may just have been made: look again, newest."""
     namespaces = server.cache.at(PREFIX)
     key = PREFIX + where.encode()
@@ -47,6 +47,6 @@ async def admit_create(server: Server, resource: Resource, where: str, name: str
     raise error
 
 
-def admit_delete(asked: "Admission") -> None:
+def admit_delete(asked: Admission) -> None:
     if asked.name in IMMORTAL:
         raise errors.forbidden("namespaces", asked.name, "this namespace may not be deleted")

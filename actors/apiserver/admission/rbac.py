@@ -4,21 +4,19 @@ A role may be written by who holds all of its rules, or may `escalate` it; a bin
 role, or may `bind` it. A binding's roleRef never changes. Neighbours: `chain`, `auth.rbac`, `auth.rules`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from actors.api import errors
+from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.auth.rules import Attributes, Rule, compile_rules, uncovered
-
-if TYPE_CHECKING:
-    from actors.apiserver.admission.chain import Admission
 
 GROUP = "rbac.authorization.k8s.io"
 MAX_TOLD = 5  # of the missing rules, in one answer
 
 
-def admit(asked: "Admission", obj: dict[str, Any], old: dict[str, Any] | None) -> None:
+def admit(asked: Admission, obj: dict[str, Any], old: dict[str, Any] | None) -> None:
     if asked.identity.is_master:
         return
     if asked.resource.plural in ("roles", "clusterroles"):
@@ -48,7 +46,7 @@ _EVERYTHING = (
 )
 
 
-def _check(asked: "Admission", verb: str, plural: str, name: str, wanted: list[Rule]) -> None:
+def _check(asked: Admission, verb: str, plural: str, name: str, wanted: list[Rule]) -> None:
     if _may(asked, verb, plural, name):
         return
     held = asked.server.authorizer.rbac.rules_of(asked.identity, asked.namespace)
@@ -63,6 +61,6 @@ def _check(asked: "Admission", verb: str, plural: str, name: str, wanted: list[R
         )
 
 
-def _may(asked: "Admission", verb: str, plural: str, name: str) -> bool:
+def _may(asked: Admission, verb: str, plural: str, name: str) -> bool:
     attributes = Attributes(verb, GROUP, plural, "", asked.namespace, name)
     return asked.server.authorizer.allows(asked.identity, attributes)

@@ -18,6 +18,15 @@ class Authorizer:
         self.rbac = Rbac(cache)
         self.node = NodeAuthorizer(cache)
 
+    def decide(self, identity: Identity, asked: Attributes) -> tuple[bool, str]:
+        """Return whether somebody may, and why."""
+        if identity.is_master:
+            return True, ""
+        if identity.nodes and self.node.allows(identity, asked):
+            return True, ""
+        why = self.rbac.why_allowed(identity, asked)
+        return why is not None, why or ""
+
     def allows(self, identity: Identity, asked: Attributes) -> bool:
         if identity.is_master:
             return True
@@ -37,10 +46,13 @@ class Authorizer:
 def attributes(info: RequestInfo) -> Attributes:
     if not info.is_resource:
         return Attributes(info.verb, path=info.path, is_resource=False)
-    name = info.name
-    if not name and info.verb in ("list", "watch", "deletecollection"):
-        name = pinned_name(info.query.get("fieldSelector", ""))
-    return Attributes(info.verb, info.group, info.resource, info.subresource, info.namespace, name)
+    if info.name or info.verb not in ("list", "watch", "deletecollection"):
+        return Attributes(info.verb, info.group, info.resource, info.subresource, info.namespace, info.name)
+    selector = info.query.get("fieldSelector", "")
+    name = pinned_name(selector)
+    return Attributes(
+        info.verb, info.group, info.resource, info.subresource, info.namespace, name, field_selector=selector
+    )
 
 
 def refusal(identity: Identity, asked: Attributes) -> errors.ApiError:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from actors.api import errors
 from actors.apiserver.auth.authorizer import Authorizer, refusal
+from actors.apiserver.auth.identities import exactly
 from actors.apiserver.auth.rbac import SERVICE_ACCOUNT_PREFIX
 from actors.apiserver.auth.rules import Attributes
 from actors.apiserver.call import ANONYMOUS_USER, AUTHENTICATED, UNAUTHENTICATED, Identity
@@ -42,7 +43,7 @@ def impersonated(authorizer: Authorizer, caller: Identity, headers: Iterable[tup
     for asked in _needed(user, groups, uid, extra):
         if not authorizer.allows(caller, asked):
             raise refusal(caller, asked)
-    return Identity(user, _completed(user, groups), uid, extra)
+    return exactly(user, _completed(user, groups), uid, extra)
 
 
 def _needed(user: str, groups: list[str], uid: str, extra: dict[str, list[str]]) -> Iterable[Attributes]:

@@ -20,7 +20,8 @@ GROUP = "rbac.authorization.k8s.io"
 PREFIX = f"/registry/{GROUP}/"
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
-Granted = dict[str, list[tuple[str, tuple[Rule, ...]]]]  # subject -> (namespace or "" for everywhere, rules)
+# subject -> (namespace or "" for everywhere, rules, why)
+Granted = dict[str, list[tuple[str, tuple[Rule, ...], str]]]
 
 
 class Rbac:
@@ -35,11 +36,19 @@ class Rbac:
         self._built: tuple[int, ...] = ()
 
     def allows(self, identity: Identity, asked: Attributes) -> bool:
-        return any(rule.allows(asked) for rules in self._rules_of(identity, asked.namespace) for rule in rules)
+        return self.why_allowed(identity, asked) is not None
+
+    def why_allowed(self, identity: Identity, asked: Attributes) -> str | None:
+        """Return the binding that allows something; None when none does."""
+        for rules, why in self._rules_of(identity, asked.namespace):
+            for rule in rules:
+                if rule.allows(asked):
+                    return why
+        return None
 
     def rules_of(self, identity: Identity, namespace: str) -> list[Rule]:
         """All rules that hold for somebody in a namespace (and everywhere)."""
-        return [rule for rules in self._rules_of(identity, namespace) for rule in rules]
+        return [rule for rules, _ in self._rules_of(identity, namespace) for rule in rules]
 
     def role_rules(self, reference: dict[str, Any], namespace: str) -> tuple[Rule, ...] | None:
         """The rules of a roleRef; None when there is no such role."""
@@ -49,15 +58,15 @@ class Rbac:
             return self._rules_at(self._cluster_roles, name)
         return self._rules_at(self._roles, f"{namespace}/{name}")
 
-    def _rules_of(self, identity: Identity, namespace: str) -> Iterator[tuple[Rule, ...]]:
+    def _rules_of(self, identity: Identity, namespace: str) -> Iterator[tuple[tuple[Rule, ...], str]]:
         self._refresh()
-        for where, rules in self._users.get(identity.user, ()):
+        for where, rules, why in self._users.get(identity.user, ()):
             if not where or where == namespace:
-                yield rules
+                yield rules, why
         for group in identity.groups:
-            for where, rules in self._groups.get(group, ()):
+            for where, rules, why in self._groups.get(group, ()):
                 if not where or where == namespace:
-                    yield rules
+                    yield rules, why
 
     def _refresh(self) -> None:
         """Build the index anew if anything it was made of has changed."""
@@ -96,7 +105,7 @@ class Rbac:
             return
         for subject in binding.get("subjects") or ():
             index, name = self._subject(subject, namespace)
-            index.setdefault(name, []).append((namespace, rules))
+            index.setdefault(name, []).append((namespace, rules, _why(binding, subject, namespace)))
 
     def _subject(self, subject: dict[str, Any], namespace: str) -> tuple[Granted, str]:
         if subject.get("kind") == "Group":
@@ -124,6 +133,20 @@ class Rbac:
             labels = entry.traits(self._cluster_roles.fields)[0]
             if other not in seen and any(selector.matches(labels) for selector in wanted):
                 yield from self._effective(other, seen)
+
+
+def _why(binding: dict[str, Any], subject: dict[str, Any], namespace: str) -> str:
+    """In Kubernetes' words, as access reviews and audit events give it."""
+    reference, name = binding.get("roleRef") or {}, binding["metadata"]["name"]
+    bound = f'RoleBinding "{name}/{namespace}"' if namespace else f'ClusterRoleBinding "{name}"'
+    whose = f"{subject.get('kind')} {_quoted_subject(subject, namespace)}"
+    return f'RBAC: allowed by {bound} of {reference.get("kind")} "{reference.get("name", "")}" to {whose}'
+
+
+def _quoted_subject(subject: dict[str, Any], namespace: str) -> str:
+    if subject.get("kind") == "ServiceAccount":
+        return f'"{subject["name"]}/{subject.get("namespace") or namespace}"'
+    return f'"{subject["name"]}"'
 
 
 def _aggregation(role: dict[str, Any]) -> dict[str, Any]:

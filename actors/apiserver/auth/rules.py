@@ -20,6 +20,7 @@ class Attributes:
     name: str = ""
     path: str = ""
     is_resource: bool = True
+    field_selector: str = ""  # of a list or watch
 
 
 class Rule:

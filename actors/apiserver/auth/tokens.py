@@ -10,6 +10,7 @@ Neighbours: `http_front` authenticates with it; `verbs.token` issues; `verbs.rev
 import csv
 import hashlib
 import hmac
+import math
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from actors.api.meta import parse_time
+from actors.apiserver.auth.identities import authenticated
 from actors.apiserver.call import AUTHENTICATED, Identity
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.watch_cache import WatchCache
@@ -32,6 +35,9 @@ MAX_LIFETIME_S = 1 << 32
 VERIFIED_TOKENS = 4096  # remembered: about 1 KB each
 MAX_TOKEN_BYTES = 16 << 10  # a longer one is nobody's
 LEEWAY_S = 10  # of not-before, between clocks
+EXTENDED_LIFETIME_S = 3607  # what kubelets ask for pods' default tokens: an hour, and a number that nobody else picks
+EXTENSION_S = 365 * 24 * 3600
+DELETED_GRACE_S = 60  # that tokens outlive the deletion of what they are bound to, while it ends in good order
 PRIVATE_CLAIMS = "kubernetes.io"
 
 
@@ -43,6 +49,7 @@ class Verified:
     expires: float
     audiences: tuple[str, ...]
     bound: tuple[tuple[bytes, str], ...]  # (storage key, uid) of everything that must still be there
+    stale_after: float = math.inf  # its holder should have read a new one by then
 
 
 class ServiceAccountTokens:
@@ -59,7 +66,7 @@ class ServiceAccountTokens:
         self._cache = cache
         self._clock = clock
         self._verified: OrderedDict[str, Verified] = OrderedDict()
-        self._uids: dict[bytes, tuple[Entry, str]] = {}
+        self._uids: dict[bytes, tuple[Entry, str, float]] = {}  # key -> (seen in, uid, until when it counts)
 
     def issue(
         self,
@@ -69,7 +76,11 @@ class ServiceAccountTokens:
         bound: dict[str, Any] | None = None,
         node: dict[str, str] | None = None,
     ) -> tuple[str, int]:
-        """Return (token, when it expires, in seconds since the epoch)."""
+        """Return (token, when it expires, in seconds since the epoch).
+
+        A token of the default kind that pods get (EXTENDED_LIFETIME_S, bound to a Pod, for us) really lives for a year,
+        and is stale after the time that it says: clients that never read it again go on working, and are found out.
+        """
         now = int(self._clock.wall())
         metadata = account["metadata"]
         private: dict[str, Any] = {
@@ -80,9 +91,13 @@ class ServiceAccountTokens:
             private[bound["kind"].lower()] = {"name": bound["name"], "uid": bound["uid"]}
         if node:
             private["node"] = node
+        ends = now + lifetime_s
+        is_pods = bool(bound) and bound is not None and bound["kind"] == "Pod"
+        if lifetime_s == EXTENDED_LIFETIME_S and is_pods and set(audiences or self.audiences) & set(self.audiences):
+            private["warnafter"], ends = ends, now + EXTENSION_S
         claims = {
             "aud": list(audiences) or [self.issuer],
-            "exp": now + lifetime_s,
+            "exp": ends,
             "iat": now,
             "iss": self.issuer,
             "jti": str(uuid.uuid4()),
@@ -146,8 +161,13 @@ class ServiceAccountTokens:
         if known is None or known[0] is not entry:
             if len(self._uids) > VERIFIED_TOKENS:
                 self._uids.clear()
-            known = self._uids[key] = (entry, entry.decode()["metadata"].get("uid", ""))
-        return known[1] == uid
+            known = self._uids[key] = (entry, *_uid_and_end(entry.decode()["metadata"]))
+        return known[1] == uid and known[2] > self._clock.wall()
+
+
+def _uid_and_end(metadata: dict[str, Any]) -> tuple[str, float]:
+    deleted = metadata.get("deletionTimestamp")
+    return metadata.get("uid", ""), parse_time(deleted) + DELETED_GRACE_S if deleted else math.inf
 
 
 def _of_claims(claims: dict[str, Any]) -> Verified:
@@ -162,6 +182,8 @@ def _of_claims(claims: dict[str, Any]) -> Verified:
     if "pod" in private:
         extra["authentication.kubernetes.io/pod-name"] = [private["pod"]["name"]]
         extra["authentication.kubernetes.io/pod-uid"] = [private["pod"]["uid"]]
+    elif "node" in private:
+        bound.append((f"/registry/nodes/{private['node']['name']}".encode(), private["node"]["uid"]))
     if "node" in private:
         extra["authentication.kubernetes.io/node-name"] = [private["node"]["name"]]
         if private["node"].get("uid"):
@@ -169,9 +191,9 @@ def _of_claims(claims: dict[str, Any]) -> Verified:
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
     identity = Identity(claims["sub"], groups, account["uid"], extra)
     audiences = claims.get("aud") or []
-    return Verified(
-        identity, float(claims["exp"]), (audiences,) if isinstance(audiences, str) else tuple(audiences), tuple(bound)
-    )
+    meant = (audiences,) if isinstance(audiences, str) else tuple(audiences)
+    stale_after = float(private.get("warnafter") or math.inf)
+    return Verified(identity, float(claims["exp"]), meant, tuple(bound), stale_after)
 
 
 class StaticTokens:
@@ -188,7 +210,7 @@ class StaticTokens:
                 if len(row) < 3 or not row[0] or not row[1]:
                     raise ValueError(f"{path}, line {number}: expected token,user,uid[,groups]")
                 groups = tuple(g for g in (row[3].split(",") if len(row) > 3 else ()) if g)
-                self._identities[row[0]] = Identity(row[1], (*groups, AUTHENTICATED), row[2])
+                self._identities[row[0]] = authenticated(row[1], groups, row[2])
 
     def authenticate(self, token: str) -> Identity | None:
         found = None

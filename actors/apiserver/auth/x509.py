@@ -2,16 +2,23 @@
 
 The TLS layer has verified the chain against our CA before this looks; a certificate without a CN is nobody.
 
-Neighbours: `http_protocol` takes the certificate from the connection, once.
+Neighbours: `http_connection` takes the certificate from the connection, once.
 """
 
+import hashlib
 from typing import Any
 
-from actors.apiserver.call import AUTHENTICATED, Identity
+from actors.apiserver.auth.identities import authenticated
+from actors.apiserver.call import Identity
+
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 
 
-def identity(certificate: dict[str, Any] | None) -> Identity | None:
-    """Return who a verified peer certificate (as `ssl.SSLSocket.getpeercert` gives it) names; None without one."""
+def identity(certificate: dict[str, Any] | None, der: bytes | None = None) -> Identity | None:
+    """Return who a verified peer certificate (as `ssl.SSLSocket.getpeercert` gives it) names; None without one.
+
+    With `der`, the certificate itself, the identity says which one it was.
+    """
     if not certificate:
         return None
     user, groups = "", []
@@ -23,4 +30,5 @@ def identity(certificate: dict[str, Any] | None) -> Identity | None:
                 groups.append(value)
     if not user:
         return None
-    return Identity(user, (*groups, AUTHENTICATED))
+    extra = {CREDENTIAL_ID: [f"X509SHA256={hashlib.sha256(der).hexdigest()}"]} if der else {}
+    return authenticated(user, groups, "", extra)

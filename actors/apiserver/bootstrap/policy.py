@@ -73,6 +73,7 @@ _CONTROLLER_MANAGER: list[Rule] = [
     rule(["create"], ["batch"], "jobs"),
     rule(["create"], ["discovery.k8s.io"], "endpointslices"),
     rule(["create"], ["resource.k8s.io"], "resourceclaims"),
+    rule(["create"], ["storage.k8s.io"], "storageclasses"),
     rule(["approve", "sign"], ["certificates.k8s.io"], "signers"),
     rule(["escalate"], ["rbac.authorization.k8s.io"], "clusterroles"),  # aggregation gives away what it doesn't hold
     {"verbs": ["get"], "nonResourceURLs": ["*"]},

@@ -18,6 +18,7 @@ from actors.apiserver.machinery import body as bodies
 from actors.apiserver.machinery import decode, schema, strategic
 from actors.apiserver.machinery.apply.request import MEDIA_TYPE as APPLY_PATCH
 from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.schema.shapes import Struct
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -46,10 +47,13 @@ def apply_patch_as(
     decode.check_field_validation(field_validation)
     media = content_type.partition(";")[0].strip().lower()
     shape = schema.of_kind(api_version, kind)
-    supported = (JSON_PATCH, MERGE_PATCH) if shape is None else (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
+    merges = isinstance(shape, Struct)
+    supported = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH) if merges else (JSON_PATCH, MERGE_PATCH)
     if media not in supported:
         raise _unsupported(media, supported)
     operations, duplicates = _parse(patch, field_validation != decode.IGNORE)
+    if media != JSON_PATCH:
+        current = _without_managed_fields(current)
     copy = orjson.loads(orjson.dumps(current))
     if media == JSON_PATCH:
         patched = _json_patch(copy, operations)
@@ -61,6 +65,12 @@ def apply_patch_as(
         raise errors.bad_request(f"a patch may not change the kind or apiVersion of a {kind}")
     bodies.check_depth(patched)
     return decode.conform_object(patched, api_version, kind, field_validation, duplicates)
+
+
+def _without_managed_fields(obj: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a merge would copy and check for nothing: without entries, the writer keeps those of before."""
+    metadata = {name: part for name, part in obj["metadata"].items() if name != "managedFields"}
+    return {**obj, "metadata": metadata}
 
 
 def _unsupported(media: str, supported: tuple[str, ...]) -> ApiError:

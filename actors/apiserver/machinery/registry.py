@@ -3,7 +3,7 @@
 Order within a group is the order of discovery; groups appear in the order that kubectl resolves short names by.
 """
 
-from actors.apiserver.machinery.builtin import access, core, platform, workloads
+from actors.apiserver.machinery.builtin import access, admission, core, platform, workloads
 from actors.apiserver.machinery.resource import Registry
 
 REGISTRY = Registry(
@@ -19,8 +19,10 @@ REGISTRY = Registry(
         *workloads.POLICY,
         *access.RBAC,
         *platform.STORAGE,
+        *admission.ADMISSION_REGISTRATION,
         *workloads.SCHEDULING,
         *platform.COORDINATION,
+        *admission.NODE,
         *platform.DISCOVERY,
         *access.FLOW_CONTROL,
     )

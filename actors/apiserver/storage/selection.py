@@ -68,10 +68,15 @@ def parse(resource: Resource, query: Mapping[str, str], source: Fields) -> Selec
 
 def pinned_name(field_text: str) -> str:
     """The name that a field selector asks for, for the authorizer; empty when it asks for none or is none."""
-    if "metadata.name" not in field_text:
+    return pinned_value(field_text, "metadata.name")
+
+
+def pinned_value(field_text: str, field: str) -> str:
+    """The one value of a field that a field selector asks for; empty when it asks for none or is none."""
+    if field not in field_text:
         return ""
     try:
         fields = selectors.parse_field_selector(field_text)
     except selectors.SelectorError:
         return ""
-    return next((one.value for one in fields if one.equal and one.field == "metadata.name"), "")
+    return next((one.value for one in fields if one.equal and one.field == field), "")

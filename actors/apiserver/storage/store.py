@@ -5,7 +5,8 @@ branch brings the newest and the decision is made again on that. An error that t
 stale object: it is raised only once the object is known to be the newest.
 
 A write may claim keys besides its object's own (a Service its address): claims are put in the same txn and compared to
-be free, so that an address has exactly one owner without a repair loop; a claim that is taken raises `ClaimTaken`.
+be free, so that an address has exactly one owner without a repair loop; a claim that is taken raises `ClaimTaken`. In
+the same way a write may charge others' objects (a quota its usage): `ChargeMoved` when one of them has changed.
 
 A write whose answer was lost may be repeated by the bus under its message id. Should the state actor have forgotten the
 id meanwhile (it was restarted), the compare fails on our own write; the value that is there then tells, for no two
@@ -14,13 +15,14 @@ creations share a uid.
 Neighbours: `client` carries txns; `verbs` decide what to write; `machinery` encodes.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from actors.api import errors
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.stored import encode_stored
+from actors.apiserver.storage.charge import Charge, ChargeMoved
 from actors.apiserver.storage.client import StateClient
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.watch_cache import WatchCache
@@ -44,6 +46,7 @@ class Write:
     obj: dict[str, Any] | None
     claims: Iterable[bytes] = ()
     releases: Iterable[bytes] = ()
+    charges: Sequence[Charge] = ()
 
 
 Change = Callable[[dict[str, Any], Entry], Awaitable[Write]]
@@ -55,23 +58,29 @@ class Store:
         self._cache = cache
 
     async def create(
-        self, resource: Resource, namespace: str, name: str, obj: dict[str, Any], claims: Iterable[bytes] = ()
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        obj: dict[str, Any],
+        claims: Iterable[bytes] = (),
+        charges: Sequence[Charge] = (),
     ) -> Entry:
-        """Store a new object. Raises ApiError AlreadyExists, ClaimTaken, BusError."""
+        """Store a new object. Raises ApiError AlreadyExists, ClaimTaken, ChargeMoved, BusError."""
         key = resource.key(namespace, name)
         value = encode_stored(obj)
         claims = list(claims)
         txn = Txn(
-            [Compare(key, "mod", "=", 0), *(Compare(claim, "mod", "=", 0) for claim in claims)],
-            [Put(key, value), *(Put(claim, key) for claim in claims)],
-            [Range(key), *(Range(claim) for claim in claims)],
+            [Compare(key, "mod", "=", 0), *_compares(claims, charges)],
+            [Put(key, value), *(Put(claim, key) for claim in claims), *(Put(c.key, c.value) for c in charges)],
+            [Range(key), *_ranges(claims, charges)],
         )
         reply = await self._state.txn(txn)
         if reply.result.succeeded:
             return Entry.of_stored(key, value, reply.revision)
         existing = _found(reply.result)
         if existing is None:
-            raise ClaimTaken(_taken(reply.result, claims))
+            raise _refusal(reply.result, claims, charges)
         if existing.value == value:
             return _entry(existing)
         raise errors.already_exists(resource.group_resource, name)
@@ -90,7 +99,7 @@ class Store:
         removed is returned as it was last, and an update that changes nothing writes nothing.
         """
         key = resource.key(namespace, name)
-        entry = self._cache.of(resource).entries.get(key)
+        entry = self._cache.at(resource.storage_prefix).entries.get(key)
         newest = entry is None
         if entry is None:
             entry = await self.read(key)
@@ -102,7 +111,10 @@ class Store:
             except errors.ApiError:
                 if newest:
                     raise
-                entry, newest = await self.read(key), True
+                fresh, newest = await self.read(key), True
+                if fresh is not None and fresh.revision == entry.revision:
+                    raise
+                entry = fresh
                 continue
             value = encode_stored(write.obj) if write.obj is not None else None
             result = Entry.of_stored(key, value, entry.revision) if value is not None else entry
@@ -111,25 +123,24 @@ class Store:
                     return result, value is not None
                 entry, newest = await self.read(key), True
                 continue
-            done, entry = await self._swap(entry, value, list(write.claims), list(write.releases))
+            done, entry = await self._swap(entry, value, write)
             if done is not None:
                 return done, value is not None
             newest = True
         raise errors.conflict(resource.group_resource, name, "the object is being changed too often; try again")
 
-    async def _swap(
-        self, old: Entry, value: bytes | None, claims: list[bytes], releases: list[bytes]
-    ) -> tuple[Entry | None, Entry | None]:
+    async def _swap(self, old: Entry, value: bytes | None, wanted: Write) -> tuple[Entry | None, Entry | None]:
         """Put a value over an entry, or remove it; return (the result, None), or (None, the newest) if it had changed.
 
-        Raises ClaimTaken, BusError.
+        Raises ClaimTaken, ChargeMoved, BusError.
         """
-        key = old.key
+        key, claims, charges = old.key, list(wanted.claims), wanted.charges
         write: list[Operation] = [DeleteRange(key) if value is None else Put(key, value)]
+        write += [Put(claim, key) for claim in claims] + [DeleteRange(release) for release in wanted.releases]
         txn = Txn(
-            [Compare(key, "mod", "=", old.revision), *(Compare(claim, "mod", "=", 0) for claim in claims)],
-            write + [Put(claim, key) for claim in claims] + [DeleteRange(release) for release in releases],
-            [Range(key), *(Range(claim) for claim in claims)],
+            [Compare(key, "mod", "=", old.revision), *_compares(claims, charges)],
+            write + [Put(charge.key, charge.value) for charge in charges],
+            [Range(key), *_ranges(claims, charges)],
         )
         reply = await self._state.txn(txn)
         if reply.result.succeeded:
@@ -140,8 +151,18 @@ class Store:
         if existing.value == value:
             return _entry(existing), None
         if existing.mod_revision == old.revision:
-            raise ClaimTaken(_taken(reply.result, claims))
+            raise _refusal(reply.result, claims, charges)
         return None, _entry(existing)
+
+
+def _compares(claims: list[bytes], charges: Sequence[Charge]) -> list[Compare]:
+    free = [Compare(claim, "mod", "=", 0) for claim in claims]
+    return free + [Compare(charge.key, "mod", "=", charge.revision) for charge in charges]
+
+
+def _ranges(claims: list[bytes], charges: Sequence[Charge]) -> list[Operation]:
+    """What the failure branch reads besides the object, so that it says which compare failed."""
+    return [*(Range(claim) for claim in claims), *(Range(charge.key) for charge in charges)]
 
 
 def _found(result: TxnResult) -> KeyValue | None:
@@ -151,10 +172,17 @@ def _found(result: TxnResult) -> KeyValue | None:
     return response.kvs[0] if response.kvs else None
 
 
-def _taken(result: TxnResult, claims: list[bytes]) -> list[bytes]:
-    """Which claims the failure branch found an owner of."""
-    found = zip(claims, result.responses[1:], strict=True)
-    return [claim for claim, response in found if isinstance(response, RangeResult) and response.kvs]
+def _refusal(result: TxnResult, claims: list[bytes], charges: Sequence[Charge]) -> ClaimTaken | ChargeMoved:
+    """Why a txn failed whose object is as it was thought to be."""
+    found: list[KeyValue | None] = []
+    for response in result.responses[1:]:
+        assert isinstance(response, RangeResult), "the failure branch is ranges"
+        found.append(response.kvs[0] if response.kvs else None)
+    taken = [claim for claim, kv in zip(claims, found, strict=False) if kv is not None]
+    if taken or not charges:
+        return ClaimTaken(taken)
+    newest = found[len(claims) :]
+    return ChargeMoved([_entry(kv) for kv in newest if kv is not None], gone=None in newest)
 
 
 def _entry(kv: KeyValue) -> Entry:

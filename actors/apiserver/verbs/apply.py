@@ -31,15 +31,15 @@ async def apply(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
     config = for_path(resource, config, info.subresource)
     for _ in range(ATTEMPTS):
         try:
-            entry = await _to_object(server, call, info, resource, config)
-            return written(server, call, info, resource, entry, 200, warnings)
+            entry, said = await _to_object(server, call, info, resource, config)
+            return written(server, call, info, resource, entry, 200, warnings + said)
         except errors.ApiError as error:
             if error.reason != "NotFound" or info.subresource:
                 raise
         try:
-            entry = await _to_nothing(server, call, info, resource, config)
-            warnings = warnings + resource.strategy.warnings(entry.decode())
-            return written(server, call, info, resource, entry, 201, warnings)
+            entry, said = await _to_nothing(server, call, info, resource, config)
+            said = resource.strategy.warnings(entry.decode()) + said
+            return written(server, call, info, resource, entry, 201, warnings + said)
         except errors.ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
@@ -48,18 +48,20 @@ async def apply(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
 
 async def _to_object(
     server: Server, call: ApiCall, info: RequestInfo, resource: Resource, config: dict[str, Any]
-) -> Entry:
+) -> tuple[Entry, list[str]]:
+    """Return the object, and what admission warns of."""
     force = is_true(info.query.get("force"))
 
     def make(current: dict[str, Any]) -> dict[str, Any]:
         return applied(current, config, writer_of(server, call, info, resource), force)
 
-    return await update.Updating(server, call, info, resource, is_tracked=True).run(make)
+    updating = update.Updating(server, call, info, resource, is_tracked=True)
+    return await updating.run(make), updating.warnings
 
 
 async def _to_nothing(
     server: Server, call: ApiCall, info: RequestInfo, resource: Resource, config: dict[str, Any]
-) -> Entry:
+) -> tuple[Entry, list[str]]:
     asked = Attributes("create", info.group, info.resource, "", info.namespace, info.name)
     if not server.authorizer.allows(call.identity, asked):
         raise refusal(call.identity, asked)
@@ -72,4 +74,6 @@ async def _to_nothing(
     if metadata.get("resourceVersion"):
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
     obj = applied(absent(resource), config, writer_of(server, call, info, resource), False)
-    return await create.create_object(server, call, info, resource, obj, is_dry_run(info), is_tracked=True)
+    said: list[str] = []
+    entry = await create.create_object(server, call, info, resource, obj, is_dry_run(info), said, is_tracked=True)
+    return entry, said

@@ -8,6 +8,8 @@ from typing import Any
 from actors.api import errors
 from actors.api.errors import Cause
 from actors.api.meta import now_rfc3339, set_condition
+from actors.apiserver.admission.attributes import Admission
+from actors.apiserver.admission.chain import admit_body
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.decode import decode_as
 from actors.apiserver.machinery.resource import Resource
@@ -16,7 +18,7 @@ from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import Write
 from actors.apiserver.verbs.create import check_namespace
-from actors.apiserver.verbs.write_options import field_validation, is_dry_run, success
+from actors.apiserver.verbs.write_options import create_options, field_validation, is_dry_run, success
 
 
 async def bind(server: Server, call: ApiCall, info: RequestInfo, pods: Resource) -> Answer:
@@ -26,13 +28,18 @@ async def bind(server: Server, call: ApiCall, info: RequestInfo, pods: Resource)
     check_namespace(pods, info, metadata)
     name = info.name or metadata.get("name", "")
     _check(binding, name, metadata)
+    dry_run = is_dry_run(info)
+    asked = Admission(
+        server, call.identity, pods, info.namespace, name, "binding", dry_run=dry_run, options=create_options(info)
+    )
+    await admit_body(asked, binding)
 
     async def change(pod: dict[str, Any], entry: Entry) -> Write:
         _assign(pod, binding, now_rfc3339(server.clock))
         return Write(pod)
 
-    await server.store.update(pods, info.namespace, name, change, dry_run=is_dry_run(info))
-    return success(code=201)
+    await server.store.update(pods, info.namespace, name, change, dry_run=dry_run)
+    return success(code=201, warnings=asked.warnings)
 
 
 def _check(binding: dict[str, Any], name: str, metadata: dict[str, Any]) -> None:

@@ -1,15 +1,19 @@
 """create: a new object out of a body, checked, filled in, admitted and stored.
 
-Order: decode; namespace; name; what the server owns; defaults; admission; validation; addresses; one txn.
+Order: decode; namespace; name; what the server owns; defaults; admission that changes; validation; admission that only
+checks; addresses; one txn, with what is charged to quotas.
 
 Neighbours: `machinery` for all that is pure, `admission`, `allocate`, `storage.store`.
 """
 
 import uuid
+from collections.abc import Awaitable
 from typing import Any
 
 from actors.api import errors
-from actors.apiserver.admission.chain import Admission, admit_create, admit_namespace
+from actors.apiserver.admission import quota
+from actors.apiserver.admission.attributes import Admission
+from actors.apiserver.admission.chain import admit_create, admit_namespace, check
 from actors.apiserver.allocate.claims import allocation_for
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.tracking import track_create
@@ -20,10 +24,11 @@ from actors.apiserver.machinery.stored import encode_stored
 from actors.apiserver.machinery.validation import validate
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
+from actors.apiserver.storage.charge import Charge
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import ClaimTaken
 from actors.apiserver.verbs.field_manager import writer_of
-from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
+from actors.apiserver.verbs.write_options import create_options, field_validation, is_dry_run, written
 
 GENERATED_NAME_ATTEMPTS = 8  # Kubernetes' number; a name that is taken this often means a full namespace
 CLAIM_ATTEMPTS = 64  # addresses tried for one Service before giving up
@@ -39,7 +44,7 @@ async def create(server: Server, call: ApiCall, info: RequestInfo, resource: Res
     if metadata.get("resourceVersion"):
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
     warnings = warnings + resource.strategy.warnings(obj)
-    entry = await create_object(server, call, info, resource, obj, dry_run)
+    entry = await create_object(server, call, info, resource, obj, dry_run, warnings)
     return written(server, call, info, resource, entry, 201, warnings)
 
 
@@ -62,66 +67,78 @@ async def create_object(
     resource: Resource,
     obj: dict[str, Any],
     dry_run: bool,
+    warnings: list[str],
     *,
     is_tracked: bool = False,
 ) -> Entry:
     """Store a decoded object; where its name is to be generated, try again with another one when it is taken.
 
-    `is_tracked`: the object has its managed fields already.
+    `is_tracked`: the object has its managed fields already. What admission warns of is added to `warnings`.
     """
     metadata = obj["metadata"]
     await admit_namespace(server, resource, info.namespace, metadata.get("name", ""))
+    asked = Admission(
+        server, call.identity, resource, info.namespace, "", dry_run=dry_run, options=create_options(info),
+        warnings=warnings,
+    )  # fmt: skip
     prefix = metadata.get("generateName", "")
     generated = bool(prefix) and not metadata.get("name")
     attempts = GENERATED_NAME_ATTEMPTS if generated else 1
     for attempt in range(attempts):
         if generated:
             metadata["name"] = generate_name(prefix, server.random)
+        asked.name = metadata.get("name", "")
         try:
             if attempt == 0:
-                await _prepare(server, call, info, resource, obj, is_tracked)
-            return await _store(server, info, resource, obj, dry_run)
+                await _prepare(asked, call, info, obj, is_tracked)
+            return await _store(asked, obj)
         except errors.ApiError as error:
             if error.reason != "AlreadyExists" or attempt + 1 == attempts:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _prepare(
-    server: Server, call: ApiCall, info: RequestInfo, resource: Resource, obj: dict[str, Any], is_tracked: bool
-) -> None:
-    name = obj["metadata"].get("name", "")
-    writer = writer_of(server, call, info, resource)
+async def _prepare(asked: Admission, call: ApiCall, info: RequestInfo, obj: dict[str, Any], is_tracked: bool) -> None:
+    resource = asked.resource
+    writer = writer_of(asked.server, call, info, resource)
 
     def track() -> None:
         if not is_tracked:
             track_create(obj, writer, has_status="status" in resource.subresources)
 
     prepare_for_create(resource, obj, str(uuid.uuid4()), writer.now, track)
-    await admit_create(Admission(server, call.identity, resource, info.namespace, name), obj)
+    await admit_create(asked, obj)
     validate(resource, obj)
+    await check(asked, obj, None)
 
 
-async def _store(server: Server, info: RequestInfo, resource: Resource, obj: dict[str, Any], dry_run: bool) -> Entry:
+async def _store(asked: Admission, obj: dict[str, Any]) -> Entry:
+    server, resource, namespace = asked.server, asked.resource, asked.namespace
     name = obj["metadata"]["name"]
     allocation = allocation_for(server, resource)
     for _ in range(CLAIM_ATTEMPTS if allocation else 1):
         claims = await allocation.fill_in(obj, None) if allocation else ()
         stored = obj if resource.conversion is None else resource.conversion.to_stored(obj)
-        if dry_run:
-            return _rehearsed(server, info, resource, stored)
+        if asked.dry_run:
+            return await _rehearsed(asked, obj, stored)
+
+        def write(charges: list[Charge], stored=stored, claims=claims) -> Awaitable[Entry]:
+            return server.store.create(resource, namespace, name, stored, claims, charges)
+
         try:
-            return await server.store.create(resource, info.namespace, name, stored, claims)
+            return await quota.charged(asked, obj, None, write)
         except ClaimTaken as taken:
             assert allocation is not None, "only an allocation claims"
             allocation.refuse(taken.keys)
     raise errors.internal(f"no free address was found for {resource.group_resource} {name}")
 
 
-def _rehearsed(server: Server, info: RequestInfo, resource: Resource, obj: dict[str, Any]) -> Entry:
+async def _rehearsed(asked: Admission, obj: dict[str, Any], stored: dict[str, Any]) -> Entry:
     """What a dry run answers: the object as it would be, without a resourceVersion of its own."""
-    name = obj["metadata"]["name"]
-    key = resource.key(info.namespace, name)
+    server, resource, name = asked.server, asked.resource, obj["metadata"]["name"]
+    key = resource.key(asked.namespace, name)
     if key in server.cache.of(resource).entries:
         raise errors.already_exists(resource.group_resource, name)
-    return Entry(key, encode_stored(obj), 0)
+    if server.quotas.concerns(asked):
+        await quota.charges_for(asked, obj, None)
+    return Entry(key, encode_stored(stored), 0)

@@ -10,7 +10,8 @@ import asyncio
 from typing import Any
 
 from actors.api import errors
-from actors.apiserver.admission.chain import Admission, admit_delete
+from actors.apiserver.admission.attributes import DELETE, Admission
+from actors.apiserver.admission.chain import admit_delete
 from actors.apiserver.allocate.claims import claims_of
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.decode import decode_options
@@ -34,16 +35,16 @@ COLLECTION_WORKERS = 16  # deletions of a collection at a time
 
 async def delete(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
     options = read_options(call, info)
-    admit_delete(Admission(server, call.identity, resource, info.namespace, info.name))
-    entry, stays = await remove(server, resource, info.namespace, info.name, options)
+    asked = deletion_of(server, call, resource, info.namespace, info.name, options)
+    entry, stays = await remove(asked, options)
     if stays and resource.group_resource == "namespaces":
         await server.cache.wait_for(entry.revision)  # so that no creation that follows the answer slips in
     if stays or resource.group_resource in RETURNED:
-        return written(server, call, info, resource, entry)
+        return written(server, call, info, resource, entry, 200, asked.warnings)
     details = {"name": info.name, "kind": resource.plural, "uid": entry.decode()["metadata"].get("uid", "")}
     if resource.group:
         details["group"] = resource.group
-    return success(details=details)
+    return success(details=details, warnings=asked.warnings)
 
 
 async def delete_collection(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -57,8 +58,7 @@ async def delete_collection(server: Server, call: ApiCall, info: RequestInfo, re
         for entry in left:
             namespace, _, name = entry.key[prefix:].decode().rpartition("/")
             try:
-                admit_delete(Admission(server, call.identity, resource, namespace, name))
-                await remove(server, resource, namespace, name, options)
+                await remove(deletion_of(server, call, resource, namespace, name, options), options)
             except errors.ApiError as error:
                 if error.reason != "NotFound":  # gone already: somebody else was faster
                     raise
@@ -68,18 +68,28 @@ async def delete_collection(server: Server, call: ApiCall, info: RequestInfo, re
     return Answer(200, shown.many([e.body for e in page.entries], {"resourceVersion": str(page.revision)}))
 
 
-async def remove(
-    server: Server, resource: Resource, namespace: str, name: str, options: DeleteOptions
-) -> tuple[Entry, bool]:
+def deletion_of(
+    server: Server, call: ApiCall, resource: Resource, namespace: str, name: str, options: DeleteOptions
+) -> Admission:
+    return Admission(
+        server, call.identity, resource, namespace, name, operation=DELETE, dry_run=options.dry_run,
+        options=options.to_dict(),
+    )  # fmt: skip
+
+
+async def remove(asked: Admission, options: DeleteOptions) -> tuple[Entry, bool]:
     """Delete an object; return it as it is left (or was last), and whether it is still there. Raises ApiError."""
+    server, resource = asked.server, asked.resource
 
     async def change(obj: dict[str, Any], entry: Entry) -> Write:
         check_preconditions(resource, obj, options)
+        asked.warnings.clear()
+        await admit_delete(asked, obj if resource.conversion is None else resource.conversion.from_stored(obj))
         claims = claims_of(resource, obj)
         left = decide(resource, obj, options, server.clock.wall())
         return Write(left, releases=claims if left is None else ())
 
-    return await server.store.update(resource, namespace, name, change, dry_run=options.dry_run)
+    return await server.store.update(resource, asked.namespace, asked.name, change, dry_run=options.dry_run)
 
 
 def read_options(call: ApiCall, info: RequestInfo) -> DeleteOptions:

@@ -30,6 +30,20 @@ class DeleteOptions:
     resource_version: str = ""
     dry_run: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the DeleteOptions as admission is told of them."""
+        made: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}
+        if self.grace_period_s is not None:
+            made["gracePeriodSeconds"] = self.grace_period_s
+        if self.uid or self.resource_version:
+            wanted = {"uid": self.uid, "resourceVersion": self.resource_version}
+            made["preconditions"] = {name: value for name, value in wanted.items() if value}
+        if self.propagation:
+            made["propagationPolicy"] = self.propagation
+        if self.dry_run:
+            made["dryRun"] = ["All"]
+        return made
+
 
 def may_go(resource: Resource, obj: dict[str, Any]) -> bool:
     """Is this object, being deleted, without anything left that holds it?"""

@@ -8,6 +8,8 @@ Neighbours: `delete.remove`.
 from typing import Any
 
 from actors.api import errors, selectors
+from actors.apiserver.admission.attributes import Admission
+from actors.apiserver.admission.chain import admit_body
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.decode import decode_as
 from actors.apiserver.machinery.resource import Resource
@@ -15,9 +17,9 @@ from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import Write
-from actors.apiserver.verbs.delete import remove
+from actors.apiserver.verbs.delete import deletion_of, remove
 from actors.apiserver.verbs.deletion import DeleteOptions
-from actors.apiserver.verbs.write_options import field_validation, is_dry_run, success
+from actors.apiserver.verbs.write_options import create_options, field_validation, is_dry_run, success
 
 FINISHED = frozenset({"Succeeded", "Failed"})
 RETRY_AFTER_S = 10  # told to whoever a budget turns away, as Kubernetes
@@ -37,13 +39,18 @@ async def evict(server: Server, call: ApiCall, info: RequestInfo, pods: Resource
         preconditions.get("resourceVersion", ""),
         is_dry_run(info) or bool(given.get("dryRun")),
     )
+    asked = Admission(
+        server, call.identity, pods, info.namespace, name, "eviction", dry_run=options.dry_run,
+        options=create_options(info),
+    )  # fmt: skip
+    await admit_body(asked, eviction)
     entry = await server.store.read(pods.key(info.namespace, name))
     if entry is None:
         raise errors.not_found("pods", name)
     if not options.dry_run:
         await _spend_budgets(server, info.namespace, entry.decode())
-    await remove(server, pods, info.namespace, name, options)
-    return success(code=201)
+    await remove(deletion_of(server, call, pods, info.namespace, name, options), options)
+    return success(code=201, warnings=asked.warnings)
 
 
 async def _spend_budgets(server: Server, namespace: str, pod: dict[str, Any]) -> None:

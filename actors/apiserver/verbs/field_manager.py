@@ -3,8 +3,10 @@
 Neighbours: `machinery.apply.managers` keeps the rules; every verb that tracks asks.
 """
 
+import functools
+
 from actors.api import errors
-from actors.api.meta import now_rfc3339
+from actors.api.meta import rfc3339
 from actors.apiserver.call import ApiCall
 from actors.apiserver.machinery.apply.managers import Writer, manager_causes, manager_name
 from actors.apiserver.machinery.resource import Resource
@@ -19,9 +21,14 @@ def writer_of(server: Server, call: ApiCall, info: RequestInfo, resource: Resour
     manager = info.query.get("fieldManager", "")
     if manager and (causes := manager_causes(manager, "fieldManager")):
         raise errors.invalid(f"{info.verb.capitalize()}Options", "", causes, group=_META_GROUP)
-    return Writer(
-        manager_name(manager, call.user_agent), resource.api_version, info.subresource, now_rfc3339(server.clock)
-    )
+    now = _text_of(int(server.clock.wall()))
+    return Writer(manager_name(manager, call.user_agent), resource.api_version, info.subresource, now)
+
+
+@functools.lru_cache(maxsize=2)
+def _text_of(second: int) -> str:
+    """Every write needs the time, and thousands of writes have the same."""
+    return rfc3339(second)
 
 
 def check_apply_options(info: RequestInfo, is_apply: bool) -> None:

@@ -52,7 +52,7 @@ def _request(info: RequestInfo, pod: dict[str, Any]) -> LogsRequest:
     request = LogsRequest(
         namespace=info.namespace,
         pod=info.name,
-        container=_container(pod, query.get("container", "")),
+        container=container_name(pod, query.get("container", "")),
         uid=pod["metadata"]["uid"],
         follow=_flag(query, "follow"),
         previous=_flag(query, "previous"),
@@ -70,7 +70,8 @@ def _request(info: RequestInfo, pod: dict[str, Any]) -> LogsRequest:
     return request
 
 
-def _container(pod: dict[str, Any], wanted: str) -> str:
+def container_name(pod: dict[str, Any], wanted: str) -> str:
+    """Return the container that is meant: the wanted one, the only one, or the default. Raises ApiError."""
     spec = pod.get("spec") or {}
     names = [
         c["name"] for part in ("containers", "initContainers", "ephemeralContainers") for c in spec.get(part) or ()

@@ -3,7 +3,7 @@
 Neighbours: `auth.authorizer` and `auth.tokens` know; `kubectl auth can-i` and `whoami` ask.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -11,16 +11,19 @@ import orjson
 from actors.api import errors
 from actors.api.errors import Cause
 from actors.api.meta import now_rfc3339
+from actors.apiserver.auth.identities import exactly
 from actors.apiserver.auth.rules import Attributes
 from actors.apiserver.call import Answer, ApiCall, Identity
 from actors.apiserver.machinery.decode import decode
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
+from actors.apiserver.storage.selection import pinned_name
 from actors.apiserver.verbs.create import check_namespace
 from actors.apiserver.verbs.write_options import field_validation
 
-Reviewer = Callable[[Server, ApiCall, RequestInfo, dict[str, Any]], dict[str, Any]]
+Status = dict[str, Any]
+Reviewer = Callable[[Server, ApiCall, RequestInfo, dict[str, Any]], Status | Awaitable[Status]]
 
 
 async def review(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -31,7 +34,8 @@ async def review(server: Server, call: ApiCall, info: RequestInfo, resource: Res
     metadata = obj.setdefault("metadata", {})
     check_namespace(resource, info, metadata)
     metadata.setdefault("creationTimestamp", now_rfc3339(server.clock))
-    obj["status"] = reviewer(server, call, info, obj)
+    status = reviewer(server, call, info, obj)
+    obj["status"] = status if isinstance(status, dict) else await status
     return Answer(201, orjson.dumps(obj), warnings=warnings)
 
 
@@ -52,10 +56,14 @@ def _access(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any
         raise errors.invalid(obj["kind"], "", [cause], group="authorization.k8s.io")
     if info.namespace:
         asked = spec.get("resourceAttributes") or {}
+        if spec.get("nonResourceAttributes") is not None:
+            cause = Cause("FieldValueForbidden", "Forbidden: disallowed on this kind of request",
+                          "spec.nonResourceAttributes")  # fmt: skip
+            raise errors.invalid(obj["kind"], "", [cause], group="authorization.k8s.io")
         if asked.get("namespace") != info.namespace:
             raise errors.bad_request("spec.resourceAttributes.namespace must match the namespace of the path")
     extra = {key: list(values or ()) for key, values in (spec.get("extra") or {}).items()}
-    identity = Identity(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""), extra)
+    identity = exactly(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""), extra)
     return _decision(server, identity, obj)
 
 
@@ -80,9 +88,24 @@ def _decision(server: Server, identity: Identity, obj: dict[str, Any]) -> dict[s
             plural,
             resource.get("subresource", "") or below,
             resource.get("namespace", ""),
-            resource.get("name", ""),
+            resource.get("name", "") or pinned_name(_field_selector(resource)),
+            field_selector=_field_selector(resource),
         )
-    return {"allowed": server.authorizer.allows(identity, asked)}
+    allowed, why = server.authorizer.decide(identity, asked)
+    return {"allowed": allowed, "reason": why} if why else {"allowed": allowed}
+
+
+def _field_selector(resource: dict[str, Any]) -> str:
+    """The fieldSelector of resourceAttributes as text; of its requirements, those that pin one value."""
+    selector = resource.get("fieldSelector") or {}
+    if selector.get("rawSelector"):
+        return selector["rawSelector"]
+    pins = [
+        f"{one.get('key')}={one['values'][0]}"
+        for one in selector.get("requirements") or ()
+        if one.get("operator") == "In" and len(one.get("values") or ()) == 1
+    ]
+    return ",".join(pins)
 
 
 def _self_rules(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any]) -> dict[str, Any]:
@@ -103,19 +126,12 @@ def _self_rules(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str,
     return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": bool(call.identity.nodes)}
 
 
-def _token(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any]) -> dict[str, Any]:
+async def _token(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any]) -> dict[str, Any]:
     spec = obj.get("spec") or {}
     token = spec.get("token", "")
     if not token:
         raise errors.bad_request("token is required for TokenReview in authentication")
-    verified = server.tokens.verified(token)
-    if verified is None:
-        return {"authenticated": False, "user": {}, "error": "invalid bearer token"}
-    wanted = spec.get("audiences") or list(server.tokens.audiences)
-    audiences = [audience for audience in wanted if audience in verified.audiences]
-    if not audiences:
-        return {"authenticated": False, "user": {}, "error": "token audiences do not match the wanted ones"}
-    return {"authenticated": True, "user": verified.identity.user_info(), "audiences": audiences}
+    return await server.bearer.review(token, spec.get("audiences") or ())
 
 
 _REVIEWERS: dict[tuple[str, str], Reviewer] = {

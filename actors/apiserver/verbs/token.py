@@ -10,6 +10,9 @@ import orjson
 from actors.api import errors
 from actors.api.errors import Cause
 from actors.api.meta import now_rfc3339, rfc3339
+from actors.apiserver.admission.attributes import Admission
+from actors.apiserver.admission.chain import admit_body
+from actors.apiserver.admission.node import admit_token
 from actors.apiserver.auth.tokens import MAX_LIFETIME_S, MIN_LIFETIME_S
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.decode import decode_as
@@ -17,7 +20,7 @@ from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 from actors.apiserver.verbs.create import check_namespace
-from actors.apiserver.verbs.write_options import field_validation
+from actors.apiserver.verbs.write_options import create_options, field_validation, is_dry_run
 
 DEFAULT_LIFETIME_S = 3600
 BINDABLE = {("v1", "Pod"): "pods", ("v1", "Secret"): "secrets", ("v1", "Node"): "nodes"}
@@ -29,6 +32,13 @@ async def create_token(server: Server, call: ApiCall, info: RequestInfo, account
     )
     metadata = request.setdefault("metadata", {})
     check_namespace(accounts, info, metadata)
+    asked = Admission(
+        server, call.identity, accounts, info.namespace, info.name, "token", dry_run=is_dry_run(info),
+        options=create_options(info),
+    )  # fmt: skip
+    if call.identity.nodes:
+        admit_token(asked, request)
+    await admit_body(asked, request)
     spec = request.get("spec") or {}
     lifetime_s = _lifetime_s(spec)
     entry = await server.store.read(accounts.key(info.namespace, info.name))
@@ -36,7 +46,8 @@ async def create_token(server: Server, call: ApiCall, info: RequestInfo, account
         raise errors.not_found(accounts.group_resource, info.name)
     bound, node = await _bound(server, info, spec.get("boundObjectRef"))
     audiences = spec.get("audiences") or [server.tokens.issuer]
-    token, expires = server.tokens.issue(entry.decode(), audiences, lifetime_s, bound, node)
+    token, _ = server.tokens.issue(entry.decode(), audiences, lifetime_s, bound, node)
+    expires = int(server.clock.wall()) + lifetime_s
     answer = {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
@@ -48,7 +59,7 @@ async def create_token(server: Server, call: ApiCall, info: RequestInfo, account
         },
         "status": {"token": token, "expirationTimestamp": rfc3339(expires)},
     }
-    return Answer(201, orjson.dumps(answer), warnings=warnings)
+    return Answer(201, orjson.dumps(answer), warnings=warnings + asked.warnings)
 
 
 def _lifetime_s(spec: dict[str, Any]) -> int:

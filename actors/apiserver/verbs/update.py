@@ -9,7 +9,9 @@ Neighbours: `storage.store` runs the update; `deletion` says when an object may 
 from typing import Any
 
 from actors.api import errors
-from actors.apiserver.admission.chain import Admission, admit_update
+from actors.apiserver.admission import quota
+from actors.apiserver.admission.attributes import UPDATE, Admission
+from actors.apiserver.admission.chain import admit_update, check
 from actors.apiserver.allocate.claims import Allocation, allocation_for, claims_of
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.tracking import same_but_times, track_update
@@ -20,12 +22,13 @@ from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.validation import validate, validate_metadata, validate_status
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
+from actors.apiserver.storage.charge import Charge, ChargeMoved
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import ClaimTaken, Write
 from actors.apiserver.verbs.create import CLAIM_ATTEMPTS, check_namespace
 from actors.apiserver.verbs.deletion import may_go
 from actors.apiserver.verbs.field_manager import writer_of
-from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
+from actors.apiserver.verbs.write_options import field_validation, is_dry_run, patch_options, update_options, written
 
 STATUS = "status"
 PARTS = frozenset({"approval", "ephemeralcontainers", "resize"})  # subresources of the kind that change a part of it
@@ -44,8 +47,9 @@ async def update(server: Server, call: ApiCall, info: RequestInfo, resource: Res
         check_name(resource, info, again)
         return again
 
-    entry = await Updating(server, call, info, resource).run(make)
-    return written(server, call, info, resource, entry, 200, warnings)
+    updating = Updating(server, call, info, resource)
+    entry = await updating.run(make)
+    return written(server, call, info, resource, entry, 200, warnings + updating.warnings)
 
 
 async def patch(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -58,8 +62,9 @@ async def patch(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
         check_name(resource, info, patched)
         return patched
 
-    entry = await Updating(server, call, info, resource).run(make)
-    return written(server, call, info, resource, entry, 200, warnings)
+    updating = Updating(server, call, info, resource)
+    entry = await updating.run(make)
+    return written(server, call, info, resource, entry, 200, warnings + updating.warnings)
 
 
 def check_name(resource: Resource, info: RequestInfo, obj: dict[str, Any]) -> None:
@@ -83,10 +88,26 @@ class Updating:
         self._dry_run = is_dry_run(info)
         self._writer = None if is_tracked else writer_of(server, call, info, resource)
         self._allocation: Allocation | None = None if info.subresource else allocation_for(server, resource)
-        self._admission = Admission(server, call.identity, resource, info.namespace, info.name, info.subresource)
+        self._asked = Admission(
+            server, call.identity, resource, info.namespace, info.name, info.subresource, UPDATE, self._dry_run,
+            patch_options(info) if call.method == "PATCH" else update_options(info),
+        )  # fmt: skip
+        self._charges: list[Charge] = []
+
+    @property
+    def warnings(self) -> list[str]:
+        """What admission warns of."""
+        return self._asked.warnings
 
     async def run(self, make: Any) -> Entry:
         """Update with what `make(current)` returns: an object that shares nothing with `current`."""
+        quotas = self._server.quotas
+        if not quotas.concerns(self._asked):
+            return await self._run(make)
+        async with quotas.lock(self._info.namespace):
+            return await self._run(make)
+
+    async def _run(self, make: Any) -> Entry:
         server, info, resource = self._server, self._info, self._resource
 
         async def change(current: dict[str, Any], entry: Entry) -> Write:
@@ -98,7 +119,11 @@ class Updating:
             except ClaimTaken as taken:
                 assert self._allocation is not None, "only an allocation claims"
                 self._allocation.refuse(taken.keys)
+            except ChargeMoved as moved:
+                server.quotas.learn(moved.entries)
             else:
+                if self._charges and not self._dry_run:
+                    quota.settle(self._asked, self._charges, entry.revision)
                 return entry
         raise errors.internal(f"no free address was found for {resource.group_resource} {info.name}")
 
@@ -108,18 +133,22 @@ class Updating:
         old = current if conversion is None else conversion.from_stored(current)
         obj = make(old)
         check_preconditions(resource, obj, entry, old)
+        asked = self._asked
+        asked.warnings.clear()
+        self._charges = []
         if self._info.subresource == STATUS:
             prepare_for_status_update(resource, obj, old)
             self._track(obj, old)
-            await admit_update(self._admission, obj, old)
+            await admit_update(asked, obj, old)
             validate_status(resource, obj, old)
         elif self._info.subresource in PARTS:
             await self._change_part(obj, old)
         else:
             prepare_for_update(resource, obj, old)
             self._track(obj, old)
-            await admit_update(self._admission, obj, old)
+            await admit_update(asked, obj, old)
             validate(resource, obj, old)
+        await check(asked, obj, old)
         obj["metadata"]["resourceVersion"] = ""
         if may_go(resource, obj):
             return Write(None, releases=claims_of(resource, old))
@@ -130,7 +159,10 @@ class Updating:
             releases = self._allocation.released(obj, old)
         if same_but_times(obj, old):
             return Write(current)
-        return Write(obj if conversion is None else conversion.to_stored(obj), claims, releases)
+        if self._server.quotas.concerns(asked):
+            self._charges = await quota.charges_for(asked, obj, old)
+        stored = obj if conversion is None else conversion.to_stored(obj)
+        return Write(stored, claims, releases, self._charges)
 
     def _track(self, obj: dict[str, Any], old: dict[str, Any]) -> None:
         if self._writer is not None:
@@ -143,7 +175,7 @@ class Updating:
         resource.strategy.default(obj)
         resource.strategy.prepare_for_subresource_update(part, obj, old)
         self._track(obj, old)
-        await admit_update(self._admission, obj, old)
+        await admit_update(self._asked, obj, old)
         validate_metadata(resource, obj, old)
         causes = resource.strategy.validate(obj) + resource.strategy.validate_subresource_update(part, obj, old)
         if causes:

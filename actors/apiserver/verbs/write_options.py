@@ -13,7 +13,7 @@ from actors.apiserver.machinery.decode import WARN
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import PLAIN, negotiate
 from actors.apiserver.representation import Representation
-from actors.apiserver.request_info import RequestInfo
+from actors.apiserver.request_info import RequestInfo, is_true
 from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
 
@@ -33,7 +33,37 @@ def field_validation(info: RequestInfo) -> str:
     return info.query.get("fieldValidation") or WARN
 
 
-def success(message_of: str = "", details: dict[str, Any] | None = None, code: int = 200) -> Answer:
+def create_options(info: RequestInfo) -> dict[str, Any]:
+    """Return the CreateOptions of a request, as admission is told of them."""
+    return _options("CreateOptions", info)
+
+
+def update_options(info: RequestInfo) -> dict[str, Any]:
+    """Return the UpdateOptions of a PUT."""
+    return _options("UpdateOptions", info)
+
+
+def patch_options(info: RequestInfo) -> dict[str, Any]:
+    """Return the PatchOptions of a PATCH."""
+    made = _options("PatchOptions", info)
+    if "force" in info.query:
+        made["force"] = is_true(info.query["force"])
+    return made
+
+
+def _options(kind: str, info: RequestInfo) -> dict[str, Any]:
+    made: dict[str, Any] = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    if info.query.get("dryRun"):
+        made["dryRun"] = [info.query["dryRun"]]
+    for name in ("fieldManager", "fieldValidation"):
+        if info.query.get(name):
+            made[name] = info.query[name]
+    return made
+
+
+def success(
+    message_of: str = "", details: dict[str, Any] | None = None, code: int = 200, warnings: list[str] | None = None
+) -> Answer:
     """Answer with a Status of success."""
     status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     if message_of:
@@ -42,7 +72,7 @@ def success(message_of: str = "", details: dict[str, Any] | None = None, code: i
         status["details"] = details
     if code != 200:
         status["code"] = code
-    return Answer(code, orjson.dumps(status))
+    return Answer(code, orjson.dumps(status), warnings=warnings)
 
 
 def written(

@@ -66,7 +66,7 @@ async def connect(namespace: Path | None, addresses: list[str], port: int) -> "S
             refusals.append(f"{address}: no answer in {CONNECT_S:.0f} s")
         except OSError as error:
             made.close()
-            refusals.append(f"{address}: {(error.strerror or str(error)).lower()}")
+            refusals.append(f"{address}: {os.strerror(error.errno).lower() if error.errno else error}")
         except asyncio.CancelledError:
             made.close()
             raise

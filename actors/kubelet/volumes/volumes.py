@@ -22,7 +22,8 @@ from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings, expand
 from actors.kubelet.places import Places
 from actors.kubelet.runtime import Mount, Propagation
-from actors.kubelet.volumes import atomic, content, mounting
+from actors.kubelet.volumes import atomic, content, mounting, ownership
+from actors.kubelet.volumes.claims import Place
 from actors.kubelet.volumes.content import Tokens
 
 SECRET_KINDS = ("secret", "projected")  # on a tmpfs
@@ -56,9 +57,13 @@ class VolumeError(Exception):
         super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {message}')
 
 
+PlaceOf = Callable[[str, str], Place | None]  # (pod uid, volume name) -> where the claim's volume is
+
+
 class Volumes:
-    def __init__(self, places: Places, log: Any):
+    def __init__(self, places: Places, place_of: PlaceOf, log: Any):
         self._places = places
+        self._place_of = place_of
         self._log = log
         self._may_mount = True
 
@@ -77,6 +82,9 @@ class Volumes:
         for field, plugin in PLUGINS.items():
             if field in volume:
                 return self._places.volume(pods.uid(pod), plugin, volume["name"])
+        place = self._place_of(pods.uid(pod), volume["name"])
+        if place is not None:
+            return place.path
         source = next((name for name in volume if name != "name"), "none")
         raise ConfigError(f"volume source {source} is not supported on this node")
 
@@ -99,7 +107,8 @@ class Volumes:
                         f"failed to prepare subPath for volumeMount {wanted['name']!r}: {error}"
                     ) from error
                 source = target
-            mounts.append(_mount(wanted, source))
+            place = self._place_of(pods.uid(pod), volume["name"])
+            mounts.append(_mount(wanted, source, place is not None and place.readonly))
         return mounts
 
     async def remove(self, uid: str) -> None:
@@ -121,7 +130,12 @@ class Volumes:
         if "hostPath" in volume:
             _check_host_path(path, volume["hostPath"].get("type") or "")
             return
-        group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
+        security = pod["spec"].get("securityContext") or {}
+        group = security.get("fsGroup")
+        place = self._place_of(pods.uid(pod), volume["name"])
+        if place is not None:
+            _prepare_claimed(place, group, security.get("fsGroupChangePolicy") or "Always")
+            return
         if "emptyDir" in volume:
             self._prepare_empty_dir(path, volume["emptyDir"] or {}, group)
             return
@@ -155,11 +169,20 @@ class Volumes:
             self._log.warning("may not mount: secrets and memory-backed volumes are on the disk", error=str(error))
 
 
-def _mount(wanted: dict[str, Any], source: Path) -> Mount:
+def _prepare_claimed(place: Place, group: int | None, policy: str) -> None:
+    if place.is_made and not place.path.exists():
+        place.path.mkdir(parents=True)
+        place.path.chmod(EMPTY_DIR_MODE)  # whoever the pod runs as may write it
+    _check_host_path(place.path, place.kind)
+    if group is not None and place.is_owned and not place.readonly:
+        ownership.give_to_group(place.path, group, policy)
+
+
+def _mount(wanted: dict[str, Any], source: Path, is_readonly: bool = False) -> Mount:
     return Mount(
         host_path=str(source),
         container_path=wanted["mountPath"] if wanted["mountPath"].startswith("/") else f"/{wanted['mountPath']}",
-        readonly=bool(wanted.get("readOnly")),
+        readonly=bool(wanted.get("readOnly")) or is_readonly,
         propagation=_PROPAGATION[wanted.get("mountPropagation") or "None"],
         recursive_readonly=wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible"),
     )

@@ -7,7 +7,7 @@ from actors.api.errors import ApiError
 from actors.apiserver.auth import x509
 from actors.apiserver.auth.bus_identity import BusIdentities
 from actors.apiserver.auth.impersonation import impersonated
-from actors.apiserver.auth.node_authorizer import referenced
+from actors.apiserver.auth.pod_graph import referenced
 from actors.apiserver.auth.rules import Attributes, Rule, compile_rules, uncovered
 from actors.apiserver.auth.tokens import StaticTokens
 from actors.apiserver.call import ANONYMOUS, AUTHENTICATED, Identity
@@ -139,12 +139,14 @@ async def test_components_may_do_their_work(api):
         "scheduler@m1": [("list", "", "pods", ""), ("create", "", "pods", "binding"), ("create", "", "events", "")],
         "controller-manager@m1": [("create", "apps", "replicasets", ""), ("delete", "", "configmaps", "")],
         "proxy@w1": [("watch", "", "services", ""), ("watch", "discovery.k8s.io", "endpointslices", "")],
-        "kubelet@w1": [("create", "", "nodes", ""), ("watch", "", "pods", "")],
+        "kubelet@w1": [("create", "", "nodes", ""), ("watch", "", "services", "")],
+        "kubelet@sim": [("watch", "", "pods", ""), ("list", "", "nodes", "")],
     }
     refused = {
         "scheduler@m1": ("list", "", "secrets", ""),
         "proxy@w1": ("list", "", "secrets", ""),
         "kubelet@w1": ("list", "", "secrets", ""),
+        "kubelet@sim": ("list", "", "secrets", ""),
     }
     for name, asked in allowed.items():
         identity = identities.of(name, name.partition("@")[0])
@@ -194,6 +196,74 @@ async def test_kubelet_writes_only_its_own(api):
     assert (await api.patch("/api/v1/nodes/w1", taint, identity=KUBELET))[0] == 403
 
 
+@with_api()
+async def test_kubelet_lists_only_what_selects_its_own(api):
+    await with_account(api)
+    for name in ("w1", "w2"):
+        await api.must("POST", "/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": name}})
+        await api.must("POST", PODS, pod(f"on-{name}", name))
+    await api.server.barrier.fresh()
+    answers = {
+        "/api/v1/pods": 403,
+        "/api/v1/pods?fieldSelector=spec.nodeName=w2": 403,
+        "/api/v1/pods?fieldSelector=spec.nodeName!=w2": 403,
+        "/api/v1/pods?fieldSelector=spec.nodeName=w1": 200,
+        "/api/v1/nodes": 403,
+        "/api/v1/nodes/w2": 403,
+        "/api/v1/nodes/w1": 200,
+        "/api/v1/nodes?fieldSelector=metadata.name=w1": 200,
+        f"{PODS}/on-w1": 200,
+        f"{PODS}/on-w2": 403,
+    }
+    assert {path: (await api.get(path, identity=KUBELET))[0] for path in answers} == answers
+
+
+@with_api()
+async def test_kubelet_reads_the_volumes_of_its_claims(api):
+    await with_account(api)
+    volume = {
+        "kind": "PersistentVolume",
+        "apiVersion": "v1",
+        "metadata": {"name": "pv"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": "/x"},
+            "claimRef": {"namespace": "default", "name": "mine"},
+        },
+    }
+    await api.must("POST", "/api/v1/persistentvolumes", volume)
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "mine"}}]
+    await api.must("POST", PODS, pod("a", "w2", volumes=volumes))
+    await api.server.barrier.fresh()
+    assert (await api.get("/api/v1/persistentvolumes/pv", identity=KUBELET))[0] == 403
+    await api.must("POST", PODS, pod("b", "w1", volumes=volumes))
+    await api.server.barrier.fresh()
+    assert (await api.get("/api/v1/persistentvolumes/pv", identity=KUBELET))[0] == 200
+
+
+@with_api()
+async def test_access_reviews_tell_why(api):
+    await grant(api, "jane", "view", user("jane"))
+    spec = {"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"}}
+    body = {"kind": "SubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "spec": spec}
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    assert (await api.must("POST", path, body))["status"] == {
+        "allowed": True,
+        "reason": 'RBAC: allowed by RoleBinding "jane/default" of ClusterRole "view" to User "jane"',
+    }
+    node = {"user": "system:node:w1", "groups": ["system:nodes"]}
+    pinned = {"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["w1"]}]}
+    spec = {**node, "resourceAttributes": {"verb": "list", "resource": "pods", "fieldSelector": pinned}}
+    assert (await api.must("POST", path, {**body, "spec": spec}))["status"]["allowed"]
+    pinned["requirements"][0]["values"] = ["w2"]
+    assert not (await api.must("POST", path, {**body, "spec": spec}))["status"]["allowed"]
+    spec = {"user": "jane", "nonResourceAttributes": {"path": "/"}}
+    local = {**body, "kind": "LocalSubjectAccessReview", "spec": spec}
+    path = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews"
+    assert (await api.post(path, local))[0] == 422
+
+
 def test_names_in_a_pod():
     spec = {
         "serviceAccountName": "sa",
@@ -225,6 +295,9 @@ def test_client_certificates():
     certificate = {"subject": ((("organizationName", "dev"),), (("commonName", "jane"),))}
     assert x509.identity(certificate) == Identity("jane", ("dev", AUTHENTICATED))
     assert x509.identity({"subject": ((("organizationName", "dev"),),)}) is None
+    kubelet = {"subject": ((("commonName", "system:node:w1"),), (("organizationName", "system:nodes"),))}
+    found = x509.identity(kubelet, b"der")
+    assert found.nodes == {"w1"} and found.extra[x509.CREDENTIAL_ID][0].startswith("X509SHA256=")
     assert x509.identity(None) is None
 
 

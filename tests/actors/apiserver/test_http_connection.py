@@ -6,7 +6,6 @@ import pytest
 import structlog
 
 from actors.apiserver import http_connection
-from actors.apiserver.auth.tokens import StaticTokens
 from actors.apiserver.call import MAX_BODY_BYTES
 from actors.apiserver.http_connection import Connection
 from actors.apiserver.http_front import HttpFront
@@ -51,9 +50,7 @@ class Peer:
     """A client's end of an imagined connection to an API."""
 
     def __init__(self, api: Api) -> None:
-        front = HttpFront(
-            api.handler, api.server.authorizer, api.server.tokens, StaticTokens(None), structlog.get_logger()
-        )
+        front = HttpFront(api.handler, api.server.authorizer, api.server.bearer, structlog.get_logger())
         self.transport = Transport()
         self.tasks: set = set()
         self.connection = Connection(front, set(), self.tasks)

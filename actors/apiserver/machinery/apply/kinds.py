@@ -28,9 +28,9 @@ _UNTRACKED_METADATA = frozenset(
 # The schemas as packaged have lost their defaults. These are the defaults of keys of lists.
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
-# Go keeps these structs by value: an object that is being created has them before anybody sets a field in them, so that
-# their setting is not what the creator owns. Deeper down they come with the item that they are in.
-_BY_VALUE = ("metadata", "spec", "status", "strategy", "template", "updateStrategy", "jobTemplate", "roleRef")
+# Go has these in an object before anybody sets a field in them (structs kept by value, a list that is always written):
+# that they are there is nothing that the creator owns. Deeper down they come with the item that they are in.
+_BY_VALUE = ("metadata", "spec", "status", "strategy", "template", "updateStrategy", "jobTemplate", "containers")
 
 
 class Kinds:
@@ -44,6 +44,9 @@ class Kinds:
         """Return the type of a kind's objects."""
         found = self._kinds.get((api_version, kind))
         if found is None:
+            if (custom := schema.SCHEMAS.of_custom_kind(api_version, kind)) is not None:
+                self.add(api_version, kind, of_structural(custom.structural))
+                return self._kinds[api_version, kind]
             name = schema.SCHEMAS.definition_name(api_version, kind)
             struct = self._struct(name) if name else DEDUCED
             found = self._kinds[api_version, kind] = self.rooted(struct)
@@ -124,8 +127,12 @@ def _items_of_structural(structural: Mapping[str, Any]) -> Items | None:
 
 def blank(struct: Granular) -> dict[str, Any]:
     """Return an object of a kind before anything is set in it."""
-    parts = {name: struct.fields.get(name) for name in _BY_VALUE if name in struct.fields}
-    return {name: blank(part) for name, part in parts.items() if isinstance(part, Granular)}
+    found: dict[str, Any] = {}
+    for name in _BY_VALUE:
+        part = struct.fields.get(name)
+        if part is not None:
+            found[name] = blank(part) if isinstance(part, Granular) else []
+    return found
 
 
 KINDS = Kinds()

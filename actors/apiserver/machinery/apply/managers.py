@@ -6,7 +6,7 @@ make its identity. Entries stand in Kubernetes' order: by operation, time, manag
 Neighbours: `tracking` and `server_side` change entries; `field_set` is what an entry holds.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,21 +135,6 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
         return (operation, entry.get("time", ""), manager, version or entry.get("apiVersion", ""), subresource)
 
     return sorted(entries, key=place)
-
-
-def each(entries: list[Entry], change: Callable[[Entry], Fields]) -> list[Entry]:
-    """Return the entries with other fields, without those that own nothing then; the list itself if none differs."""
-    kept, differs = [], False
-    for entry in entries:
-        before = entry["fieldsV1"]
-        after = change(entry)
-        if after is not before:
-            differs = True
-            if not after:
-                continue
-            entry = {**entry, "fieldsV1": after}
-        kept.append(entry)
-    return kept if differs else entries
 
 
 def capped(entries: list[Entry]) -> list[Entry]:

@@ -80,16 +80,13 @@ def apply(of: Granular, live: dict[str, Any], config: dict[str, Any], writer: Wr
         if conflicts := [(entry, fields) for entry, fields in conflicts if fields]:
             raise ApplyConflict(conflicts)
     gone = field_set.union(taken or EMPTY, removed or EMPTY)
-    after = managers.each(others, lambda entry: field_set.difference(entry["fieldsV1"], gone))
-
+    after = [{**entry, "fieldsV1": field_set.difference(entry["fieldsV1"], gone)} for entry in others]
     mine = [entry for entry in entries if managers.identity_of(entry) == own]
-    if wanted and (not mine or gone or wanted != before or mine[0].get("apiVersion") != writer.api_version):
+    if not mine or gone or wanted != before or mine[0].get("apiVersion") != writer.api_version:
         mine = [writer.entry(APPLY, wanted)]
-    elif not wanted:
-        mine = []
     metadata = {name: part for name, part in applied["metadata"].items() if name != tracking.MANAGED_FIELDS}
     found = {**applied, "metadata": metadata}
-    tracking.put(found, managers.in_order([*mine, *after]))
+    tracking.put(found, managers.in_order(entry for entry in [*mine, *after] if entry["fieldsV1"]))
     return found
 
 

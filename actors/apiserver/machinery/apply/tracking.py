@@ -74,25 +74,28 @@ def _given(obj: dict[str, Any], given: Any, before: list[Entry] | None = None) -
 
 
 def with_update(entries: list[Entry], taken: Fields, removed: Fields, writer: Writer) -> list[Entry]:
-    """Return the entries after an update that took and removed fields."""
+    """Return the entries after an update that took and removed fields; the same list when they stay as they are."""
     changed = field_set.union(taken, removed)
     own = writer.identity(UPDATE)
-
-    def rest(entry: Entry) -> Fields:
-        gone = removed if managers.identity_of(entry) == own else changed
-        return field_set.difference(entry["fieldsV1"], gone)
-
-    after = managers.each(entries, rest)
-    if not taken:
-        return after
-    kept, fields = [], taken
-    for entry in after:
-        if managers.identity_of(entry) == own:
-            fields = field_set.union(entry["fieldsV1"], taken)
-        else:
+    kept: list[Entry] = []
+    fields, differs = taken, bool(taken)
+    for entry in entries:
+        before: Fields = entry["fieldsV1"]
+        is_own = managers.identity_of(entry) == own
+        after = field_set.difference(before, removed if is_own else changed)
+        if is_own and taken:
+            fields = field_set.union(after, taken)
+        elif after is before:
             kept.append(entry)
-    kept.append(writer.entry(UPDATE, fields))
-    return managers.capped(managers.in_order(kept) if len(kept) > 1 else kept)
+        else:
+            differs = True
+            if after:
+                kept.append({**entry, "fieldsV1": after})
+    if not differs:
+        return entries
+    if taken:
+        kept.append(writer.entry(UPDATE, fields))
+    return managers.capped(managers.in_order(kept)) if len(kept) > 1 else kept
 
 
 def put(obj: dict[str, Any], entries: list[Entry]) -> None:

@@ -59,15 +59,13 @@ class Granular:
         if type(value) is not dict or not value:
             return MEMBER
         found: Fields = {SELF: MEMBER}
-        known, other = self._elements, self.other
+        if not self.fields and self.other is None:
+            for name in value:
+                found["f:" + name] = MEMBER
+            return found
+        known = self._elements
         for name, part in value.items():
-            at = known.get(name)
-            if at is None:
-                if other is None and not self.fields:
-                    found["f:" + name] = MEMBER
-                    continue
-                at = self.at(name)
-            element, inner = at
+            element, inner = known.get(name) or self.at(name)
             found[element] = MEMBER if inner is None else inner.added(part)
         return found
 
@@ -77,21 +75,22 @@ class Granular:
             return _replaced(self, old, new)
         taken: Fields = {}
         removed: Fields = {}
-        untracked = self.untracked
+        untracked, known, before_of = self.untracked, self._elements, old.get
         for name, part in new.items():
-            before = old.get(name, _ABSENT)
+            before = before_of(name, _ABSENT)
             if before is part or before == part or name in untracked:
                 continue
-            element, inner = self._elements.get(name) or self.at(name)
+            element, inner = known.get(name) or self.at(name)
             if inner is None:
                 taken[element] = MEMBER
             elif before is _ABSENT:
                 taken[element] = inner.added(part)
             else:
                 _put(element, inner.compare(before, part), taken, removed)
-        for name in old.keys() - new.keys() - untracked:
-            element, inner = self.at(name)
-            removed[element] = MEMBER if inner is None else inner.added(old[name])
+        if not old.keys() <= new.keys():
+            for name in old.keys() - new.keys() - untracked:
+                element, inner = self.at(name)
+                removed[element] = MEMBER if inner is None else inner.added(old[name])
         return taken or None, removed or None
 
 
@@ -127,11 +126,9 @@ class Items:
             return MEMBER
         found: Fields = {SELF: MEMBER}
         inner = self.item
-        for element, item in self.elements(value):
-            if inner is None or element in found:
-                found[element] = MEMBER
-            else:
-                found[element] = inner.added(item)
+        for item in value:
+            element = self.element(item)
+            found[element] = MEMBER if inner is None or element in found else inner.added(item)
         return found
 
     def compare(self, old: Any, new: Any) -> Change:

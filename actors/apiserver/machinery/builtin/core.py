@@ -19,10 +19,19 @@ from actors.apiserver.machinery.selectable import (
     SERVICE_FIELDS,
 )
 
+CONNECT = ("create", "get")
+PROXY = ("create", "delete", "get", "patch", "update")
+PART = ("get", "patch", "update")
 _POD_SUBRESOURCES = (
     Subresource("binding", "Binding", "v1", CREATE_ONLY),
     Subresource("eviction", "Eviction", "policy/v1", CREATE_ONLY),
     Subresource("log", "Pod", "v1", ("get",)),
+    Subresource("attach", "PodAttachOptions", "v1", CONNECT),
+    Subresource("exec", "PodExecOptions", "v1", CONNECT),
+    Subresource("portforward", "PodPortForwardOptions", "v1", CONNECT),
+    Subresource("proxy", "PodProxyOptions", "v1", PROXY),
+    Subresource("ephemeralcontainers", "Pod", "v1", PART),
+    Subresource("resize", "Pod", "v1", PART),
 )
 _NAMESPACE_VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
 
@@ -40,7 +49,7 @@ CORE: tuple[Resource, ...] = (
         strategy=cluster.NamespaceStrategy(), columns=cluster_columns.NAMESPACE,
     ),
     row("v1", "Node", "nodes", namespaced=False, short_names=("no",), status=True, selectable=NODE_FIELDS,
-        strategy=cluster.NodeStrategy(), columns=cluster_columns.NODE),
+        subresources=(Subresource("proxy", "NodeProxyOptions", "v1", PROXY),), strategy=cluster.NodeStrategy(), columns=cluster_columns.NODE),
     row("v1", "LimitRange", "limitranges", short_names=("limits",), strategy=policy.LimitRangeStrategy(),
         columns=platform.LIMIT_RANGE),
     row("v1", "PersistentVolumeClaim", "persistentvolumeclaims", short_names=("pvc",), status=True,
@@ -58,7 +67,7 @@ CORE: tuple[Resource, ...] = (
     row("v1", "Secret", "secrets", selectable=SECRET_FIELDS, strategy=configuration.SecretStrategy(),
         columns=cluster_columns.SECRET),
     row("v1", "Service", "services", short_names=("svc",), categories=ALL, status=True, selectable=SERVICE_FIELDS,
-        strategy=service.ServiceStrategy(), columns=network.SERVICE),
+        subresources=(Subresource("proxy", "ServiceProxyOptions", "v1", PROXY),), strategy=service.ServiceStrategy(), columns=network.SERVICE),
     row("v1", "ServiceAccount", "serviceaccounts", short_names=("sa",),
         strategy=configuration.ServiceAccountStrategy(), columns=cluster_columns.SERVICE_ACCOUNT,
         subresources=(Subresource("token", "TokenRequest", "authentication.k8s.io/v1", CREATE_ONLY),)),

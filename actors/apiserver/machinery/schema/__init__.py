@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from actors.apiserver.machinery.schema.definitions import Compact, read_compact
-from actors.apiserver.machinery.schema.shapes import LEAF_SHAPES, ListOf, MapOf, Shape, Struct
+from actors.apiserver.machinery.schema.shapes import LEAF_SHAPES, CustomKind, ListOf, MapOf, Shape, Struct
 
 
 class Schemas:
@@ -20,9 +20,22 @@ class Schemas:
         self.cache_dir = cache_dir
         self._compact: Compact | None = None
         self._structs: dict[str, Struct] = {}
+        self._custom: dict[str, CustomKind] = {}
 
-    def of_kind(self, api_version: str, kind: str) -> Struct | None:
+    def add_kind(self, api_version: str, kind: str, shape: CustomKind) -> None:
+        """Take the shape of a custom kind, in place of any that was there."""
+        self._custom[f"{api_version}/{kind}"] = shape
+
+    def discard_kind(self, api_version: str, kind: str) -> None:
+        self._custom.pop(f"{api_version}/{kind}", None)
+
+    def of_custom_kind(self, api_version: str, kind: str) -> CustomKind | None:
+        return self._custom.get(f"{api_version}/{kind}")
+
+    def of_kind(self, api_version: str, kind: str) -> Struct | CustomKind | None:
         """Return the shape of a kind; None when there is no schema for it."""
+        if (custom := self._custom.get(f"{api_version}/{kind}")) is not None:
+            return custom
         name = self._definitions().kinds.get(f"{api_version}/{kind}")
         return None if name is None else self.of_definition(name)
 
@@ -63,6 +76,6 @@ def use_cache(cache_dir: Path) -> None:
     SCHEMAS.cache_dir = cache_dir
 
 
-def of_kind(api_version: str, kind: str) -> Struct | None:
-    """Return the built-in shape of a kind; None when there is no schema for it."""
+def of_kind(api_version: str, kind: str) -> Struct | CustomKind | None:
+    """Return the shape of a kind; None when there is no schema for it."""
     return SCHEMAS.of_kind(api_version, kind)

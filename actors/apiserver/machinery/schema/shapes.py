@@ -9,7 +9,7 @@ Structs are built when first needed: a process pays for the kinds that it meets.
 gives the compact form; `decode` and `patch` use the shapes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from actors.apiserver.machinery.schema.leaves import LEAVES, Leaf, Mistyped, mistyped
@@ -36,6 +36,23 @@ class Shape(Protocol):
     def conform_at(self, value: Any, path: str, struct: str, report: Report) -> Any: ...
 
     def of_null(self) -> Any: ...
+
+
+class CustomKind(Protocol):
+    """The shape of a custom resource's objects: decodes like a struct, but knows no strategic merge.
+
+    `structural` is the openAPIV3Schema of the kind.
+    """
+
+    @property
+    def structural(self) -> Mapping[str, Any]: ...
+
+    @property
+    def fields(self) -> Mapping[str, Any]: ...
+
+    def fits(self, value: Any) -> bool: ...
+
+    def conform_at(self, value: Any, path: str, struct: str, report: Report) -> dict: ...
 
 
 class LeafShape:

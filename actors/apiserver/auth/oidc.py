@@ -1,0 +1,212 @@
+"""ID tokens of an OpenID Connect provider: users who log in elsewhere.
+
+The provider's keys are fetched from its discovery document, at the start and when a token names a key that is not known
+yet, but not more often than each KEYS_PERIOD_S. While the provider cannot be reached, its known keys go on being good,
+and tokens that name others are refused.
+
+What can go wrong: a provider that is down, slow or lying is logged and tried again; its tokens get 401 meanwhile.
+
+Source: OpenID Connect Core and Discovery; Kubernetes' documentation on OpenID Connect tokens. Neighbours: `bearer`
+asks; the cluster config (`apiserver.oidc`) says which provider.
+"""
+
+import asyncio
+import ssl
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+import orjson
+
+from actors.api.config import OidcConfig
+from actors.apiserver.auth.identities import authenticated
+from actors.apiserver.call import Identity
+from runtime.clock import Clock
+
+FETCH_TIMEOUT_S = 10.0
+MAX_DOCUMENT_BYTES = 1 << 20  # of a discovery document or a key set
+RETRY_S = 10.0  # until the provider has answered for the first time
+KEYS_PERIOD_S = 5.0  # between fetches because of an unknown key: a stranger must not make us hammer the provider
+MAX_TOKEN_BYTES = 16 << 10
+LEEWAY_S = 10
+REMEMBERED_S = 10.0  # that a token is taken to be good without another look; Kubernetes' time too
+REMEMBERED_TOKENS = 2048
+SAME = "-"  # a username_prefix that means none
+_WELL_KNOWN = "/.well-known/openid-configuration"
+
+Fetch = Callable[[str], Awaitable[dict[str, Any]]]  # raises Unreachable
+
+
+class Unreachable(Exception):
+    """The provider gave no answer that could be used."""
+
+
+class Claims(Exception):
+    """A token whose signature is good does not say who somebody is."""
+
+
+class OidcTokens:
+    def __init__(self, config: OidcConfig, fetch: Fetch, clock: Clock, log: Any) -> None:
+        self._config = config
+        self._fetch = fetch
+        self._clock = clock
+        self._log = log
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._fetched = float("-inf")
+        self._fetching: asyncio.Lock = asyncio.Lock()
+        self._known: OrderedDict[str, tuple[float, Identity]] = OrderedDict()
+
+    async def run(self) -> None:
+        """Fetch the keys, trying until the provider answers."""
+        while not self._keys:
+            await self.refresh()
+            if not self._keys:
+                await asyncio.sleep(RETRY_S)
+
+    def authenticate(self, token: str) -> Identity | None:
+        """Return whose token it is, as far as it can be told with the keys that are known."""
+        now = self._clock.wall()
+        known = self._known.get(token)
+        if known is not None and known[0] > now:
+            return known[1]
+        if not self._is_ours(token):
+            return None
+        key = self._keys.get(_key_id(token))
+        if key is None:
+            return None
+        try:
+            claims = self._verified(token, key, now)
+            identity = identity_of(claims, self._config)
+        except (jwt.PyJWTError, Claims) as error:
+            self._log.info("an ID token was refused", error=str(error))
+            return None
+        self._remember(token, min(now + REMEMBERED_S, float(claims["exp"])), identity)
+        return identity
+
+    def needs_keys(self, token: str) -> bool:
+        """Might this token be good if the provider's keys were fetched anew?"""
+        return self._is_ours(token) and _key_id(token) not in self._keys
+
+    async def refresh(self) -> None:
+        """Fetch the provider's keys, unless that was done just now."""
+        async with self._fetching:
+            now = self._clock.monotonic()
+            if now - self._fetched < KEYS_PERIOD_S:
+                return
+            self._fetched = now
+            try:
+                document = await self._fetch(self._config.issuer_url.rstrip("/") + _WELL_KNOWN)
+                if document.get("issuer") != self._config.issuer_url:
+                    raise Unreachable(f"the discovery document is of issuer {document.get('issuer')!r}")
+                self._keys = _keys_of(await self._fetch(str(document.get("jwks_uri", ""))))
+            except Unreachable as error:
+                self._log.warning("no keys of the OIDC provider", issuer=self._config.issuer_url, error=str(error))
+
+    def _is_ours(self, token: str) -> bool:
+        if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2:
+            return False
+        try:
+            claims = jwt.decode(token, options={"verify_signature": False})
+        except jwt.PyJWTError:
+            return False
+        return claims.get("iss") == self._config.issuer_url
+
+    def _verified(self, token: str, key: jwt.PyJWK, now: float) -> dict[str, Any]:
+        config = self._config
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=config.signing_algs,
+            audience=config.client_id,
+            issuer=config.issuer_url,
+            options={"require": ["exp", "iss", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+        )
+        if not float(claims["exp"]) > now:
+            raise Claims("the token has expired")
+        if float(claims.get("nbf") or 0) > now + LEEWAY_S:
+            raise Claims("the token is not valid yet")
+        return claims
+
+    def _remember(self, token: str, until: float, identity: Identity) -> None:
+        self._known[token] = (until, identity)
+        if len(self._known) > REMEMBERED_TOKENS:
+            self._known.popitem(last=False)
+
+
+def identity_of(claims: Mapping[str, Any], config: OidcConfig) -> Identity:
+    """Return who a token's claims name. Raises Claims."""
+    for name, value in config.required_claims.items():
+        if claims.get(name) != value:
+            raise Claims(f"the claim {name} is not {value!r}")
+    user = claims.get(config.username_claim)
+    if not isinstance(user, str) or not user:
+        raise Claims(f"there is no claim {config.username_claim}")
+    if config.username_claim == "email" and not claims.get("email_verified", True):
+        raise Claims("the email address was not verified")
+    groups = claims.get(config.groups_claim) or [] if config.groups_claim else []
+    if isinstance(groups, str):
+        groups = [groups]
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+        raise Claims(f"the claim {config.groups_claim} is not a list of names")
+    return authenticated(_user_prefix(config) + user, [config.groups_prefix + group for group in groups])
+
+
+def _user_prefix(config: OidcConfig) -> str:
+    """What keeps a provider's users from being taken for others: by default the issuer, but for email addresses."""
+    if config.username_prefix == SAME:
+        return ""
+    if config.username_prefix or config.username_claim == "email":
+        return config.username_prefix
+    return f"{config.issuer_url}#"
+
+
+def _key_id(token: str) -> str | None:
+    try:
+        return jwt.get_unverified_header(token).get("kid")
+    except jwt.PyJWTError:
+        return None
+
+
+def _keys_of(document: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
+    """The keys for signatures by their id. Those of kinds that we do not know are left out."""
+    try:
+        keys = jwt.PyJWKSet.from_dict(document).keys
+    except jwt.PyJWTError as error:
+        raise Unreachable(f"the key set cannot be read: {error}") from error
+    return {key.key_id: key for key in keys if key.public_key_use in (None, "sig")}
+
+
+def https_fetch(ca_file: str) -> Fetch:
+    """Return a fetch over HTTPS that trusts the authorities of a file, or the system's. Raises OSError for the file."""
+    context = ssl.create_default_context(cafile=str(Path(ca_file)) if ca_file else None)
+
+    async def fetch(url: str) -> dict[str, Any]:
+        if not url.startswith("https://"):
+            raise Unreachable(f"{url!r} is not an https URL")
+        timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(url, ssl=context, allow_redirects=False) as response,
+            ):
+                if response.status != 200:
+                    raise Unreachable(f"{url} answered {response.status}")
+                body = await response.content.read(MAX_DOCUMENT_BYTES)
+                return _document(url, body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+
+    return fetch
+
+
+def _document(url: str, body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Unreachable(f"{url}: not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise Unreachable(f"{url}: not a JSON object")
+    return document

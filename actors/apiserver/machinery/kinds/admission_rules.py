@@ -1,0 +1,87 @@
+"""What configurations of admission share: rules, selectors, match conditions. Their defaults, and what can be wrong.
+
+Source: Kubernetes' documentation of dynamic admission control. Neighbours: `webhook_configuration` and
+`admission_policy` have the kinds; `webhooks.rules` in serving matches requests by them.
+"""
+
+from typing import Any
+
+from actors.api.errors import Cause
+from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery.kinds.placement import label_selector_causes
+
+OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
+SCOPES = ("*", "Cluster", "Namespaced")
+FAILURE_POLICIES = ("Fail", "Ignore")
+MATCH_POLICIES = ("Equivalent", "Exact")
+REINVOCATION_POLICIES = ("IfNeeded", "Never")
+MAX_MATCH_CONDITIONS = 64
+
+
+def default_rules(rules: list[dict[str, Any]] | None) -> None:
+    for rule in rules or ():
+        rule.setdefault("scope", "*")
+
+
+def rule_causes(rule: dict[str, Any], at: str) -> list[Cause]:
+    """Return what is wrong with one rule with operations."""
+    causes = []
+    operations = rule.get("operations") or []
+    if not operations:
+        causes.append(field.required(f"{at}.operations"))
+    if len(operations) > 1 and "*" in operations:
+        detail = "if '*' is present, must not specify other operations"
+        causes.append(field.invalid(f"{at}.operations", operations, detail))
+    for i, operation in enumerate(operations):
+        causes += field.one_of(f"{at}.operations[{i}]", operation, OPERATIONS)
+    for name, wildcard in (("apiGroups", "groups"), ("apiVersions", "versions")):
+        values = rule.get(name) or []
+        if not values:
+            causes.append(field.required(f"{at}.{name}"))
+        if len(values) > 1 and "*" in values:
+            detail = f"if '*' is present, must not specify other API {wildcard}"
+            causes.append(field.invalid(f"{at}.{name}", values, detail))
+    causes += _resource_causes(rule.get("resources") or [], f"{at}.resources")
+    return causes + field.one_of(f"{at}.scope", rule.get("scope", "*"), SCOPES)
+
+
+def _resource_causes(resources: list[str], at: str) -> list[Cause]:
+    causes = [] if resources else [field.required(at)]
+    if len(resources) > 1 and "*/*" in resources:
+        causes.append(field.invalid(at, resources, "if '*/*' is present, must not specify other resources"))
+    for i, one in enumerate(resources):
+        if not one:
+            causes.append(field.required(f"{at}[{i}]"))
+        elif (
+            one.endswith("/*")
+            and one != "*/*"
+            and any(other.startswith(one[:-1]) and other != one for other in resources)
+        ):
+            detail = f"if '{one}' is present, must not specify {one[:-1]}x"
+            causes.append(field.invalid(f"{at}[{i}]", one, detail))
+    return causes
+
+
+def selector_causes(part: dict[str, Any], at: str) -> list[Cause]:
+    causes = label_selector_causes(part.get("namespaceSelector"), f"{at}.namespaceSelector")
+    return causes + label_selector_causes(part.get("objectSelector"), f"{at}.objectSelector")
+
+
+def match_condition_causes(conditions: list[dict[str, Any]] | None, at: str) -> list[Cause]:
+    """Return what is wrong with the names of match conditions, and with missing expressions."""
+    causes: list[Cause] = []
+    if len(conditions or ()) > MAX_MATCH_CONDITIONS:
+        causes.append(field.too_many(at, len(conditions or ()), MAX_MATCH_CONDITIONS))
+    seen: set[str] = set()
+    for i, condition in enumerate(conditions or ()):
+        name = condition.get("name", "")
+        if not name:
+            causes.append(field.required(f"{at}[{i}].name"))
+        else:
+            causes += field.messages(f"{at}[{i}].name", name, names.qualified_name(name))
+        if name in seen:
+            causes.append(field.duplicate(f"{at}[{i}].name", name))
+        seen.add(name)
+        if not (condition.get("expression") or "").strip():
+            causes.append(field.required(f"{at}[{i}].expression"))
+    return causes

@@ -1,0 +1,40 @@
+"""Match conditions: CEL expressions that say whether a webhook or a policy is for this very write.
+
+All must be true. One that is false decides, whatever the others do; otherwise an error is what the failurePolicy makes
+of it. Importing this loads the language: it is imported when the first condition is met.
+
+Neighbours: `dispatch` and `policies` ask; `cel` evaluates.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from actors.apiserver.cel.environment import dynamic
+from actors.apiserver.cel.errors import CelError
+
+VARIABLES = ("authorizer", "object", "oldObject", "request")
+
+
+class ConditionFailed(Exception):
+    """A condition could not be evaluated, and none was false; the text says which and why."""
+
+
+def conditions_hold(
+    conditions: Iterable[tuple[str, str]], variables: Mapping[str, Any], names: tuple[str, ...] = VARIABLES
+) -> bool:
+    """Return whether all (name, expression) are true. Raises ConditionFailed."""
+    environment = dynamic(*names)
+    failed: list[str] = []
+    for name, expression in conditions:
+        try:
+            value = environment.compile(expression).evaluate(variables)
+        except CelError as error:
+            failed.append(f"expression '{expression}' resulted in error: {error}")
+            continue
+        if value is False:
+            return False
+        if value is not True:
+            failed.append(f"match condition {name!r} is not a bool")
+    if failed:
+        raise ConditionFailed(", ".join(failed))
+    return True

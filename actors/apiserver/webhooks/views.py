@@ -1,0 +1,113 @@
+"""An object as a webhook or a policy sees it, and what becomes of the object when that was changed.
+
+Mostly they see the object itself. A write to `scale` is seen as a Scale, another version of the same object as that
+version. What comes back is decoded like a body, so that nothing gets in that a client could not have sent, and what the
+server owns is put back in its place.
+
+Neighbours: `dispatch` and `policies`; `machinery` converts, conforms and prepares.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from actors.apiserver.admission.attributes import Admission
+from actors.apiserver.machinery import decode
+from actors.apiserver.machinery.prepare import prepare_for_create, prepare_for_status_update, prepare_for_update
+from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.scale import apply_scale, to_scale
+from actors.apiserver.webhooks.review import Shown
+
+SCALE = "scale"
+STATUS = "status"
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`show` gives the seen form of an object; `take` puts a changed seen form into the object, in place."""
+
+    shown: Shown
+    show: Callable[[Object], Object]
+    take: Callable[[Object, Object, Object | None], None]  # (object, changed form, old object)
+
+
+def view_of(asked: Admission, resource: Resource) -> View:
+    """Return the view of a write by a hook whose rules name `resource`: the write's own, or an equivalent."""
+    shown = Shown(resource, asked.resource, kind_of(resource, asked), kind_of(asked.resource, asked))
+    if asked.subresource == SCALE and asked.resource.subresources[SCALE].kind == "Scale":
+        return View(shown, lambda obj: to_scale(asked.resource, obj), lambda *args: _take_scale(asked, *args))
+    if is_body(asked):
+        return View(shown, _same, lambda *args: _take_body(asked, *args))
+    if resource is asked.resource:
+        return View(shown, _same, lambda *args: _take(asked, *args))
+    return View(
+        shown,
+        lambda obj: converted(obj, asked.resource, resource),
+        lambda obj, changed, old: _take(asked, obj, converted(changed, resource, asked.resource), old),
+    )
+
+
+def kind_of(resource: Resource, asked: Admission) -> Object:
+    """Return the GroupVersionKind of what a write sends."""
+    part = resource.subresources.get(asked.subresource) if asked.subresource else None
+    if part is not None:
+        return {"group": part.group, "version": part.version, "kind": part.kind}
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+
+
+def is_body(asked: Admission) -> bool:
+    """Is what is sent to this subresource another thing than the object (a Binding, exec's options)?"""
+    part = asked.resource.subresources.get(asked.subresource) if asked.subresource else None
+    return part is not None and part.kind != asked.resource.kind
+
+
+def converted(obj: Object, source: Resource, target: Resource) -> Object:
+    """Return an object of one version as another, by way of what is stored."""
+    stored = obj if source.conversion is None else source.conversion.to_stored(obj)
+    return stored if target.conversion is None else target.conversion.from_stored(stored)
+
+
+def _same(obj: Object) -> Object:
+    return obj
+
+
+def _take(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
+    resource = asked.resource
+    metadata = dict(obj["metadata"])
+    changed, _ = decode.conform_object(changed, resource.api_version, resource.kind, decode.IGNORE, [])
+    changed.setdefault("metadata", {})
+    if old is None:
+        prepare_for_create(resource, changed, metadata["uid"], metadata["creationTimestamp"])
+    else:
+        changed["metadata"].pop("uid", None)
+        if asked.subresource == STATUS:
+            prepare_for_status_update(resource, changed, old)
+        else:
+            prepare_for_update(resource, changed, old)
+        for name in ("resourceVersion", "uid"):
+            if name in metadata:
+                changed["metadata"][name] = metadata[name]
+    if resource.namespaced:
+        changed["metadata"]["namespace"] = asked.namespace
+    if old is not None or not changed["metadata"].get("name"):
+        changed["metadata"]["name"] = metadata["name"]
+    _replace(obj, changed)
+
+
+def _take_scale(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
+    scale, _ = decode.conform_object(changed, "autoscaling/v1", "Scale", decode.IGNORE, [])
+    _take(asked, obj, apply_scale(asked.resource, copy.deepcopy(obj), scale), old)
+
+
+def _take_body(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
+    part = asked.resource.subresources[asked.subresource]
+    body, _ = decode.conform_object(changed, part.group_version, part.kind, decode.IGNORE, [])
+    _replace(obj, body)
+
+
+def _replace(obj: Object, changed: Object) -> None:
+    obj.clear()
+    obj.update(changed)
