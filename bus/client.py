@@ -77,6 +77,14 @@ class Client:
                 return decode(answer, request.reply)
         raise Unavailable("no endpoint was given")
 
+    async def reaches(self, endpoint: str, timeout_s: float) -> bool:
+        """Whether an endpoint is connected, or gets so in time."""
+        try:
+            await self._connection(endpoint).wait_up(timeout_s)
+        except Unavailable:
+            return False
+        return True
+
     @asynccontextmanager
     async def stream(
         self,

@@ -58,6 +58,7 @@ class StateConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     segment_bytes: int = 16 * 1024 * 1024
     snapshot_every_bytes: int = 64 * 1024 * 1024  # log written since the last snapshot
     compact_every_s: int = 300
+    initial_members: list[str] = []  # actors that found the group, as state@m1; empty: all there are. Others join it
 
 
 class ControllerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

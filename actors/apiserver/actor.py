@@ -59,7 +59,10 @@ class ApiServerActor(Actor):
         pki = Path(self.setup.data_dir) / "pki"
         schema.use_cache(Path(self.setup.data_dir) / "cache")
         listener = self._listen(config.apiserver.bind, config.apiserver.port)
-        state = BusStateClient(self.client, self.setup.directory.work_of_role("state"))
+        directory = self.setup.directory
+        own = f"state@{self.setup.node}"  # is asked first, and serves the watch
+        members = sorted(directory.of_role("state"), key=lambda name: name != own)
+        state = BusStateClient(self.client, {name: directory.work(name) for name in members})
         self.cache = WatchCache(REGISTRY)
         self._feed = Feed(state, self.cache, self.log)
         self._server = Server(

@@ -1,36 +1,47 @@
 """The state actor: etcd's role. It keeps every object of the cluster, and says what changed.
 
 What it does: answers `state.*` (see `messages`): ranges, transactions, watches, leases. Whoever gets an answer to a
-write may rely on it: it is on disk. Forgets old history as time goes by, ends leases, takes snapshots of its log.
+write may rely on it: it is on the disks of a majority of members. Forgets old history as time goes by, ends leases,
+takes snapshots of its log.
 
-Receives: requests of API servers, and reads of the command line. Sends: answers, watch streams, and the hint
+Receives: requests of API servers, reads of the command line, messages of other members (`peer_messages`). Sends:
+answers, watch streams, its part of the talk among members, and the hint
 `state.commits` {revision, keys}: how far the store is and how many keys it holds, nothing of what they say.
 
 How it crashes: at any line, on purpose too (failpoints `state.before_persist`, `state.persisted`). What was answered is
 on disk; what was not may be, whole. It refuses to start on a data directory that is damaged, of a newer format, or in
-use. A full disk makes it read-only, with an alarm. With Raft, `core` becomes one of several members.
+use. A full disk makes it read-only, with an alarm. One of several members may die at any time: the others go on.
 
-    core        what to persist, apply, answer          store, history, txn, lease    the data
-    committer   group commit, snapshots, full disks     watch, watch_index            who is told
-    service     the handlers                            log, snapshot, disk, frames   what is on disk
+    raft, core  who leads, what is committed            store, history, txn, lease    the data
+    committer   stores, sends, applies, answers         watch, watch_index            who is told
+    peers       what members say to each other          log, snapshot, disk, frames   what is on disk
+    service, membership   the handlers                  recovery, group               what is found at the start
     housekeeping, compactor                             leases that end, history that is forgotten
 """
 
 import asyncio
+import random
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from actors.api.config import of_settings
+from actors.api.config import ClusterConfig, of_settings
 from actors.state.committer import Committer
 from actors.state.core import Applied, Core
 from actors.state.damage import DataRefused, NoSpace
 from actors.state.disk import DataDirInUse, DirectoryDisk
+from actors.state.group import Group
 from actors.state.housekeeping import Housekeeping
+from actors.state.membership import Membership
+from actors.state.peers import Peers
+from actors.state.raft.node import Node, Timing
 from actors.state.service import Service
 from actors.state.storage import Recovered, Storage
 from runtime.actor import Actor, CannotServe, Setup
 
+# In ticks of 20 ms: a leader that hangs or is cut off is missed after 320 to 640 ms; one that is killed shows at once,
+# by its connections. Shorter, and a machine that is only busy would elect; a beat goes out four times in that time.
+TIMING = Timing(election=16, heartbeat=4)
 HINT_EVERY_S = 0.05  # at most this often is `state.commits` published
 
 
@@ -44,23 +55,42 @@ class StateActor(Actor):
 
     async def start(self) -> None:
         config = of_settings(self.setup.settings).state
-        storage, recovered = await asyncio.to_thread(self._open, config.segment_bytes)
+        storage, recovered = await asyncio.to_thread(self._open)
+        peers = Peers(
+            self.name,
+            storage.group.cluster_id,
+            client=self.client,
+            endpoint_of=self.setup.directory.work,
+            spawn=self.spawn,
+            join=storage.join,
+            log=self.log,
+        )
         committer = Committer(
-            Core(recovered.machine, recovered.term),
+            Core(recovered.machine, self._node(recovered)),
             storage,
+            peers,
+            known=self.setup.directory.of_role("state"),
             snapshot_every_bytes=config.snapshot_every_bytes,
             spawn=self.spawn,
+            fail=self.fail,
             log=self.log,
             clock=self.clock,
             metrics=self.metrics,
         )
         service = Service(self.name, committer, self.clock)
         service.register(self.server)
+        Membership(committer).register(self.server)
+        committer.snapshots.serve(self.server)
+        peers.serve(self.server, committer)
         housekeeping = Housekeeping(service, self.clock, self.log)
         committer.listeners += (service.on_applied, housekeeping.on_applied, self._on_applied)
+        committer.on_lead.append(service.on_lead)
+        committer.on_install.append(service.on_install)
         self._service = service
         _measure(service, self.metrics)
-        self.spawn(committer.run(), "commit")
+        committer.begin()
+        self.spawn(committer.run(), "raft")
+        self.spawn(committer.look_for_room(), "room")
         self.spawn(housekeeping.end_leases(), "leases")
         self.spawn(housekeeping.compact(config.compact_every_s), "compaction")
         self.spawn(housekeeping.prune(), "pruning")
@@ -74,8 +104,14 @@ class StateActor(Actor):
         if self._service is None:
             return {}
         store, committer = self._service.store, self._service.committer
+        node = committer.core.node
         return {
             "leader": committer.core.is_leader,
+            "leader_name": node.leader,
+            "term": node.term,
+            "members": node.members.votes,
+            "commit_index": node.log.commit,
+            "applied_index": committer.core.machine.applied,
             "revision": store.revision,
             "compact_revision": store.compact_revision,
             "keys": len(store),
@@ -90,12 +126,13 @@ class StateActor(Actor):
             "alarms": self._service.alarms,
         }
 
-    def _open(self, segment_bytes: int) -> tuple[Storage, Recovered]:
+    def _open(self) -> tuple[Storage, Recovered]:
         """Open the data directory and read it; runs in a thread, so that the control socket answers meanwhile."""
         begin_s = self.clock.monotonic()
+        config = of_settings(self.setup.settings)
         try:
             disk = DirectoryDisk(self.dir)
-            storage = Storage(disk, segment_bytes)
+            storage = Storage(disk, config.state.segment_bytes, self.name, self._founding(config))
             recovered = storage.recover()
         except (DataRefused, DataDirInUse, NoSpace) as error:
             raise CannotServe(f"the data directory cannot be used: {error}") from error
@@ -113,9 +150,28 @@ class StateActor(Actor):
             keys=len(store),
             snapshot_index=recovered.snapshot_index,
             replayed=recovered.replayed,
+            cluster_id=storage.group.cluster_id,
+            term=recovered.hard.term,
             took_s=round(self.clock.monotonic() - begin_s, 3),
         )
         return storage, recovered
+
+    def _founding(self, config: ClusterConfig) -> Group:
+        """Return the group with which a new data directory begins."""
+        members = config.state.initial_members or self.setup.directory.of_role("state")
+        if self.name not in members:
+            return Group.joining()
+        return Group.founded(config.name, members)
+
+    def _node(self, recovered: Recovered) -> Node:
+        return Node(
+            self.name,
+            recovered.members,
+            recovered.entries,
+            recovered.hard,
+            randomness=random.Random(),
+            timing=TIMING,
+        )
 
     def _on_applied(self, applied: Applied) -> None:
         if applied.outcome.changes:

@@ -14,9 +14,12 @@ from bus.record import Record
 
 
 class TxnCommand(Record, frozen=True, array_like=True, gc=False, tag="txn"):
-    """Compare and write."""
+    """Compare and write. `id` is that of the request, so that a repeat is answered and not done again, by whichever
+    member leads by then; `repeats_since` as in `TxnRequest`."""
 
     txn: Txn
+    id: str = ""
+    repeats_since: int = -1
 
 
 class CompactCommand(Record, frozen=True, array_like=True, gc=False, tag="compact"):
@@ -30,6 +33,7 @@ class GrantCommand(Record, frozen=True, array_like=True, gc=False, tag="grant"):
 
     lease: int
     ttl_s: int
+    id: str = ""
 
 
 class RevokeCommand(Record, frozen=True, array_like=True, gc=False, tag="revoke"):

@@ -1,39 +1,53 @@
-"""Group commit: commands that arrive while the disk is busy are written together with the next sync.
+"""The shell around a member's core: stores, sends, applies and answers what the core says.
 
-One loop takes a `Ready` from the core, puts it on disk in a thread, and answers; meanwhile the actor goes on reading
-and taking proposals. Answers come in the order of the log, after the disk has the entries. A snapshot is taken when the
-log has grown enough; it is written in another thread.
+Commands that arrive while the disk is busy are stored together with the next sync, in a thread; meanwhile messages are
+taken and sent. Answers come in the order of the log. Whatever came in is dealt with in one turn of the loop.
 
-A full disk is an alarm, not an end: what was proposed is refused with NO_SPACE, and so is everything until the log
-finds room again, which is tried every second. A disk that fails in any other way ends the actor: what the file then
-holds is known only after reading it anew.
+A full disk is an alarm, not an end: writes are refused with NO_SPACE until there is room again, which is tried every
+second. A group of one forgets what it could not store; a member of a larger group hands the lead over, and goes on once
+it can store what it owes. A disk that fails in any other way ends the actor: what the file then holds is known only
+after reading it anew.
 
-Neighbours: `core` decides, `storage` persists, `actor` runs it.
+Neighbours: `core` decides, `storage` persists, `peers` sends, `reads` holds reads, `snapshots` takes and fetches
+snapshots, `actor` runs it.
 """
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from actors.state import errors, image
+from actors.state import errors
 from actors.state.commands import Command
-from actors.state.core import Applied, Core, Ready
+from actors.state.core import Applied, Core
 from actors.state.damage import NoSpace
 from actors.state.disk_thread import DiskThread
+from actors.state.image import Restored
 from actors.state.machine import Outcome
+from actors.state.peers import Peers
+from actors.state.raft.members import Members
+from actors.state.raft.node import Ready
+from actors.state.raft.records import Envelope, InstallSnapshot, Message
+from actors.state.reads import Reads
+from actors.state.snapshots import Received, Snapshots
 from actors.state.storage import Storage
 from bus.errors import RemoteError, Unavailable
 from bus.record import Record
 from runtime import failpoint
 from runtime.clock import Clock
 
+TICK_S = 0.02  # of Raft's time
 ROOM_CHECK_S = 1.0  # how often a full disk is asked for room: somebody must free some by hand, so seconds do
+HAND_OVER_S = 1.0  # for a successor to take the lead before this member stops; it takes a round or two
+TURN_PROPOSALS = 32  # taken in one turn: they are on their way to the others while more are read
+TURN_READIES = 4  # dealt with in one turn of the loop, then others get theirs
 SYNC_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 Answer = Callable[[Outcome], Record]
+Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 
 class Committer:
@@ -43,9 +57,12 @@ class Committer:
         self,
         core: Core,
         storage: Storage,
+        peers: Peers,
         *,
+        known: list[str],
         snapshot_every_bytes: int,
-        spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"],
+        spawn: Spawn,
+        fail: Callable[[BaseException], None],
         log: Any,
         clock: Clock,
         metrics: CollectorRegistry,
@@ -53,131 +70,338 @@ class Committer:
         self.core = core
         self.storage = storage
         self.alarm: str | None = None  # why writes are refused
-        self._snapshot_every_bytes = snapshot_every_bytes
-        self._snapshot_at_bytes = self._next_snapshot_bytes()
-        self._snapshot: asyncio.Task[None] | None = None
         self.listeners: list[Callable[[Applied], None]] = []  # told of each applied command before it is answered
-        self._spawn = spawn
+        self.on_lead: list[Callable[[bool], None]] = []  # told when this member begins or ceases to lead
+        self.on_install: list[Callable[[int], None]] = []  # told the revision from which a snapshot took the store on
+        self.reads = Reads(core, clock)
+        self._peers = peers
+        self._known = known  # members by the config, for one that begins and knows of none
+        self._members: Members | None = None  # whose feeds are read
+        self._fail = fail
         self._log = log
         self._clock = clock
-        self._waiting: dict[int, tuple[asyncio.Future[Record], Answer]] = {}
-        self._work = asyncio.Event()
+        self._waiting: dict[int, tuple[int, asyncio.Future[Record], Answer]] = {}  # by index: (term, ...)
+        self._lead = False, core.node.term
+        self._leader = ""
+        self._turn_is_due = False
+        self._proposed = 0  # since the last turn
+        self._looking: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._blocked: Ready | None = None  # could not be stored for want of room
+        self._to_store: Ready | None = None  # at the end of this turn
+        self._received: Received | None = None  # a snapshot that Raft has not taken yet
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_closing = False
+        self._is_broken = False
+        self._begin_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._disk = DiskThread()
+        self.snapshots = Snapshots(self, peers, self._disk, snapshot_every_bytes, spawn=spawn, log=log, clock=clock)
         self._sync_s = Histogram("state_sync_seconds", "Write and sync of a batch", buckets=SYNC_BUCKETS_S,
                                  registry=metrics)  # fmt: skip
         self._batch = Histogram("state_batch_entries", "Entries of a batch", buckets=BATCH_BUCKETS, registry=metrics)
 
+    # What others ask
+
     def propose(self, command: Command, answer: Answer) -> asyncio.Future[Record]:
-        """Return the future of an answer. Refused at once: NO_SPACE, REQUEST_TOO_LARGE, Overloaded, Unavailable."""
-        if self.alarm is not None:
+        """Return the future of an answer. Refused at once: NOT_LEADER, NO_SPACE, REQUEST_TOO_LARGE, Overloaded,
+        Unavailable. When the lead is lost before the answer is there, that is Unavailable, and the outcome unknown."""
+        if self.alarm is not None and self.core.is_leader:
             raise errors.no_space(self.alarm)
         if self._is_closing:
             raise Unavailable("the state actor is stopping")
-        index = self.core.propose(command)
+        index, term = self.core.propose(command)
         future: asyncio.Future[Record] = self._loop.create_future()
-        self._waiting[index] = future, answer
+        self._waiting[index] = term, future, answer
         self._idle.clear()
-        self._work.set()
+        self._proposed += 1
+        if self._proposed >= TURN_PROPOSALS:
+            self._turn()
+        else:
+            self.turn_soon()
         return future
 
-    async def run(self) -> None:
-        """Commit for ever. If the disk fails, nothing more is taken."""
-        try:
-            await self._run()
-        finally:
-            self._is_closing = True
-            self._idle.set()
+    def barrier(self) -> "asyncio.Future[None] | None":
+        """Return what a linearizable read must wait for; None: nothing."""
+        if self.core.is_alone:
+            return None
+        self.turn_soon()
+        return self.reads.wait()
 
-    async def _run(self) -> None:
+    async def until(self, condition: Callable[[], bool], limit_s: float) -> bool:
+        """Wait for something about the group to come true, looking after each turn; False when it did not in time."""
+        looked: tuple[Callable[[], bool], asyncio.Future[None]] = condition, self._loop.create_future()
+        self._looking.append(looked)
+        self.turn_soon()
+        try:
+            async with asyncio.timeout(limit_s):
+                await looked[1]
+        except TimeoutError:
+            return False
+        finally:
+            self._looking.remove(looked)
+        return True
+
+    def receive(self, sender: str, messages: list[Message]) -> None:
+        """Messages came from another member."""
+        for message in messages:
+            if isinstance(message, InstallSnapshot):
+                self.snapshots.fetch(sender, message)
+            else:
+                self.core.step(sender, message)
+        self.turn_soon()
+
+    def unreachable(self, peer: str) -> None:
+        """What was to be sent to another member was not."""
+        self.core.node.report_unreachable(peer)
+
+    def lost(self, peer: str) -> None:
+        """The connection to another member broke: what was under way may be lost, and it may be dead."""
+        self.core.node.report_unreachable(peer)
+        self.snapshots.lost(peer)
+        if self.core.leader == peer:
+            self.core.node.leader_is_gone()
+
+    def install(self, sender: str, offer: InstallSnapshot, received: Received) -> None:
+        """A snapshot is here whole: hand it to Raft, which may have no use for it any more."""
+        self._received = received
+        restored = received.restored
+        covered = InstallSnapshot(offer.term, restored.machine.applied, restored.term, restored.members)
+        self.core.step(sender, covered)
+        self.turn_soon()
+
+    def turn_soon(self) -> None:
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._loop.call_soon(self._turn)
+
+    # Life
+
+    def begin(self) -> None:
+        """A group of one leads at once, so that its first request finds a leader."""
+        if self.core.node.is_alone:
+            self.core.node.campaign()
+            self._turn()
+
+    async def run(self) -> None:
+        """Let time pass for Raft, for ever."""
+        while not self._is_broken:
+            self.turn_soon()
+            await asyncio.sleep(TICK_S)
+            self.core.tick()
+            self.reads.tick()
+            self.snapshots.tick()
+            if self.core.node.members is not self._members:
+                self._members = self.core.node.members
+                self._peers.connect(self._members.votes or self._known)
+
+    async def look_for_room(self) -> None:
+        """While the disk is full, see whether it still is; for ever."""
         while True:
-            await self._work.wait()
-            self._work.clear()
-            while (ready := self.core.ready()) is not None:
-                await self._commit(ready)
-            self._idle.set()
-            while self.alarm is not None:
-                await asyncio.sleep(ROOM_CHECK_S)
-                await self._look_for_room()
+            await asyncio.sleep(ROOM_CHECK_S)
+            if self.alarm is None:
+                continue
+            if (blocked := self._blocked) is not None:
+                self._blocked = None
+                self._store(blocked)
+                self.turn_soon()
+                continue
+            try:
+                await self._disk.do(self.storage.log.make_room)
+            except NoSpace as error:
+                self.alarm = str(error)
+            else:
+                self._has_room()
 
     async def close(self) -> None:
-        """Take no more commands, finish those that were taken, close the files."""
+        """Hand the lead over, take no more commands, finish those that were taken, close the files."""
+        await self._hand_over()
         self._is_closing = True
-        await self._idle.wait()
-        if self._snapshot is not None:
-            await self._snapshot
+        if self.alarm is None and not self._is_broken:
+            await self._idle.wait()
+        await self.snapshots.close()
+        self._is_broken = True  # no turn comes after this
         await self._disk.do(self.storage.close)
         self._disk.close()
 
-    async def _commit(self, ready: Ready) -> None:
-        failpoint.passing("state.before_persist")
-        begin_s = self._clock.monotonic()
-        try:
-            await self._disk.do(self.storage.append, ready.entries)
-        except NoSpace as error:
-            self._refuse(ready, str(error))
+    async def _hand_over(self) -> None:
+        core = self.core
+        if not core.is_leader or not (heirs := core.node.heirs()):
             return
-        failpoint.passing("state.persisted")
-        self._sync_s.observe(self._clock.monotonic() - begin_s)
-        self._batch.observe(len(ready.entries))
-        for applied in self.core.advance(ready):
+        core.node.transfer(heirs[0])
+        await self.until(lambda: not core.is_leader, HAND_OVER_S)
+
+    # A turn
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        self._proposed = 0
+        if self._is_broken:
+            return
+        try:
+            self._work()
+            self._hand_to_disk()
+        except Exception as error:  # noqa: BLE001 - it ends the process, which a callback's exception would not
+            self._break(error)
+
+    def _work(self) -> None:
+        if self.alarm is not None and self.core.node.is_alone:
+            return  # nothing can be stored, and so nothing can happen
+        self.reads.ask()
+        for _ in range(TURN_READIES):
+            ready = self.core.ready()
+            if ready is None:
+                break
+            self._send(ready.messages)
+            if ready.must_persist:
+                self._store(ready)
+            if ready.committed:
+                self._apply(ready)
+            for context, index in ready.reads:
+                self.reads.answered(context, index)
+            for context in ready.lost_reads:
+                self.reads.lost(context)
+            self.reads.applied(self.core.machine.applied)
+        else:
+            self.turn_soon()
+        self._notice_lead()
+        for condition, future in self._looking:
+            if not future.done() and condition():
+                future.set_result(None)
+        if not self._waiting:
+            self._idle.set()
+
+    def _send(self, envelopes: list[Envelope]) -> None:
+        for envelope in envelopes:
+            if isinstance(envelope.message, InstallSnapshot):
+                self.snapshots.offered(envelope.to)
+        self._peers.send(envelopes)
+
+    def _apply(self, ready: Ready) -> None:
+        for applied in self.core.apply(ready.committed):
             for listener in self.listeners:
                 listener(applied)
-            self._answer(applied)
-        if self.storage.log.size_bytes > self._snapshot_at_bytes and self._snapshot is None:
-            self._snapshot = self._spawn(self._take_snapshot(), "snapshot")
-            self._snapshot.add_done_callback(self._on_snapshot_done)
+            waiting = self._waiting.pop(applied.index, None)
+            if waiting is not None:
+                _answer(applied, *waiting)
 
-    def _answer(self, applied: Applied) -> None:
-        future, answer = self._waiting.pop(applied.index)
-        if future.done():  # its caller has given up; the command is applied all the same
+    def _store(self, ready: Ready) -> None:
+        """Put a Ready on disk. What only acknowledges what is there already need not wait for it."""
+        hard = ready.hard_state
+        is_same_vote = hard is None or (hard.term, hard.vote) == self.core.node.durable_vote
+        if not ready.entries and ready.snapshot is None and is_same_vote:
+            self._send(self.core.persisted(ready))
             return
-        if isinstance(applied.outcome.result, RemoteError):
-            future.set_exception(applied.outcome.result)
-        else:
-            future.set_result(answer(applied.outcome))
+        self._to_store = ready
 
-    def _refuse(self, ready: Ready, reason: str) -> None:
-        """The disk is full: nothing that was proposed has happened, and nothing is taken until there is room."""
-        self.alarm = reason
-        refused = self.core.abandon(ready)
-        self._log.error("no space: refusing writes", reason=reason, refused=len(refused))
-        for index in refused:
-            future, _ = self._waiting.pop(index)
+    def _hand_to_disk(self) -> None:
+        """The last thing in a turn: the disk's thread wakes to an interpreter that is about to be free, and so at once.
+        Anything done after it costs a put alone a tenth of its time."""
+        ready, self._to_store = self._to_store, None
+        if ready is not None:
+            failpoint.passing("state.before_persist")
+            self._begin_s = self._clock.monotonic()
+            self._disk.then(functools.partial(self._on_stored, ready), self._write, ready)
+
+    def _write(self, ready: Ready) -> None:
+        """Runs in the disk's thread."""
+        if ready.snapshot is not None:
+            received = self._received
+            assert received is not None, "Raft took a snapshot that did not come"
+            if not received.is_adopted:
+                self.storage.adopt(ready.snapshot.index, received.size_bytes)
+                received.is_adopted = True
+        self.storage.append(ready.entries, ready.hard_state)
+
+    def _on_stored(self, ready: Ready, result: None, failure: Exception | None) -> None:
+        if self._is_broken:
+            return
+        if isinstance(failure, NoSpace):
+            self._on_no_space(ready, str(failure))
+            return
+        if failure is not None:
+            self._break(failure)
+            return
+        failpoint.passing("state.persisted")
+        self._sync_s.observe(self._clock.monotonic() - self._begin_s)
+        self._batch.observe(len(ready.entries))
+        if self.alarm is not None:
+            self._has_room()
+        self._send(self.core.persisted(ready))
+        if ready.snapshot is not None:
+            self._installed()
+        self.snapshots.take_if_due()
+        self._turn()
+
+    def _installed(self) -> None:
+        received, self._received = self._received, None
+        assert received is not None
+        restored: Restored = received.restored
+        before = self.core.machine.store.revision
+        self.core.install(restored)
+        self._log.info("took a snapshot from the leader", index=restored.machine.applied, bytes=received.size_bytes)
+        for listener in self.on_install:
+            listener(before)
+
+    def _notice_lead(self) -> None:
+        """See whether this member has begun or ceased to lead, and who leads."""
+        node = self.core.node
+        lead = self.core.is_leader, node.term
+        if node.leader != self._leader:
+            self._leader = node.leader
+            self._log.info("leader", leader=node.leader, term=node.term)
+        if lead == self._lead or not (lead[0] or self._lead[0]):
+            self._lead = lead
+            return
+        if self._lead[0]:
+            self._give_up()
+        self._lead = lead
+        for listener in self.on_lead:
+            listener(lead[0])
+
+    def _give_up(self) -> None:
+        self.core.give_up()
+        waiting, self._waiting = self._waiting, {}
+        for _, future, _ in waiting.values():
             if not future.done():
-                future.set_exception(errors.no_space(reason))
+                future.set_exception(Unavailable("the lead was lost before this was stored; it may still happen"))
 
-    async def _look_for_room(self) -> None:
-        try:
-            await self._disk.do(self.storage.log.make_room)
-        except NoSpace as error:
-            self.alarm = str(error)
+    # Trouble
+
+    def _on_no_space(self, ready: Ready, reason: str) -> None:
+        self.alarm = reason
+        self._log.error("no space: refusing writes", reason=reason, refused=len(self._waiting))
+        if self.core.node.is_alone and ready.snapshot is None:
+            self.core.abandon(ready)
+            waiting, self._waiting = self._waiting, {}
+            for _, future, _ in waiting.values():
+                if not future.done():
+                    future.set_exception(errors.no_space(reason))
         else:
-            self.alarm = None
-            self._log.info("there is room again: taking writes")
+            self._blocked = ready
+            if heirs := self.core.node.heirs():
+                self.core.node.transfer(heirs[0])
+        self.turn_soon()
 
-    async def _take_snapshot(self) -> None:
-        begin_s = self._clock.monotonic()
-        taken = image.capture(self.core.machine, self.core.term)
-        held_s = self._clock.monotonic() - begin_s
-        try:
-            size_bytes = await self._loop.run_in_executor(None, self.storage.save, taken)
-        except NoSpace as error:
-            self._snapshot_at_bytes = self.storage.log.size_bytes + self._snapshot_every_bytes // 4
-            self._log.warning("no space for a snapshot; the log grows meanwhile", reason=str(error))
-            return
-        await self._disk.do(self.storage.release, taken, size_bytes)
-        self._snapshot_at_bytes = self._next_snapshot_bytes()
-        took_s = round(self._clock.monotonic() - begin_s, 3)
-        fields = {"index": taken.head.applied, "bytes": size_bytes, "held_ms": round(held_s * 1000, 1)}
-        self._log.info("snapshot taken", took_s=took_s, **fields)
+    def _has_room(self) -> None:
+        self.alarm = None
+        self._log.info("there is room again: taking writes")
+        if self.core.node.is_alone and not self.core.is_leader:
+            self.core.node.campaign()
+        self.turn_soon()
 
-    def _next_snapshot_bytes(self) -> int:
-        """Return the size of the log at which a snapshot is due: not more often than writing it is worth."""
-        return max(self._snapshot_every_bytes, self.storage.snapshot_bytes // 2)
+    def _break(self, error: Exception) -> None:
+        self._is_broken = True
+        self._idle.set()
+        self._fail(error)
 
-    def _on_snapshot_done(self, task: "asyncio.Task[None]") -> None:
-        self._snapshot = None
+
+def _answer(applied: Applied, term: int, future: "asyncio.Future[Record]", answer: Answer) -> None:
+    if future.done():  # its caller has given up; the command is applied all the same
+        return
+    if term != applied.term:
+        future.set_exception(Unavailable("another leader's entry took this one's place"))
+    elif isinstance(applied.outcome.result, RemoteError):
+        future.set_exception(applied.outcome.result)
+    else:
+        future.set_result(answer(applied.outcome))

@@ -8,12 +8,14 @@ Neighbours: `committer` gives it appends, releases and the end.
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+Done = Callable[[Any, Exception | None], None]
+Call = tuple[Done, Callable[..., Any], tuple[Any, ...]]
 
 
 class DiskThread:
@@ -29,8 +31,12 @@ class DiskThread:
     def do(self, call: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
         """Return the future of a call's result, or of what it raised."""
         future = self._loop.create_future()
-        self._calls.put((future, call, arguments))
+        self._calls.put((functools.partial(_settle, future), call, arguments))
         return future
+
+    def then(self, done: Done, call: Callable[..., Any], *arguments: Any) -> None:
+        """Run a call; `done` gets its result, or what it raised, in the loop and without a detour."""
+        self._calls.put((done, call, arguments))
 
     def close(self) -> None:
         """Let the thread end after what it was given."""
@@ -38,14 +44,14 @@ class DiskThread:
 
     def _run(self) -> None:
         while (given := self._calls.get()) is not None:
-            future, call, arguments = given
+            done, call, arguments = given
             result, failure = None, None
             try:
                 result = call(*arguments)
-            except Exception as error:  # noqa: BLE001 - it is raised where the future is awaited
+            except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
                 failure = error
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_settle, future, result, failure)
+                self._loop.call_soon_threadsafe(done, result, failure)
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, failure: Exception | None) -> None:

@@ -58,5 +58,34 @@ def no_space(reason: str) -> RemoteError:
     return _refusal(m.NO_SPACE, f"no space: writes are refused until there is room again ({reason})")
 
 
+def not_leader(leader: str) -> RemoteError:
+    return _refusal(
+        m.NOT_LEADER, f"not the leader; the leader is {leader or 'not known at the moment'}", {"leader": leader}
+    )
+
+
+def unknown_outcome() -> RemoteError:
+    return _refusal(
+        m.UNKNOWN_OUTCOME,
+        "this request repeats one that may have been done; it is too long ago to tell, so it was not done",
+    )
+
+
+def wrong_cluster(found: str, own: str) -> RemoteError:
+    return _refusal(m.WRONG_CLUSTER, f"cluster ID mismatch: this member belongs to {own}, not to {found}")
+
+
+def member_not_found(name: str) -> RemoteError:
+    return _refusal(m.MEMBER_NOT_FOUND, f"member not found: {name}")
+
+
+def member_exists(name: str) -> RemoteError:
+    return _refusal(m.MEMBER_EXISTS, f"member already exists: {name}")
+
+
+def unhealthy(message: str) -> RemoteError:
+    return _refusal(m.UNHEALTHY, message)
+
+
 def invalid(message: str) -> RemoteError:
     return _refusal(m.INVALID, message)

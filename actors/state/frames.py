@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from crc32c import crc32c
 
-FORMAT_VERSION = 1  # of all files of a data directory; a program refuses a newer one than its own
+FORMAT_VERSION = 2  # of all files of a data directory; a newer one than its own is refused. 2 brought the hard state
 MAX_PAYLOAD_BYTES = 64 << 20  # a longer length is damage; a batch of the log is far shorter
 
 _HEAD = struct.Struct("<8sIIQI")  # magic, format version, salt, first sequence number, CRC32C of what is before

@@ -1,6 +1,7 @@
 """What the state actor does on its own: ends leases, forgets old history, frees what was forgotten.
 
-All of it goes through the log like any other write, and gives way to requests.
+All of it is done by the leader, goes through the log like any other write, and gives way to requests. Freeing memory is
+every member's own.
 
 Neighbours: `actor` spawns the loops; `lease` and `compactor` decide; `committer` writes.
 """
@@ -43,6 +44,8 @@ class Housekeeping:
         """Revoke what has expired."""
         while True:
             await asyncio.sleep(LEASE_TICK_S)
+            if not self._committer.core.is_leader:
+                continue
             expired = self._service.lessor.expired(self._clock.monotonic())
             for position in range(0, len(expired), MAX_REVOKES):
                 await asyncio.gather(*map(self._end_lease, expired[position : position + MAX_REVOKES]))
@@ -65,8 +68,8 @@ class Housekeeping:
             wanted = compactor.tick(
                 self._clock.monotonic(), store.revision, store.compact_revision, store.history.superseded_bytes
             )
-            if wanted is None:
-                continue
+            if wanted is None or not self._committer.core.is_leader:
+                continue  # every member keeps track, so that each can take over
             try:
                 await self._committer.propose(CompactCommand(wanted), lambda outcome: Empty())
             except BusError as error:

@@ -5,7 +5,7 @@ another thread while the store goes on changing. It keeps the history since the 
 start, and a page of a list be read, at an old revision after a restart too.
 
 Layout: one head chunk, then chunks of the base (every version that was the latest at the compaction revision), then
-chunks of the changes after it, in order. Restoring makes the changes again.
+chunks of the changes after it, in order; then the answers that are remembered. Restoring makes the changes again.
 
 Neighbours: `machine` is what it captures; `snapshot` writes the chunks to disk.
 """
@@ -16,6 +16,7 @@ from itertools import islice
 
 import msgspec
 
+from actors.state.answers import Answer
 from actors.state.machine import Machine
 from actors.state.messages import KeyValue
 from actors.state.store import Store
@@ -38,6 +39,9 @@ class Head(Record, frozen=True, array_like=True, gc=False, tag="head"):
     leases: list[tuple[int, int]]  # (lease, granted ttl in s)
     base_count: int
     change_count: int
+    members: dict[str, bool] = {}  # of the group, at `applied`; empty in snapshots of format 1
+    cluster_id: str = ""
+    answer_count: int = 0
 
 
 class Base(Record, frozen=True, array_like=True, gc=False, tag="base"):
@@ -48,8 +52,15 @@ class Changes(Record, frozen=True, array_like=True, gc=False, tag="changes"):
     kvs: list[KeyValue]
 
 
+class Answers(Record, frozen=True, array_like=True, gc=False, tag="answers"):
+    answers: list[Answer]
+    forgotten_revision: int
+
+
+Chunk = Head | Base | Changes | Answers
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Head | Base | Changes] = msgspec.msgpack.Decoder(Head | Base | Changes)
+_decoder: msgspec.msgpack.Decoder[Chunk] = msgspec.msgpack.Decoder(Chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,7 @@ class Image:
     head: Head
     base: list[KeyValue]
     changes: list[KeyValue]
+    answers: Answers
 
     def chunks(self) -> Iterator[bytes]:
         yield _encoder.encode(self.head)
@@ -66,10 +78,11 @@ class Image:
             yield _encoder.encode(Base(kvs))
         for kvs in _sliced(self.changes):
             yield _encoder.encode(Changes(kvs))
+        yield _encoder.encode(self.answers)
 
 
-def capture(machine: Machine, term: int) -> Image:
-    """Return the image of a machine as it is now."""
+def capture(machine: Machine, term: int, members: dict[str, bool] | None = None, cluster_id: str = "") -> Image:
+    """Return the image of a machine as it is now; `term` is that of the last entry it has seen."""
     store = machine.store
     base = store.base()
     changes = store.history.changes_since(store.compact_revision)
@@ -81,34 +94,57 @@ def capture(machine: Machine, term: int) -> Image:
         sorted(store.leases.items()),
         len(base),
         len(changes),
+        members or {},
+        cluster_id,
+        len(machine.answers) + 1,  # with the mark of what was forgotten; 0 in format 1, which has none of it
     )
-    return Image(head, base, changes)
+    return Image(head, base, changes, Answers(machine.answers.all(), machine.answers.forgotten_revision))
 
 
-def restore(chunks: Iterable[bytes]) -> tuple[Machine, int]:
-    """Return the machine that an image shows, and the term of its last entry; BadImage when it is not whole."""
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What an image shows: everything up to `machine.applied`."""
+
+    machine: Machine
+    term: int  # of that entry
+    members: dict[str, bool]
+    cluster_id: str = ""
+
+
+def restore(chunks: Iterable[bytes]) -> Restored:
+    """Return what an image shows; BadImage when it is not whole."""
     stream = (_decode(chunk) for chunk in chunks)
     head = next(stream, None)
     if not isinstance(head, Head):
         raise BadImage("the first chunk is not a head")
-    store = Store()
+    machine = Machine(Store(), head.applied)
     for lease, ttl_s in head.leases:
-        store.leases.grant(lease, ttl_s)
+        machine.store.leases.grant(lease, ttl_s)
     base: list[KeyValue] = []
     changes: list[KeyValue] = []
+    answer_count = 0
     for chunk in stream:
-        if isinstance(chunk, Head):
-            raise BadImage("there is a second head")
-        (base if isinstance(chunk, Base) else changes).extend(chunk.kvs)
+        match chunk:
+            case Head():
+                raise BadImage("there is a second head")
+            case Answers():
+                machine.answers.load(chunk.answers, chunk.forgotten_revision)
+                answer_count = len(machine.answers) + 1
+            case Base():
+                base += chunk.kvs
+            case Changes():
+                changes += chunk.kvs
     if (len(base), len(changes)) != (head.base_count, head.change_count):
         raise BadImage(
             f"it should hold {head.base_count} keys and {head.change_count} changes, not {len(base)} and {len(changes)}"
         )
-    store.restore(head.revision, head.compact_revision, base, changes)
-    return Machine(store, head.applied), head.term
+    if answer_count != head.answer_count:
+        raise BadImage("its answers are missing")
+    machine.store.restore(head.revision, head.compact_revision, base, changes)
+    return Restored(machine, head.term, head.members, head.cluster_id)
 
 
-def _decode(chunk: bytes) -> Head | Base | Changes:
+def _decode(chunk: bytes) -> Chunk:
     try:
         return _decoder.decode(chunk)
     except msgspec.DecodeError as error:

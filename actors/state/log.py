@@ -1,9 +1,11 @@
 """The write-ahead log: entries that are on disk before anybody is told of them.
 
-Append-only segment files. A batch of entries is one frame, written once and synced once. Segments are allocated whole
-when they begin, so that a full disk shows there and syncs are cheap. `append` either leaves the batch on disk or
-raises: `NoSpace` when the disk is full, with the log as it was before; any other OSError is a disk that failed, after
-which nothing this process believes about the file is certain, so the actor must end and recover.
+Append-only segment files. A batch, entries and the hard state, is one frame, written once and synced once. Nothing is
+overwritten: a batch that begins at or before the last entry replaces the entries from there on. A segment begins with
+the hard state, so that older ones can go. Segments are allocated whole when they begin, so that a full disk shows
+there and syncs are cheap. `append` either leaves the batch on disk or raises: `NoSpace` when the disk is full, with the
+log as it was before; any other OSError is a disk that failed, after which nothing this process believes about the file
+is certain, so the actor must end and recover.
 
 `open` reads what is there. An interrupted last write is cut off, and said so; damage in front of valid frames, and
 gaps, are refused with `DataRefused`. Opening twice, or crashing while opening, gives the same.
@@ -20,6 +22,7 @@ import msgspec
 from actors.state import frames
 from actors.state.damage import RESTORE, DataRefused, NewerFormat, NoSpace, cut_advice
 from actors.state.disk import Disk, File, is_full
+from actors.state.raft.records import Entry, HardState
 from bus.record import Record
 
 MAGIC = b"KUBUSLOG"
@@ -28,18 +31,11 @@ TEMPORARY = "segment.tmp"
 PROBE_BYTES = 4 << 20  # room that the log makes sure of before it takes writes again: more than one batch
 
 
-class Entry(Record, frozen=True, array_like=True, gc=False):
-    """One place of the log. `data` is an encoded command."""
-
-    index: int
-    term: int
-    data: bytes
-
-
 class Batch(Record, frozen=True, array_like=True, gc=False):
-    """The payload of a frame."""
+    """The payload of a frame. Logs of format 1 have no hard state: their group had one member."""
 
     entries: list[Entry]
+    hard: HardState | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -48,13 +44,12 @@ _decoder: msgspec.msgpack.Decoder[Batch] = msgspec.msgpack.Decoder(Batch)
 
 @dataclass(slots=True)
 class Segment:
-    """A file of the log. `first_index` and `last_index` are 0 while it holds no entries."""
+    """A file of the log. `last_index` is that of the last entry in it, whatever was replaced; 0: it holds none."""
 
     name: str
     head: frames.Head
     end: int  # offset behind its last frame
     next_sequence: int
-    first_index: int = 0
     last_index: int = 0
 
 
@@ -76,8 +71,10 @@ class Log:
         self._segments = segments
         self._reserved_bytes = 0
         self._is_tail_dirty = False  # a write failed half way, and its remains could not be removed yet
-        self.last_index = max((segment.last_index for segment in segments), default=0)
+        self.last_index = next((segment.last_index for segment in reversed(segments) if segment.last_index), 0)
+        self._hard: HardState | None = None  # the last that was written
         self.cut: Cut | None = None
+        self.reading = ""  # the segment that `batches` is at, for those who must say where they stumbled
         self._file: File | None = None
 
     @property
@@ -88,10 +85,10 @@ class Log:
     def segment_count(self) -> int:
         return len(self._segments)
 
-    def append(self, entries: list[Entry]) -> None:
-        """Put entries on disk. They are there when this returns; NoSpace: none of them is."""
-        assert entries[0].index == self.last_index + 1, f"a gap between {self.last_index} and {entries[0].index}"
-        payload = _encoder.encode(Batch(entries))
+    def append(self, entries: list[Entry], hard: HardState | None = None) -> None:
+        """Put entries and hard state on disk. They are there when this returns; NoSpace: nothing of them is."""
+        assert not entries or entries[0].index <= self.last_index + 1, f"a gap after {self.last_index}"
+        payload = _encoder.encode(Batch(entries, hard))
         try:
             self._write(payload)
         except OSError as error:
@@ -100,9 +97,9 @@ class Log:
             self._is_tail_dirty = True
             self._try_to_repair_tail()
             raise NoSpace(str(error)) from error
-        segment = self._segments[-1]
-        segment.first_index = segment.first_index or entries[0].index
-        self.last_index = segment.last_index = entries[-1].index
+        self._hard = hard or self._hard
+        if entries:
+            self.last_index = self._segments[-1].last_index = entries[-1].index
 
     def make_room(self) -> None:
         """After NoSpace: see whether there is room again; NoSpace when there is not."""
@@ -115,21 +112,14 @@ class Log:
                 raise
             raise NoSpace(str(error)) from error
 
-    def entries(self, after_index: int) -> Iterator[Entry]:
-        """Give the entries after an index, in order; DataRefused when some are missing."""
-        due = after_index + 1
+    def batches(self) -> Iterator[Batch]:
+        """Give everything that is on disk, in the order in which it was written."""
         for segment in self._segments:
-            if segment.last_index < due:
-                continue
+            self.reading = segment.name
             for payload in frames.scan(self._disk.read(segment.name), segment.head).frames:
-                for entry in self._decode(payload, segment.name).entries:
-                    if entry.index < due:
-                        continue
-                    if entry.index > due:
-                        missing = f"entries {due} to {entry.index - 1}, which should be before it, are missing"
-                        raise DataRefused(self._disk.describe(segment.name), missing, RESTORE)
-                    yield entry
-                    due += 1
+                batch = self._decode(payload, segment.name)
+                self._hard = batch.hard or self._hard
+                yield batch
 
     def release(self, through_index: int) -> None:
         """Remove segments that hold nothing after an index: a snapshot covers them."""
@@ -137,12 +127,22 @@ class Log:
             self._disk.remove(self._segments.pop(0).name)
         self._disk.sync_names()
 
+    def skip_to(self, index: int) -> None:
+        """Go on after an index beyond the last entry, which a snapshot covers."""
+        self.last_index = max(self.last_index, index)
+
     def restart_after(self, index: int) -> None:
-        """Go on after an index beyond the log's end, which a snapshot covers: what is in the log is of no use."""
-        assert index > self.last_index
-        self._begin_segment(0)
+        """Go on after an index which a snapshot covers; whatever the log holds is of no use. NoSpace: it still does."""
+        try:
+            self._begin_segment(PROBE_BYTES)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise NoSpace(str(error)) from error
         self.last_index = index
-        self.release(index)
+        while len(self._segments) > 1:
+            self._disk.remove(self._segments.pop(0).name)
+        self._disk.sync_names()
 
     def close(self) -> None:
         if self._file is not None:
@@ -184,13 +184,17 @@ class Log:
     def _begin_segment(self, room_bytes: int) -> Segment:
         """Make the next file, whole and synced before it gets its name; from then on nothing goes into the last one."""
         sequence = self._segments[-1].next_sequence if self._segments else 1
-        size_bytes = max(self._segment_bytes, frames.HEAD_BYTES + room_bytes)
         head = frames.Head(MAGIC, secrets.randbits(32), sequence)
         segment = Segment(f"{sequence:016x}{SUFFIX}", head, frames.HEAD_BYTES, sequence)
+        start = head.pack()
+        if self._hard is not None:
+            start += frames.pack_frame(head.salt, sequence, _encoder.encode(Batch([], self._hard)))
+            segment.end, segment.next_sequence = len(start), sequence + 1
+        size_bytes = max(self._segment_bytes, segment.end + room_bytes)
         file = self._disk.create(TEMPORARY)
         try:
             file.reserve(size_bytes)
-            file.write_at(0, head.pack())
+            file.write_at(0, start)
             file.sync()
             self._disk.rename(TEMPORARY, segment.name)
             self._disk.sync_names()
@@ -268,13 +272,8 @@ def _read_segment(disk: Disk, name: str, later: list[str]) -> Segment:
         what = f"the log is damaged (what was stored after it, from {behind} on, is valid)"
         raise DataRefused(file, what, cut_advice(found.end, later), found.end)
     segment = Segment(name, head, found.end, head.first_sequence + len(found.frames))
-    if found.frames:
-        segment.first_index = _decode_batch(disk, name, found.frames[0]).entries[0].index
-        segment.last_index = _decode_batch(disk, name, found.frames[-1]).entries[-1].index
+    for payload in reversed(found.frames):
+        if entries := _decode_batch(disk, name, payload).entries:
+            segment.last_index = entries[-1].index
+            break
     return segment
-
-
-def remove_temporary(disk: Disk) -> None:
-    """Remove a segment that was being made when the process ended."""
-    if TEMPORARY in disk.names():
-        disk.remove(TEMPORARY)

@@ -8,7 +8,8 @@ Neighbours: `core` feeds it committed entries; `store`, `txn` and `lease` do the
 
 from dataclasses import dataclass
 
-from actors.state import txn
+from actors.state import errors, txn
+from actors.state.answers import Answers
 from actors.state.commands import Command, CompactCommand, GrantCommand, RevokeCommand, TxnCommand
 from actors.state.messages import KeyValue, TxnResult
 from actors.state.store import Store
@@ -30,21 +31,39 @@ class Machine:
     def __init__(self, store: Store | None = None, applied: int = 0):
         self.store = store if store is not None else Store()
         self.applied = applied
+        self.answers = Answers()
 
     def apply(self, index: int, command: Command) -> Outcome:
         """Apply the next entry of the log."""
         assert index == self.applied + 1, f"entry {index} cannot follow entry {self.applied}"
         self.applied = index
+        request_id = command.id if isinstance(command, TxnCommand | GrantCommand) else ""
+        if request_id and (known := self.answers.of(request_id)) is not None:
+            return Outcome(known.result, known.revision, [])
         try:
             result = self._run(command)
         except RemoteError as refusal:
             return Outcome(refusal, self.store.revision, [])
         changes = self.store.commit()
+        if request_id and (changes or result is None):  # what changed nothing may be done again
+            self.answers.remember(request_id, self.store.revision, result)
         return Outcome(result, self.store.revision, changes)
+
+    def skip(self, index: int) -> None:
+        """The next entry of the log holds no command."""
+        assert index == self.applied + 1, f"entry {index} cannot follow entry {self.applied}"
+        self.applied = index
+
+    def become(self, other: "Machine") -> None:
+        """Take over another machine's state; the store stays the same object, for those who hold on to it."""
+        self.store.become(other.store)
+        self.applied, self.answers = other.applied, other.answers
 
     def _run(self, command: Command) -> TxnResult | None:
         match command:
             case TxnCommand():
+                if 0 <= command.repeats_since <= self.answers.forgotten_revision:
+                    raise errors.unknown_outcome()
                 return txn.run(self.store, command.txn)
             case CompactCommand():
                 self.store.compact(command.revision)

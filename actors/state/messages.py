@@ -4,7 +4,10 @@ Keys and values are bytes. A `revision` is the store's logical clock: every txn 
 `range_end` follows etcd: empty means the single key, b"\\0" means everything from the key on, otherwise the half-open
 range [key, range_end). Errors are `bus.RemoteError` whose `kind` is one of `ERRORS`.
 
-Sender: the API server (and the command line, for reads). Receiver: the state actor.
+Any member answers reads and watches, linearizably. Writes and leases are the leader's: another member refuses with
+NOT_LEADER and says who leads, and its caller goes there.
+
+Sender: the API server (and the command line, for reads and membership). Receiver: the state actor.
 """
 
 from typing import ClassVar
@@ -13,6 +16,7 @@ from bus.record import Record, Request
 
 READERS = frozenset({"apiserver", "cli", "state"})
 WRITERS = frozenset({"apiserver", "state"})
+OPERATORS = frozenset({"cli", "state", "apiserver"})
 
 COMPACTED = "compacted"  # detail {"compact_revision": int}: the wanted revision is gone
 FUTURE_REVISION = "future_revision"  # the wanted revision is ahead of the store
@@ -24,10 +28,15 @@ DUPLICATE_KEY = "duplicate_key"  # one txn puts the same key twice
 NO_SPACE = "no_space"
 NOT_LEADER = "not_leader"  # detail {"leader": name or ""}
 INVALID = "invalid"
+UNKNOWN_OUTCOME = "unknown_outcome"  # a repeat of what may have been done, too long ago to tell
+MEMBER_NOT_FOUND = "member_not_found"
+MEMBER_EXISTS = "member_exists"
+UNHEALTHY = "unhealthy"  # a membership change that comes too early, or would put the group at risk
+WRONG_CLUSTER = "wrong_cluster"
 
 ERRORS = frozenset(
     {COMPACTED, FUTURE_REVISION, LEASE_NOT_FOUND, LEASE_EXISTS, TOO_MANY_OPERATIONS, REQUEST_TOO_LARGE, DUPLICATE_KEY,
-     NO_SPACE, NOT_LEADER, INVALID}
+     NO_SPACE, NOT_LEADER, INVALID, UNKNOWN_OUTCOME, MEMBER_NOT_FOUND, MEMBER_EXISTS, UNHEALTHY, WRONG_CLUSTER}
 )  # fmt: skip
 
 MAX_TXN_OPERATIONS = 128  # etcd's default; a larger txn is refused with TOO_MANY_OPERATIONS
@@ -138,14 +147,17 @@ class TxnReply(Record, frozen=True, array_like=True, gc=False):
 
 
 class TxnRequest(Request, frozen=True, array_like=True, gc=False):
-    """Compare and write. Answered when durable. A repeat under the same message id gets the first answer."""
+    """Compare and write. Answered when durable. A repeat under the same message id gets the first answer, from
+    whichever member leads by then. `repeats_since` says that this is a repeat, and which revision its sender knew
+    when it first asked: if that is so long ago that answers since then are forgotten, UNKNOWN_OUTCOME.
+    """
 
     method: ClassVar[str] = "state.txn"
     roles: ClassVar[frozenset[str]] = WRITERS
     reply: ClassVar[type[Record]] = TxnReply
-    once: ClassVar[bool] = True
 
     txn: Txn
+    repeats_since: int = -1
 
 
 class RevisionReply(Record, frozen=True, array_like=True, gc=False):
@@ -216,12 +228,11 @@ class LeaseReply(Record, frozen=True, array_like=True, gc=False):
 
 
 class LeaseGrantRequest(Request, frozen=True, array_like=True, gc=False):
-    """Grant a lease of `ttl_s` seconds; id 0 lets the store choose."""
+    """Grant a lease of `ttl_s` seconds; id 0 lets the store choose. A repeat is answered as that of a txn is."""
 
     method: ClassVar[str] = "state.lease_grant"
     roles: ClassVar[frozenset[str]] = WRITERS
     reply: ClassVar[type[Record]] = LeaseReply
-    once: ClassVar[bool] = True
 
     ttl_s: int
     lease: int = 0
@@ -273,9 +284,76 @@ class StatusReply(Record, frozen=True, array_like=True, gc=False):
     log_bytes: int
     format_version: int
     alarms: list[str] = []
+    term: int = 0
+    last_index: int = 0
+    commit_index: int = 0
+    applied_index: int = 0
+    is_learner: bool = False
+    cluster_id: str = ""
 
 
 class StatusRequest(Request, frozen=True, array_like=True, gc=False):
+    """How this member sees the group; no other is asked."""
+
     method: ClassVar[str] = "state.status"
     roles: ClassVar[frozenset[str]] = READERS
     reply: ClassVar[type[Record]] = StatusReply
+
+
+class Member(Record, frozen=True, array_like=True, gc=False):
+    name: str
+    votes: bool  # no: a learner
+    is_active: bool = True  # as far as the leader knows
+    behind: int = 0  # entries of the log that are not known to be on its disk
+
+
+class MembersReply(Record, frozen=True, array_like=True, gc=False):
+    leader: str
+    members: list[Member]
+
+
+class MemberListRequest(Request, frozen=True, array_like=True, gc=False):
+    """The members, as the leader sees them. Like all of these, NOT_LEADER by any other."""
+
+    method: ClassVar[str] = "state.member_list"
+    roles: ClassVar[frozenset[str]] = READERS
+    reply: ClassVar[type[Record]] = MembersReply
+
+
+class MemberAddRequest(Request, frozen=True, array_like=True, gc=False):
+    """Add a learner, and unless `as_learner` make it vote once it has caught up; answered then."""
+
+    method: ClassVar[str] = "state.member_add"
+    roles: ClassVar[frozenset[str]] = OPERATORS
+    reply: ClassVar[type[Record]] = MembersReply
+
+    name: str
+    as_learner: bool = False
+
+
+class MemberPromoteRequest(Request, frozen=True, array_like=True, gc=False):
+    """Let a learner vote; UNHEALTHY while it is behind."""
+
+    method: ClassVar[str] = "state.member_promote"
+    roles: ClassVar[frozenset[str]] = OPERATORS
+    reply: ClassVar[type[Record]] = MembersReply
+
+    name: str
+
+
+class MemberRemoveRequest(Request, frozen=True, array_like=True, gc=False):
+    method: ClassVar[str] = "state.member_remove"
+    roles: ClassVar[frozenset[str]] = OPERATORS
+    reply: ClassVar[type[Record]] = MembersReply
+
+    name: str
+
+
+class MoveLeaderRequest(Request, frozen=True, array_like=True, gc=False):
+    """Hand the lead over to a voter; answered when it leads, or UNHEALTHY when that did not work out."""
+
+    method: ClassVar[str] = "state.move_leader"
+    roles: ClassVar[frozenset[str]] = OPERATORS
+    reply: ClassVar[type[Record]] = MembersReply
+
+    to: str

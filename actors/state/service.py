@@ -1,15 +1,17 @@
 """What the state actor answers: one handler for each message of `messages`.
 
-Reads are answered from memory, where only what is durable and applied can be seen; so with a single member every read
-is linearizable. Writes are checked here, proposed, and answered when they are durable.
+Reads are answered from memory, where only what is committed and applied can be seen, by any member: once it has applied
+what the leader says was committed when the read came. With a single member that is at once. Writes are checked here,
+proposed by the leader, and answered when a majority has them on disk; other members refuse them and say who leads.
+Leases run on the leader's clock; a new leader gives each its full time again.
 
 Neighbours: `actor` makes it and registers it; `committer` takes the writes; `watch` and `lease` hold what is not in the
 store.
 """
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from actors.state import errors, lease, txn
 from actors.state import messages as m
@@ -25,6 +27,7 @@ from runtime.clock import Clock
 
 MAX_REPLY_BYTES = 48 << 20  # of keys and values: the bus takes no frame beyond 64 MiB; read more in pages
 MAX_LIVE_BYTES = 2 << 30  # of keys and values, etcd's default quota: beyond it only deletes and reads are served
+Answer = Record | Awaitable[Record]
 QUOTA_ALARM = f"the keys and values exceed {MAX_LIVE_BYTES} bytes"
 
 
@@ -53,6 +56,16 @@ class Service:
         server.register(m.LeaseListRequest, self.lease_list)
         server.register(m.StatusRequest, self.status)
 
+    def on_lead(self, leads: bool) -> None:
+        """This member begins or ceases to lead: leases end by its clock from now on."""
+        if leads:
+            self.lessor.renew_all(self.store.leases.items(), self._clock.monotonic())
+
+    def on_install(self, revision: int) -> None:
+        """A snapshot took the store on from a revision."""
+        self.hub.resume(revision)
+        self.lessor.renew_all(self.store.leases.items(), self._clock.monotonic())
+
     def on_applied(self, applied: Applied) -> None:
         """A command was applied: tell the watchers, and start or end the time of leases."""
         outcome = applied.outcome
@@ -71,24 +84,33 @@ class Service:
 
     # Keys
 
-    def range(self, request: m.RangeRequest, context: Context) -> Record:
+    def range(self, request: m.RangeRequest, context: Context) -> Answer:
         txn.check_range(request.range)
-        result = self.store.range(request.range)
+        if request.serializable:
+            return self._range(request.range)
+        return self._when_current(lambda: self._range(request.range))
+
+    def _range(self, wanted: m.Range) -> Record:
+        result = self.store.range(wanted)
         _check_reply(result.kvs)
         return m.RangeReply(self.store.revision, result)
 
-    def txn(self, request: m.TxnRequest, context: Context) -> "Record | asyncio.Future[Record]":
+    def txn(self, request: m.TxnRequest, context: Context) -> Answer:
         txn.check(request.txn)
         if txn.is_read_only(request.txn):
-            result = txn.run(self.store, request.txn)
-            _check_reply(_read_by(result))
-            return m.TxnReply(self.store.revision, result)
+            return self._when_current(lambda: self._read_txn(request.txn))
         if self.store.live_bytes > MAX_LIVE_BYTES and txn.has_put(request.txn):
             raise errors.no_space(QUOTA_ALARM)
-        return self.committer.propose(TxnCommand(request.txn), _txn_reply)
+        command = TxnCommand(request.txn, context.message_id, request.repeats_since)
+        return self.committer.propose(command, _txn_reply)
 
-    def revision(self, request: m.RevisionRequest, context: Context) -> Record:
-        return m.RevisionReply(self.store.revision, self.store.compact_revision)
+    def _read_txn(self, wanted: m.Txn) -> Record:
+        result = txn.run(self.store, wanted)
+        _check_reply(_read_by(result))
+        return m.TxnReply(self.store.revision, result)
+
+    def revision(self, request: m.RevisionRequest, context: Context) -> Answer:
+        return self._when_current(self._revision_reply)
 
     def compact(self, request: m.CompactRequest, context: Context) -> "asyncio.Future[Record]":
         return self.committer.propose(CompactCommand(request.revision), lambda outcome: self._revision_reply())
@@ -99,6 +121,8 @@ class Service:
         """Yield progress first, so that the reader knows where it starts; then changes, with progress in between."""
         if request.progress_ms < 0:
             raise errors.invalid(f"progress_ms must not be negative: {request.progress_ms}")
+        if not request.start_revision and (current := self.committer.barrier()) is not None:
+            await current  # "from now on" is from what the leader has now
         watcher = self.hub.watch(request.key, request.range_end, request.start_revision, request.prev_kv)
         try:
             awake = asyncio.Event()
@@ -123,51 +147,84 @@ class Service:
         lease.check_ttl(request.ttl_s)
         if request.lease < 0:
             raise errors.invalid(f"a lease id must not be negative: {request.lease}")
-        command = GrantCommand(request.lease or self._new_lease(), request.ttl_s)
+        lease_id = request.lease or _lease_of(context.message_id)
+        command = GrantCommand(lease_id, request.ttl_s, context.message_id)
         return self.committer.propose(command, lambda outcome: m.LeaseReply(command.lease, command.ttl_s,
                                                                              command.ttl_s))  # fmt: skip
 
-    def lease_keep_alive(self, request: m.LeaseKeepAliveRequest, context: Context) -> Record:
-        ttl_s = self.store.leases.ttl_s(request.lease)
-        self.lessor.renew(request.lease, ttl_s, self._clock.monotonic())
-        return m.LeaseReply(request.lease, ttl_s, ttl_s)
+    def lease_keep_alive(self, request: m.LeaseKeepAliveRequest, context: Context) -> Answer:
+        self._check_leads()
+        return self._when_current(lambda: self._keep_alive(request.lease))
+
+    def _keep_alive(self, lease_id: int) -> Record:
+        self._check_leads()
+        ttl_s = self.store.leases.ttl_s(lease_id)
+        self.lessor.renew(lease_id, ttl_s, self._clock.monotonic())
+        return m.LeaseReply(lease_id, ttl_s, ttl_s)
 
     def lease_revoke(self, request: m.LeaseRevokeRequest, context: Context) -> "asyncio.Future[Record]":
+        self._check_leads()
         self.store.leases.ttl_s(request.lease)  # refuses a lease that is not there without asking the log
         return self.committer.propose(RevokeCommand(request.lease), lambda outcome: self._revision_reply())
 
-    def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest, context: Context) -> Record:
+    def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest, context: Context) -> Answer:
+        self._check_leads()
+        return self._when_current(lambda: self._time_to_live(request))
+
+    def _time_to_live(self, request: m.LeaseTimeToLiveRequest) -> Record:
+        self._check_leads()
         if request.lease not in self.store.leases:
             return m.LeaseReply(request.lease, -1)
         left_s = self.lessor.remaining_s(request.lease, self._clock.monotonic())
         keys = self.store.leases.keys(request.lease) if request.keys else []
         return m.LeaseReply(request.lease, int(left_s), self.store.leases.ttl_s(request.lease), keys)
 
-    def lease_list(self, request: m.LeaseListRequest, context: Context) -> Record:
-        return m.LeaseListReply(self.store.leases.ids())
+    def lease_list(self, request: m.LeaseListRequest, context: Context) -> Answer:
+        return self._when_current(lambda: m.LeaseListReply(self.store.leases.ids()))
 
     # The member
 
     def status(self, request: m.StatusRequest, context: Context) -> Record:
+        core = self.committer.core
+        node = core.node
         return m.StatusReply(
             self.member,
-            self.member,
+            core.leader,
             self.store.revision,
             self.store.compact_revision,
             len(self.store),
             self.committer.storage.log.size_bytes,
             FORMAT_VERSION,
             self.alarms,
+            node.term,
+            node.log.last_index,
+            node.log.commit,
+            core.machine.applied,
+            self.member not in node.members.voters,
+            self.committer.storage.group.cluster_id,
         )
+
+    def _check_leads(self) -> None:
+        if not self.committer.core.is_leader:
+            raise errors.not_leader(self.committer.core.leader)
+
+    def _when_current(self, read: Callable[[], Record]) -> Answer:
+        """Return a read's answer, or its future when this member must first hear how far the group is."""
+        current = self.committer.barrier()
+        return read() if current is None else _after(current, read)
 
     def _revision_reply(self) -> Record:
         return m.RevisionReply(self.store.revision, self.store.compact_revision)
 
-    def _new_lease(self) -> int:
-        """Return an id that no lease has; chosen before the grant is proposed, so that applying it is deterministic."""
-        while (chosen := secrets.randbits(63)) == 0 or chosen in self.store.leases:
-            pass
-        return chosen
+
+async def _after(current: "asyncio.Future[None]", read: Callable[[], Record]) -> Record:
+    await current
+    return read()
+
+
+def _lease_of(message_id: str) -> int:
+    """Return an id for the lease that a message asks for: a repeat gets the same one."""
+    return int.from_bytes(hashlib.blake2b(message_id.encode(), digest_size=8).digest()) >> 1 or 1
 
 
 def _txn_reply(outcome) -> Record:

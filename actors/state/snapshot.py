@@ -6,17 +6,17 @@ name is whole; if it is not, it has rotted, and is refused. It can be written in
 Neighbours: `image` gives the chunks; `frames` is the layout; `storage` decides when segments may go.
 """
 
-import itertools
 import secrets
 from collections.abc import Iterable, Iterator
 
 from actors.state import frames
 from actors.state.damage import RESTORE, DataRefused, NewerFormat, NoSpace
-from actors.state.disk import Disk, File, closing_file, is_full
+from actors.state.disk import Disk, File, is_full
 
 MAGIC = b"KUBUSSNP"
 SUFFIX = ".snapshot"
 TEMPORARY = "snapshot.tmp"
+INCOMING = "incoming.tmp"  # from the leader
 SYNC_BYTES = 8 << 20  # synced in pieces, so that a commit's sync never waits behind all of it
 END = b"end"  # payload of the last frame: without it the file is not whole
 
@@ -39,39 +39,65 @@ def indexes(disk: Disk) -> list[int]:
 
 def write(disk: Disk, index: int, chunks: Iterable[bytes]) -> int:
     """Write the snapshot of everything up to a log index; return its size. NoSpace: there is none."""
-    head = frames.Head(MAGIC, secrets.randbits(32), 1)
+    writer = Writer(disk, TEMPORARY)
     try:
-        with closing_file(disk.create(TEMPORARY)) as file:
-            size_bytes = _fill(file, head, chunks)
+        for chunk in chunks:
+            writer.write(chunk)
+        size_bytes = writer.finish()
         disk.rename(TEMPORARY, name_of(index))
         disk.sync_names()
     except OSError as error:
         if not is_full(error):
             raise
-        remove_temporary(disk)
+        writer.abandon()
         raise NoSpace(str(error)) from error
     return size_bytes
 
 
-def _fill(file: File, head: frames.Head, chunks: Iterable[bytes]) -> int:
-    file.write_at(0, head.pack())
-    offset = synced = frames.HEAD_BYTES
-    sequence = head.first_sequence
-    for chunk in itertools.chain(chunks, (END,)):
-        frame = frames.pack_frame(head.salt, sequence, chunk)
-        file.write_at(offset, frame)
-        offset += len(frame)
-        sequence += 1
-        if offset - synced >= SYNC_BYTES:
-            file.sync()
-            synced = offset
-    file.sync()
-    return offset
+class Writer:
+    """A snapshot that is being written under a temporary name."""
+
+    def __init__(self, disk: Disk, name: str):
+        self._disk = disk
+        self._name = name
+        self._head = frames.Head(MAGIC, secrets.randbits(32), 1)
+        self._sequence = self._head.first_sequence
+        self._file: File | None = disk.create(name)
+        self._file.write_at(0, self._head.pack())
+        self._offset = self._synced = frames.HEAD_BYTES
+
+    def write(self, chunk: bytes) -> None:
+        assert self._file is not None, "the snapshot is finished"
+        frame = frames.pack_frame(self._head.salt, self._sequence, chunk)
+        self._file.write_at(self._offset, frame)
+        self._offset += len(frame)
+        self._sequence += 1
+        if self._offset - self._synced >= SYNC_BYTES:
+            self._file.sync()
+            self._synced = self._offset
+
+    def finish(self) -> int:
+        """All of it is there: put it on disk, and return its size."""
+        self.write(END)
+        assert self._file is not None
+        self._file.sync()
+        self._close()
+        return self._offset
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        self._close()
+        if self._name in self._disk.names():
+            self._disk.remove(self._name)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
-def read(disk: Disk, index: int) -> Iterator[bytes]:
+def read(disk: Disk, name: str) -> Iterator[bytes]:
     """Give the chunks of a snapshot; DataRefused when it is damaged."""
-    name = name_of(index)
     file = disk.describe(name)
     try:
         head = frames.parse_head(disk.read(name, 0, frames.HEAD_BYTES), MAGIC)
@@ -93,9 +119,3 @@ def remove_older(disk: Disk, index: int) -> None:
     for older in indexes(disk):
         if older < index:
             disk.remove(name_of(older))
-
-
-def remove_temporary(disk: Disk) -> None:
-    """Remove a snapshot that was not finished."""
-    if TEMPORARY in disk.names():
-        disk.remove(TEMPORARY)

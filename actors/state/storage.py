@@ -1,35 +1,42 @@
-"""A member's data directory: format, snapshot and log, opened and kept as one.
+"""A member's data directory: format, group, snapshot and log, opened and kept as one.
 
     format               which format the files have
+    group                which cluster this is, and who founded it
     INDEX.snapshot       the state up to a log index; one, or two while the older is being removed
     SEQUENCE.log         segments of the log; those that the snapshot covers are removed
     lock                 held by the process that has the directory open
 
-Neighbours: `actor` opens it, appends through it and has it write snapshots; `log`, `snapshot` and `disk` do the work.
+Neighbours: `actor` opens it, appends through it and has it write snapshots; `log`, `snapshot`, `recovery` and `disk` do
+the work.
 """
 
 from dataclasses import dataclass
 
-from actors.state import image, log, snapshot
-from actors.state.commands import decode
+from actors.state import group, image, log, snapshot
 from actors.state.damage import RESTORE, DataRefused, NewerFormat, NoSpace
 from actors.state.disk import Disk, closing_file, is_full
 from actors.state.frames import FORMAT_VERSION
-from actors.state.log import Entry, Log
+from actors.state.group import Group
+from actors.state.image import Image, Restored
+from actors.state.log import Log
 from actors.state.machine import Machine
+from actors.state.raft.entries import Entries
+from actors.state.raft.records import Entry, HardState
+from actors.state.recovery import NOTHING_YET, Conflict, Gap, Replay
 
 FORMAT_NAME = "format"
 _FORMAT_TEMPORARY = "format.tmp"
 _FORMAT_WORD = "kubus-state"
-FIRST_TERM = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was on disk."""
+    """What was on disk: what is needed to make the member's node, and its machine."""
 
     machine: Machine
-    term: int  # of the last entry
+    hard: HardState
+    entries: Entries
+    members: dict[str, bool]  # in force where `entries` begins
     snapshot_index: int  # 0: there was none
     replayed: int  # entries that were applied after the snapshot
     cut: log.Cut | None  # an interrupted write that was cut off
@@ -38,55 +45,102 @@ class Recovered:
 class Storage:
     """One member's files. `log` calls and `save` may run in different threads; two saves may not."""
 
-    def __init__(self, disk: Disk, segment_bytes: int):
-        """Open what is there, or begin anew; DataRefused when it cannot be used."""
-        _check_format(disk)
-        log.remove_temporary(disk)
-        snapshot.remove_temporary(disk)
+    def __init__(self, disk: Disk, segment_bytes: int, name: str = "alone", founding: Group | None = None):
+        """Open what is there, or begin anew with the group `founding`; DataRefused when it cannot be used."""
+        is_new = _check_format(disk)
+        for temporary in (log.TEMPORARY, snapshot.TEMPORARY, snapshot.INCOMING, group.TEMPORARY):
+            if temporary in disk.names():
+                disk.remove(temporary)
         self.disk = disk
+        self.name = name
+        self.group = group.read(disk) or self._begin_group(founding if is_new else None)
         self.log = Log.open(disk, segment_bytes)
         self.snapshot_index = max(snapshot.indexes(disk), default=0)
         self.snapshot_bytes = disk.size_bytes(snapshot.name_of(self.snapshot_index)) if self.snapshot_index else 0
         snapshot.remove_older(disk, self.snapshot_index)
-        if self.log.last_index < self.snapshot_index:
-            self.log.restart_after(self.snapshot_index)
 
     def recover(self) -> Recovered:
-        """Return the state machine as it was: the snapshot and every entry after it."""
-        machine, term = Machine(), FIRST_TERM
-        if self.snapshot_index:
-            try:
-                machine, term = image.restore(snapshot.read(self.disk, self.snapshot_index))
-            except image.BadImage as error:
-                file = self.disk.describe(snapshot.name_of(self.snapshot_index))
-                raise DataRefused(file, f"the snapshot cannot be read: {error}", RESTORE) from error
-        replayed = 0
-        for entry in self.log.entries(machine.applied):
-            machine.apply(entry.index, decode(entry.data))
-            term = entry.term
-            replayed += 1
-        return Recovered(machine, term, self.snapshot_index, replayed, self.log.cut)
+        """Return the member as it was: the snapshot, and every entry after it that is known to be committed."""
+        replay = self._replay()
+        try:
+            replay.take(self.log.batches())
+        except Gap as error:
+            raise DataRefused(self.disk.describe(self.log.reading), str(error), RESTORE) from error
+        except Conflict:
+            self.log.restart_after(self.snapshot_index)
+            hard = replay.hard
+            replay = self._replay()
+            replay.hard = hard
+        self.log.skip_to(self.snapshot_index)
+        hard = replay.hard
+        entries = replay.entries()
+        if hard == NOTHING_YET and entries.last_index:  # a log of format 1, whose only member never voted
+            hard = HardState(entries.last_term, "", entries.commit)
+        return Recovered(
+            replay.machine,
+            hard,
+            entries,
+            replay.members_at_offset(),
+            self.snapshot_index,
+            replay.replayed,
+            self.log.cut,
+        )
 
-    def append(self, entries: list[Entry]) -> None:
-        self.log.append(entries)
+    def append(self, entries: list[Entry], hard: HardState | None = None) -> None:
+        self.log.append(entries, hard)
 
-    def save(self, taken: image.Image) -> int:
+    def adopt(self, index: int, size_bytes: int) -> None:
+        """Take the snapshot that came in from the leader, in place of all there is. NoSpace: nothing has changed."""
+        self.disk.rename(snapshot.INCOMING, snapshot.name_of(index))
+        self.disk.sync_names()
+        self.snapshot_index, self.snapshot_bytes = index, size_bytes
+        self.log.restart_after(index)
+        snapshot.remove_older(self.disk, index)
+
+    def save(self, taken: Image) -> int:
         """Write a snapshot and return its size; `release` then removes what it covers. NoSpace: there is none."""
         return snapshot.write(self.disk, taken.head.applied, taken.chunks())
 
-    def release(self, taken: image.Image, size_bytes: int) -> None:
+    def release(self, taken: Image, size_bytes: int) -> None:
         """Remove the log and the snapshots that a saved snapshot covers."""
+        if taken.head.applied < self.snapshot_index:
+            return  # a newer one came from the leader meanwhile, and has removed this one's log
         self.snapshot_index, self.snapshot_bytes = taken.head.applied, size_bytes
         snapshot.remove_older(self.disk, self.snapshot_index)
         self.log.release(self.snapshot_index)
+
+    def join(self, cluster_id: str) -> None:
+        """Remember the cluster that has taken this member in."""
+        self.group = Group(cluster_id, {})
+        group.write(self.disk, self.group)
 
     def close(self) -> None:
         self.log.close()
         self.disk.close()
 
+    def _begin_group(self, founding: Group | None) -> Group:
+        """Write the group into a new directory; one of format 1 was its group's only member."""
+        begun = founding or Group.alone(self.name)
+        try:
+            group.write(self.disk, begun)
+        except OSError as error:
+            raise _no_space(self.disk.describe(group.NAME), error) from error
+        return begun
 
-def _check_format(disk: Disk) -> None:
-    """Refuse a directory of another format; write the format into an empty one."""
+    def _replay(self) -> Replay:
+        if not self.snapshot_index:
+            return Replay(Restored(Machine(), 0, self.group.founders), self.name)
+        try:
+            restored = image.restore(snapshot.read(self.disk, snapshot.name_of(self.snapshot_index)))
+        except image.BadImage as error:
+            file = self.disk.describe(snapshot.name_of(self.snapshot_index))
+            raise DataRefused(file, f"the snapshot cannot be read: {error}", RESTORE) from error
+        members = restored.members or self.group.founders
+        return Replay(Restored(restored.machine, restored.term, members), self.name)
+
+
+def _check_format(disk: Disk) -> bool:
+    """Refuse a directory of a newer format, write this one's into an older or empty one; return whether it is new."""
     names = disk.names()
     file = disk.describe(FORMAT_NAME)
     if FORMAT_NAME in names:
@@ -95,9 +149,20 @@ def _check_format(disk: Disk) -> None:
             raise DataRefused(file, f"it should say '{_FORMAT_WORD} {FORMAT_VERSION}', not {words}", RESTORE)
         if int(words[1]) > FORMAT_VERSION:
             raise NewerFormat(file, f"the data has format {words[1]}; this program knows up to {FORMAT_VERSION}")
-        return
-    if any(name.endswith((log.SUFFIX, snapshot.SUFFIX)) for name in names):
+        if int(words[1]) < FORMAT_VERSION:
+            _write_format(disk)
+        return not _has_data(disk)
+    if _has_data(disk):
         raise DataRefused(file, "there is data, but not this file that says which format it has", RESTORE)
+    _write_format(disk)
+    return True
+
+
+def _has_data(disk: Disk) -> bool:
+    return any(name.endswith((log.SUFFIX, snapshot.SUFFIX)) for name in disk.names())
+
+
+def _write_format(disk: Disk) -> None:
     try:
         with closing_file(disk.create(_FORMAT_TEMPORARY)) as handle:
             handle.write_at(0, f"{_FORMAT_WORD} {FORMAT_VERSION}\n".encode("ascii"))
@@ -105,6 +170,9 @@ def _check_format(disk: Disk) -> None:
         disk.rename(_FORMAT_TEMPORARY, FORMAT_NAME)
         disk.sync_names()
     except OSError as error:
-        if not is_full(error):
-            raise
-        raise NoSpace(f"{file}: {error}") from error
+        raise _no_space(disk.describe(FORMAT_NAME), error) from error
+
+
+def _no_space(file: str, error: OSError) -> Exception:
+    """Return what a failed write of a small file means: no space, or what it was."""
+    return NoSpace(f"{file}: {error}") if is_full(error) else error

@@ -248,6 +248,12 @@ class Store:
             if kv.lease:
                 self.leases.attach(kv.lease, kv.key)
 
+    def become(self, other: "Store") -> None:
+        """Take over all that another store holds; the other must not be used any more."""
+        self.revision, self.live_bytes = other.revision, other.live_bytes
+        self.leases, self.history = other.leases, other.history
+        self._live, self._keys = other._live, other._keys
+
     def _replay(self, change: KeyValue) -> None:
         """Make a change of a snapshot's history again, just as it was."""
         self.revision = change.mod_revision - 1

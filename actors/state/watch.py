@@ -81,6 +81,15 @@ class Watcher:
         if len(self._queue) == 1:
             self.wake()
 
+    def resume(self, revision: int) -> None:
+        """The store was taken on from a revision at once: read what came after it out of its history."""
+        if self._reread_from is None:
+            wanted = self._queue[0][0] if self._queue else revision + 1
+            self._reread_from = max(wanted, self.start_revision)
+            self._queue.clear()
+            self._queued_events = self._queued_bytes = 0
+        self.wake()
+
     def start_at(self, revision: int) -> None:
         """Begin by catching up from a revision; the hub calls it."""
         self._reread_from = revision
@@ -136,10 +145,10 @@ class WatchHub:
     def __init__(self, store: Store):
         self.store = store
         self._index: WatchIndex[Watcher] = WatchIndex()
-        self._count = 0
+        self._watchers: set[Watcher] = set()
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._watchers)
 
     def watch(self, key: bytes, range_end: bytes = b"", start_revision: int = 0, prev_kv: bool = False) -> Watcher:
         """Begin a watch; `start_revision` 0 means the next revision. COMPACTED when the start is gone."""
@@ -153,12 +162,17 @@ class WatchHub:
         if 0 < start_revision <= self.store.revision:
             watcher.start_at(start_revision)
         self._index.add(key, range_end, watcher)
-        self._count += 1
+        self._watchers.add(watcher)
         return watcher
 
     def cancel(self, watcher: Watcher) -> None:
         self._index.remove(watcher.key, watcher.range_end, watcher)
-        self._count -= 1
+        self._watchers.discard(watcher)
+
+    def resume(self, revision: int) -> None:
+        """A snapshot took the store on from a revision: nothing was published since."""
+        for watcher in list(self._watchers):
+            watcher.resume(revision)
 
     def publish(self, revision: int, changes: Iterable[KeyValue]) -> None:
         """Tell the watchers of the changed keys; call it once for each revision, in order."""

@@ -32,6 +32,7 @@ class Faults:
     revive: float = 0.05
     pause: float = 0.003
     transfer: float = 0.003
+    suspect: float = 0.003  # a member is told, rightly or not, that its leader is gone
     change: float = 0.002
     compact: float = 0.01
 
@@ -98,9 +99,12 @@ class World:
         self.arrived: dict[tuple[str, int, int], tuple[bytes, ...]] = {}  # states that snapshots brought
         names = [f"n{number}" for number in range(1, size + 1)]
         self.founders = dict.fromkeys(names, True)
-        self.members = {name: Member(name, Disk(snapshot_members=self.founders)) for name in names}
+        self.members = {name: self.make_member(name, self.founders) for name in names}
         for member in self.members.values():
             self.revive(member)
+
+    def make_member(self, name: str, founders: dict[str, bool]) -> Member:
+        return Member(name, Disk(snapshot_members=founders))
 
     # One step of the world
 
@@ -247,6 +251,8 @@ class World:
                 self.compact(member)
             elif chance() < faults.transfer:
                 self.up(member).transfer(self.random.choice(names))
+            elif chance() < faults.suspect:
+                self.up(member).leader_is_gone()
             elif chance() < faults.change:
                 self.change(member)
         elif member.node is None and chance() < faults.revive:
@@ -291,7 +297,7 @@ class World:
             return
         for name in entry.votes or ():
             if name not in self.members:
-                self.members[name] = Member(name, Disk())
+                self.members[name] = self.make_member(name, {})
                 self.revive(self.members[name])
 
     def changed(self, members: Members) -> Members:

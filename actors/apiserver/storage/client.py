@@ -1,17 +1,26 @@
-"""The state actor, asked over the bus.
+"""The state actors, asked over the bus: one, or the several members of a group.
 
-Requests of one message id may be sent again: the state actor remembers the answers of writes, so a write whose answer
-was lost is not done twice. When the deadline passes without an answer the outcome of a write is unknown, and the
-`DeadlineExceeded` that is raised means just that.
+Writes are the leader's. Any member says who leads, so a write goes where the last one was answered, and follows the
+lead when it moves. What may be repeated is repeated under the same message id, at whoever leads by then: the group
+remembers the answers of writes, so a write whose answer was lost is not done twice. A member that hangs is asked for a
+while only, then another one. When the deadline passes without an answer, or the group can't tell any more whether it
+has done a write, its outcome is unknown, and the `DeadlineExceeded` that is raised means just that.
+
+Reads are linearizable at any member; they go to the leader too, which has to ask fewer others.
 
 Neighbours: `store` writes through it, `barrier` and `feed` read through it; tests put a store in memory in its place.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from actors.state.messages import (
+    NOT_LEADER,
+    UNKNOWN_OUTCOME,
     Range,
     RangeReply,
     RangeRequest,
@@ -23,11 +32,16 @@ from actors.state.messages import (
     WatchBatch,
     WatchRequest,
 )
-from bus import Client
+from bus import BusError, Client, DeadlineExceeded, Overloaded, RemoteError, Request, Unavailable
+from bus.frames import new_id
 
 READ_TIMEOUT_S = 10.0  # of a read of the state
 WRITE_TIMEOUT_S = 20.0  # of a write; a disk may stall for seconds, and giving up early makes the outcome unknown
 WATCH_TIMEOUT_S = 10.0  # until a watch's first batch, which the state actor sends at once
+ATTEMPT_S = 1.0  # for one member to answer, then another one is asked; doubles. Longer than an election takes
+PAUSE_S = 0.01  # before the next attempt, so that a group without a leader is not flooded; doubles
+MAX_PAUSE_S = 0.1
+CONNECT_S = 0.2  # for a connection to a member; one that is dead must not cost the time of an election
 
 
 class StateClient(Protocol):
@@ -43,22 +57,83 @@ class StateClient(Protocol):
 
 
 class BusStateClient:
-    """The state actor at one of `endpoints`."""
+    """The members of a group by name, with their endpoints."""
 
-    def __init__(self, client: Client, endpoints: Sequence[str]) -> None:
+    def __init__(self, client: Client, members: Mapping[str, str]) -> None:
         self._client = client
-        self._endpoints = endpoints
+        self._endpoints = dict(members)
+        self._names = list(members)
+        self._target = self._names[0]  # who is asked next: the leader, as far as is known
+        self._revision = 0  # the newest that any answer told of
 
     async def range(self, range_: Range) -> RangeReply:
-        return await self._client.request(self._endpoints, RangeRequest(range_), timeout_s=READ_TIMEOUT_S, retry=True)
+        return await self._ask(RangeRequest(range_), READ_TIMEOUT_S)
 
     async def txn(self, txn: Txn) -> TxnReply:
-        return await self._client.request(self._endpoints, TxnRequest(txn), timeout_s=WRITE_TIMEOUT_S, retry=True)
+        request = TxnRequest(txn)
+        return await self._ask(request, WRITE_TIMEOUT_S, msgspec.structs.replace(request, repeats_since=self._revision))
 
     async def revision(self) -> RevisionReply:
-        return await self._client.request(self._endpoints, RevisionRequest(), timeout_s=READ_TIMEOUT_S, retry=True)
+        return await self._ask(RevisionRequest(), READ_TIMEOUT_S)
 
     @asynccontextmanager
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:
-        async with self._client.stream(self._endpoints, request, timeout_s=WATCH_TIMEOUT_S) as batches:
+        endpoints = [self._endpoints[name] for name in self._names]  # any member serves a watch, the nearest first
+        async with self._client.stream(endpoints, request, timeout_s=WATCH_TIMEOUT_S) as batches:
             yield batches
+
+    async def _ask(self, request: Request, timeout_s: float, repeat: Request | None = None) -> Any:
+        """Ask until somebody answers; `repeat` is what is asked once the request may have reached a member."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        message_id = new_id()
+        attempt_s, pause_s = ATTEMPT_S, PAUSE_S
+        while True:
+            target = self._target
+            left_s = end_s - loop.time()
+            try:
+                reply = await self._attempt(target, request, message_id, min(attempt_s, left_s))
+            except (Unavailable, Overloaded, DeadlineExceeded) as error:
+                if end_s - loop.time() <= pause_s:
+                    raise _unknown(error, request) from error
+                if not isinstance(error, Overloaded):
+                    self._ask_another(target)
+                    attempt_s = attempt_s * 2 if isinstance(error, DeadlineExceeded) else attempt_s
+                    request = repeat or request
+            except RemoteError as error:
+                if error.kind != NOT_LEADER or end_s - loop.time() <= pause_s:
+                    raise _unknown(error, request) from error
+                self._follow(target, error)
+            else:
+                self._revision = max(self._revision, reply.revision)
+                return reply
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, MAX_PAUSE_S)
+
+    async def _attempt(self, target: str, request: Request, message_id: str, timeout_s: float) -> Any:
+        endpoint = self._endpoints[target]
+        if len(self._names) > 1 and not await self._client.reaches(endpoint, min(CONNECT_S, timeout_s)):
+            raise Unavailable(f"{target} cannot be reached")
+        return await self._client.request(endpoint, request, timeout_s=timeout_s, message_id=message_id)
+
+    def _ask_another(self, failed: str) -> None:
+        """A member gave no answer: go on with the next one, unless another request has moved on already."""
+        if self._target == failed:
+            self._target = self._names[(self._names.index(failed) + 1) % len(self._names)]
+
+    def _follow(self, asked: str, error: RemoteError) -> None:
+        """A member says who leads; it may not know yet."""
+        leader = (error.detail or {}).get("leader", "")
+        if leader in self._endpoints and leader != asked:
+            self._target = leader
+        elif self._target == asked:
+            self._ask_another(asked)
+
+
+def _unknown(error: BusError, request: Request) -> BusError:
+    """Return what to tell of a request that was given up."""
+    if isinstance(error, RemoteError) and error.kind == UNKNOWN_OUTCOME:
+        return DeadlineExceeded(f"{request.method}: {error.message}")
+    if isinstance(error, RemoteError) and error.kind == NOT_LEADER:
+        return Unavailable(f"{request.method}: nobody leads the state at the moment")
+    return error

@@ -6,6 +6,8 @@
 
 from actors.state.raft.records import Entry
 
+ENTRY_BYTES = 512  # what applying an entry costs beside its data, so that many small ones are bounded too
+
 
 class Compacted(LookupError):
     """The wanted entries are gone; a snapshot must be sent instead."""
@@ -94,7 +96,7 @@ class Entries:
         found: list[Entry] = []
         size_bytes = 0
         for entry in self.between(self.handed, upto):
-            size_bytes += len(entry.data)
+            size_bytes += len(entry.data) + ENTRY_BYTES
             if found and size_bytes > limit_bytes:
                 break
             found.append(entry)
@@ -121,6 +123,11 @@ class Entries:
         assert term is not None
         del self._entries[: index - self.offset]
         self.offset, self.offset_term = index, term
+
+    def cut(self, index: int) -> None:
+        """Forget the entries after an index that is not committed yet, or is the last committed one."""
+        assert index >= self.commit, f"entry {self.commit} is committed"
+        del self._entries[index - self.offset :]
 
     def restore(self, index: int, term: int) -> None:
         """Begin anew after a snapshot."""

@@ -216,9 +216,12 @@ def _best_guess(node: "Node", message: Appended) -> int:
 
 def _commit(node: "Node") -> None:
     """Commit what a majority has on disk, if it is of our own term (paper, 5.4.2)."""
-    match = {name: progress.match for name, progress in node.progress.items()}
-    match[node.name] = node.log.stable
-    index = node.members.agreed_index(match)
+    if node.is_alone:
+        index = node.log.stable
+    else:
+        match = {name: progress.match for name, progress in node.progress.items()}
+        match[node.name] = node.log.stable
+        index = node.members.agreed_index(match)
     if index <= node.log.commit or node.log.term(index) != node.term:
         return
     done = node.log.between(node.log.commit, index)

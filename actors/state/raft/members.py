@@ -21,6 +21,7 @@ class Members:
         self.votes = dict(votes)
         self.voters = frozenset(name for name, votes_ in votes.items() if votes_)
         self.quorum = len(self.voters) // 2 + 1
+        self.only = next(iter(self.voters)) if len(votes) == len(self.voters) == 1 else ""  # of a group of one
 
     def __contains__(self, name: str) -> bool:
         return name in self.votes

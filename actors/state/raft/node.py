@@ -39,8 +39,8 @@ from actors.state.raft.records import (
 )
 from actors.state.raft.role import Role
 
-PERSIST_BYTES = 8 << 20  # of entries in one Ready: one sync's worth
-APPLY_BYTES = 8 << 20  # of committed entries in one Ready
+PERSIST_BYTES = 4 << 20  # of entries in one Ready: 10 to 40 ms of a slow disk; more waits for the next one
+APPLY_BYTES = 1 << 20  # of committed entries in one Ready: about 30 ms of work, then messages get a turn
 UNCOMMITTED_BYTES = 64 << 20  # proposed and not committed; past it a proposal is refused
 
 
@@ -62,6 +62,7 @@ class Timing:
 
     election: int = 10
     heartbeat: int = 1
+    succession: int = 3  # between the campaigns of two who both saw their leader go; longer than a vote takes
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ class Node:
         self.leading = leading.Reign()
         self.following = following.Asked()
         self._persisted_state = hard_state
+        self._durable_state = hard_state
         self.durable_term = hard_state.term
         self._outbox: list[Envelope] = []
         self._after_persist: list[Envelope] = []
@@ -127,6 +129,21 @@ class Node:
         elif self.elapsed >= self.patience and self.may_campaign:
             self.elapsed = 0
             electing.campaign(self, pre=True)
+
+    def campaign(self) -> None:
+        """Begin an election now: a group of one need not wait for anybody."""
+        if self.role is Role.FOLLOWER and self.may_campaign:
+            electing.campaign(self, pre=True)
+
+    def leader_is_gone(self) -> None:
+        """The shell saw the leader's process go: don't sit out the timeout. The voters try in the order of their names,
+        so that two who see it at once don't take each other's votes."""
+        if self.role is not Role.FOLLOWER or not self.leader or not self.may_campaign:
+            return
+        heirs = sorted(self.members.voters - {self.leader})
+        self.elapsed = max(self.elapsed, self.timing.election)
+        wait = 1 + self.timing.succession * heirs.index(self.name)
+        self.patience = min(max(self.patience, self.elapsed + 1), self.elapsed + wait)
 
     def step(self, sender: str, message: Message) -> None:
         """A message came from another member."""
@@ -191,6 +208,8 @@ class Node:
         """Return what is to be done now."""
         if self.role is Role.LEADER and self.durable_term == self.term:
             leading.send_what_is_due(self)  # not before: after a crash this member must not lead the same term again
+        if not self._has_something():
+            return None
         ready = Ready()
         ready.messages, self._outbox = self._outbox, []
         ready.reads, self._reads = self._reads, []
@@ -207,6 +226,7 @@ class Node:
         assert ready is self._persisting, "only the persistence under way can be done"
         self._persisting = None
         if ready.hard_state is not None:
+            self._durable_state = ready.hard_state
             self.durable_term = ready.hard_state.term
         if ready.entries:
             last = ready.entries[-1]
@@ -215,6 +235,16 @@ class Node:
                 leading.on_own_progress(self)
         messages, self._persisting_messages = self._persisting_messages, []
         return messages
+
+    def abandon(self, ready: Ready) -> None:
+        """The disk of a group of one refused `ready`: nobody has seen its entries, so forget them and all behind."""
+        assert ready is self._persisting, "only the persistence under way can be abandoned"
+        assert self.is_alone and ready.snapshot is None, "others may have seen these entries"
+        self._persisting = None
+        self._persisted_state = self._durable_state
+        self.log.cut(self.log.stable)
+        self.history.cut(self.log.stable + 1)
+        self.leading.uncommitted_bytes = 0
 
     def applied(self, index: int) -> None:
         """Everything up to this entry is applied."""
@@ -237,6 +267,18 @@ class Node:
         if progress is not None:
             progress.lost()
 
+    def heirs(self) -> list[str]:
+        """Return the other voters that could take the lead over, the most up to date first."""
+        if self.role is not Role.LEADER:
+            return []
+        others = [(progress.match, name) for name, progress in self.progress.items() if progress.is_active]
+        return [name for _, name in sorted(others, reverse=True) if name in self.members.voters and name != self.name]
+
+    @property
+    def durable_vote(self) -> tuple[int, str]:
+        """The term and vote that are on disk."""
+        return self._durable_state.term, self._durable_state.vote
+
     # What the roles share
 
     @property
@@ -250,6 +292,11 @@ class Node:
         for entry in entries:
             if entry.votes is not None:
                 self.history.add(entry.index, Members(entry.votes))
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this member is the only one there is."""
+        return self.history.newest.only == self.name
 
     @property
     def may_campaign(self) -> bool:
@@ -336,6 +383,17 @@ class Node:
             self.send(sender, Appended(self.term, 0, refused=True))
         elif isinstance(message, RequestVote) and message.pre:
             self.send(sender, Vote(self.term, granted=False, pre=True))
+
+    def _has_something(self) -> bool:
+        """Whether a Ready would hold anything; asked after every little thing, so it must cost next to nothing."""
+        log = self.log
+        if self._outbox or self._reads or self._lost_reads or min(log.commit, log.stable) > log.handed:
+            return True
+        if self._persisting is not None:
+            return False
+        vote = self._persisted_state.term, self._persisted_state.vote
+        is_new = log.stable < log.last_index or self._after_persist or self._snapshot is not None
+        return bool(is_new) or (self.term, self.vote) != vote
 
     def _fill_persistent(self, ready: Ready) -> None:
         state = HardState(self.term, self.vote, self.log.commit)

@@ -23,7 +23,7 @@ class Progress:
         self.match = 0  # the highest entry known to be on its disk
         self.next = next_index  # the next to send
         self.mode = Mode.PROBE
-        self.is_active = True  # heard from since the last look
+        self.is_active = False  # heard from since the last look
         self.round = 0  # the latest round that it answered
         self.snapshot_index = 0
         self._waits = False

@@ -19,16 +19,19 @@ START_S = 20.0
 
 
 class StateProcess:
-    def __init__(self, path, before=lambda: None, **state):
+    def __init__(self, path, before=lambda: None, name=NAME, names=(NAME,), **state):
         self.path = path
+        self.name = name
         self.before = before  # called in the new process
-        config = ClusterConfig(nodes={"m1": NodeConfig(roles=["state"])}, state=StateConfig(**state))
+        nodes = [each.partition("@")[2] for each in names]
+        config = ClusterConfig(nodes={node: NodeConfig(roles=["state"]) for node in nodes}, state=StateConfig(**state))
         plain = msgspec.to_builtins(config)
-        settings = {"cluster": plain, "node": plain["nodes"]["m1"]}
-        self.setup = Setup(NAME, "state", "m1", settings, path, path, [NAME])
-        directory = Directory(path, [NAME])
+        node = name.partition("@")[2]
+        settings = {"cluster": plain, "node": plain["nodes"][node]}
+        self.setup = Setup(name, "state", node, settings, path, path, list(names))
+        directory = Directory(path, names)
         self.endpoint, self.control, self.events = (
-            directory.work(NAME), directory.control(NAME), directory.events(NAME)
+            directory.work(name), directory.control(name), directory.events(name)
         )  # fmt: skip
         self.process = None
 
@@ -38,7 +41,7 @@ class StateProcess:
         self.process.start()
 
     def _live(self):
-        sys.stdout = sys.stderr = open(self.path / "log", "a", buffering=1)  # noqa: SIM115 - for the process's life
+        sys.stdout = sys.stderr = open(self.log_path, "a", buffering=1)  # noqa: SIM115 - for the process's life
         self.before()
         os._exit(run("actors.state.actor:StateActor", self.setup))
 
@@ -54,7 +57,11 @@ class StateProcess:
 
     @property
     def log(self):
-        return (self.path / "log").read_text()
+        return self.log_path.read_text()
+
+    @property
+    def log_path(self):
+        return self.path / ("log" if self.name == NAME else f"log-{self.name}")
 
     def ask(self, request, sender="apiserver@m1", timeout_s=5.0):
         with BlockingClient(sender) as client:
@@ -72,6 +79,12 @@ class StateProcess:
         if self.process.is_alive():
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.join()
+
+    def pause(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.process.pid, signal.SIGCONT)
 
     def stop(self):
         """End in good order; return the exit status."""

@@ -296,7 +296,7 @@ def test_a_damaged_or_used_data_directory_stops_the_start_with_a_reason(tmp_path
     state.kill()
     segment = next((tmp_path / "actors" / "state@m1").glob("*.log"))
     damaged = bytearray(segment.read_bytes())
-    damaged[100] ^= 1
+    damaged[110] ^= 1
     segment.write_bytes(damaged)
     state.launch()
     state.process.join(10)

@@ -1,20 +1,25 @@
 """The data directory under crashes, damage, full disks and other programs' files."""
 
+import contextlib
 import errno
 import os
 import random
 
+import msgspec
 import pytest
 
 from actors.state import frames, image, snapshot
-from actors.state.commands import CompactCommand, GrantCommand, TxnCommand
-from actors.state.core import Core
+from actors.state.commands import CompactCommand, GrantCommand, TxnCommand, decode
+from actors.state.commands import encode as encode_command
 from actors.state.damage import DataRefused, NewerFormat, NoSpace
 from actors.state.disk import DataDirInUse, DirectoryDisk
+from actors.state.group import Group
 from actors.state.log import Entry, Log
 from actors.state.messages import DeleteRange, Put, Range, Txn
+from actors.state.raft.records import HardState
 from actors.state.simulated_disk import Crashed, SimulatedDisk
 from actors.state.storage import Storage
+from tests.actors.state.alone import core_of, lead, save, work
 
 SEGMENT_BYTES = 4096
 CRASH_SEEDS = 150
@@ -51,27 +56,27 @@ class Member:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.disk = SimulatedDisk(seed)
-        self.history = []  # every command that is known to be in the log, by index - 1
-        self.under_way = []  # commands of the batch that was being written at the crash
+        self.history = []  # every entry that is known to be in the log
+        self.under_way = []  # the entries of the batch that was being written at the crash
 
     def live(self):
         """Open, check, then write until the machine goes down."""
         storage = Storage(self.disk, SEGMENT_BYTES)
         recovered = storage.recover()
         self.settle(recovered.machine)
-        core = Core(recovered.machine, recovered.term)
+        core = core_of(recovered)
         while True:
-            for _ in range(self.rng.randint(1, 4)):
-                core.propose(random_command(self.rng))
             ready = core.ready()
-            self.under_way = [core._commands[entry.index] for entry in ready.entries]
-            storage.append(ready.entries)
-            core.advance(ready)
+            self.under_way = ready.entries
+            storage.append(ready.entries, ready.hard_state)
+            core.persisted(ready)
             self.history += self.under_way
             self.under_way = []
+            core.apply(core.ready().committed)
             if self.rng.random() < 0.15:
-                taken = image.capture(core.machine, core.term)
-                storage.release(taken, storage.save(taken))
+                save(core, storage)
+            for _ in range(self.rng.randint(1, 4)):
+                core.propose(random_command(self.rng))
 
     def settle(self, machine):
         """What was acknowledged is there; the batch under way is there whole, or not at all."""
@@ -81,8 +86,8 @@ class Member:
             self.history += self.under_way
         self.under_way = []
         expected = Storage(SimulatedDisk(0), 1 << 20).recover().machine
-        for index, command in enumerate(self.history, 1):
-            expected.apply(index, command)
+        for entry in self.history:
+            expected.apply(entry.index, decode(entry.data)) if entry.data else expected.skip(entry.index)
         assert state_of(machine) == state_of(expected)
 
 
@@ -103,14 +108,11 @@ def put(key, value=b"v"):
 
 
 def write(storage, count, size_bytes=100, batch=1):
-    recovered = storage.recover()
-    core = Core(recovered.machine, recovered.term)
+    core = lead(storage)
     for number in range(count):
         core.propose(put(b"%d" % number, bytes(size_bytes)))
         if (number + 1) % batch == 0:
-            ready = core.ready()
-            storage.append(ready.entries)
-            core.advance(ready)
+            work(core, storage)
     return core
 
 
@@ -143,13 +145,13 @@ def test_a_torn_last_write_is_cut_and_said_so():
     disk.corrupt(name, offsets[-2] + 60, b"\xff" * 8)
     storage = Storage(disk, SEGMENT_BYTES)
     recovered = storage.recover()
-    assert recovered.machine.applied == 9
+    assert recovered.machine.applied == 10
     cut = recovered.cut
     assert (cut.file, cut.offset) == (f"simulated:{name}", offsets[-2])
     assert 0 < cut.damaged_bytes <= offsets[-1] - offsets[-2]
     write(storage, 5)
     again = Storage(disk, SEGMENT_BYTES).recover()
-    assert (again.cut, again.machine.applied) == (None, 14)
+    assert (again.cut, again.machine.applied) == (None, 16)
 
 
 @pytest.mark.parametrize("where", ["magic", "length", "sequence", "checksum", "payload", "zeroed"])
@@ -210,10 +212,10 @@ def test_a_value_that_looks_like_a_frame_is_no_frame():
     storage = Storage(disk, SEGMENT_BYTES)
     core = write(storage, 3)
     core.propose(put(b"k", b"".join(bytes(shift) + payload for shift in range(8))))
-    storage.append(core.ready().entries)
+    work(core, storage)
     name = logs(disk)[-1]
     disk.corrupt(name, frame_offsets(disk, name)[-2], b"\xff\xff")
-    assert Storage(disk, SEGMENT_BYTES).recover().machine.applied == 3
+    assert Storage(disk, SEGMENT_BYTES).recover().machine.applied == 4
 
 
 def test_a_foreign_file_is_refused():
@@ -225,13 +227,13 @@ def test_a_foreign_file_is_refused():
 
 def test_a_newer_format_is_refused_clearly():
     disk = filled()
-    disk.corrupt("format", 0, b"kubus-state 2\n")
-    with pytest.raises(NewerFormat, match="has format 2; this program knows up to 1"):
+    disk.corrupt("format", 0, b"kubus-state 3\n")
+    with pytest.raises(NewerFormat, match="has format 3; this program knows up to 2"):
         Storage(disk, SEGMENT_BYTES)
     disk = filled()
-    newer = frames.Head(b"KUBUSLOG", 1, 1, format_version=2).pack()
+    newer = frames.Head(b"KUBUSLOG", 1, 1, format_version=3).pack()
     disk.corrupt(logs(disk)[0], 0, newer)
-    with pytest.raises(NewerFormat, match="has format 2"):
+    with pytest.raises(NewerFormat, match="has format 3"):
         Storage(disk, SEGMENT_BYTES)
 
 
@@ -239,7 +241,7 @@ def test_a_newer_format_is_refused_clearly():
 def test_an_unreadable_format_file_is_refused(content):
     disk = filled()
     disk.create("format").write_at(0, content)
-    with pytest.raises(DataRefused, match="should say 'kubus-state 1'"):
+    with pytest.raises(DataRefused, match="should say 'kubus-state 2'"):
         Storage(disk, SEGMENT_BYTES)
 
 
@@ -260,12 +262,11 @@ def test_a_snapshot_replaces_the_log_before_it():
     assert segments > 3 and storage.log.segment_count == 1
     storage = Storage(disk, SEGMENT_BYTES)
     recovered = storage.recover()
-    assert (recovered.snapshot_index, recovered.replayed, state_of(recovered.machine)) == (100, 0, before)
+    assert (recovered.snapshot_index, recovered.replayed, state_of(recovered.machine)) == (101, 0, before)
     core = write(storage, 7)
-    taken = image.capture(core.machine, 1)
-    storage.release(taken, storage.save(taken))
-    assert snapshot.indexes(disk) == [107]
-    assert Storage(disk, SEGMENT_BYTES).recover().machine.applied == 107
+    save(core, storage)
+    assert snapshot.indexes(disk) == [109]
+    assert Storage(disk, SEGMENT_BYTES).recover().machine.applied == 109
 
 
 @pytest.mark.parametrize("offset", [0, 40, 500, -3])
@@ -274,7 +275,7 @@ def test_a_damaged_snapshot_is_refused(offset):
     storage = Storage(disk, SEGMENT_BYTES)
     taken = image.capture(storage.recover().machine, 1)
     storage.save(taken)
-    name = snapshot.name_of(100)
+    name = snapshot.name_of(101)
     disk.corrupt(name, offset % disk.size_bytes(name), b"\xff\xff\xff"[: 3 if offset >= 0 else 1])
     if offset == -3:  # the padding of the last frame, which nobody reads
         disk.open(name).truncate(disk.size_bytes(name) - 8)
@@ -285,18 +286,19 @@ def test_a_damaged_snapshot_is_refused(offset):
 def test_a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room():
     disk = SimulatedDisk(0, capacity_bytes=3 * SEGMENT_BYTES)
     storage = Storage(disk, SEGMENT_BYTES)
-    core = Core(storage.recover().machine, 1)
-    acknowledged, refusals = 0, 0
+    core = lead(storage)
+    acknowledged, refusals = 1, 0  # the entry with which it leads
     while refusals < 3:
         core.propose(put(b"%d" % acknowledged, bytes(200)))
         ready = core.ready()
         try:
-            storage.append(ready.entries)
+            storage.append(ready.entries, ready.hard_state)
         except NoSpace:
-            assert core.abandon(ready) == [entry.index for entry in ready.entries]
+            core.abandon(ready)
             refusals += 1
         else:
-            core.advance(ready)
+            core.persisted(ready)
+            work(core, storage)
             acknowledged += 1
     with pytest.raises(NoSpace):
         storage.log.make_room()
@@ -304,9 +306,7 @@ def test_a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room():
     disk.capacity_bytes = 1 << 30
     storage.log.make_room()
     core.propose(put(b"after", b""))
-    ready = core.ready()
-    storage.append(ready.entries)
-    core.advance(ready)
+    work(core, storage)
     machine = Storage(disk, SEGMENT_BYTES).recover().machine
     assert machine.applied == acknowledged + 1
     assert machine.store.get(b"after") is not None
@@ -337,7 +337,7 @@ def test_a_write_that_failed_half_way_cannot_come_back():
 
     storage.log._file.sync = failing_sync
     with pytest.raises(NoSpace):
-        storage.append(ready.entries)
+        storage.append(ready.entries, ready.hard_state)
     core.abandon(ready)
     assert Storage(disk, SEGMENT_BYTES).recover().machine.store.get(b"lost") is None
 
@@ -360,8 +360,8 @@ def test_a_batch_larger_than_a_segment_fits():
     storage = Storage(disk, SEGMENT_BYTES)
     core = write(storage, 2)
     core.propose(put(b"large", bytes(10 * SEGMENT_BYTES)))
-    storage.append(core.ready().entries)
-    assert Storage(disk, SEGMENT_BYTES).recover().machine.applied == 3
+    work(core, storage)
+    assert Storage(disk, SEGMENT_BYTES).recover().machine.applied == 4
 
 
 def test_one_sync_serves_a_batch():
@@ -376,12 +376,11 @@ def test_one_sync_serves_a_batch():
 def test_a_real_directory_keeps_what_was_written(tmp_path):
     storage = Storage(DirectoryDisk(tmp_path), SEGMENT_BYTES)
     core = write(storage, 100)
-    taken = image.capture(core.machine, 1)
-    storage.release(taken, storage.save(taken))
+    save(core, storage)
     write(storage, 5)
     storage.close()
     storage = Storage(DirectoryDisk(tmp_path), SEGMENT_BYTES)
-    assert storage.recover().machine.applied == 105
+    assert storage.recover().machine.applied == 107
     storage.close()
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
@@ -401,3 +400,100 @@ def test_opening_again_and_again_changes_nothing():
         Log.open(disk, SEGMENT_BYTES).close()
         Storage(disk, SEGMENT_BYTES).close()
     assert {name: disk.read(name) for name in disk.names()} == contents
+
+
+def entries(term, *indexes):
+    return [Entry(index, term, b"") for index in indexes]
+
+
+def test_a_later_batch_replaces_what_it_begins_before():
+    disk = SimulatedDisk(0)
+    storage = Storage(disk, SEGMENT_BYTES, "a", Group.founded("c", ["a", "b", "c"]))
+    storage.recover()
+    storage.append(entries(1, *range(1, 200)), HardState(1, "a", 0))
+    storage.append(entries(2, 150, 151), HardState(2, "b", 149))
+    storage.append([], HardState(3, "c", 150))
+    storage = Storage(disk, SEGMENT_BYTES, "a")
+    recovered = storage.recover()
+    log = recovered.entries
+    assert (log.last_index, log.term(149), log.term(150), log.applied) == (151, 1, 2, 150)
+    assert (recovered.hard, recovered.machine.applied) == (HardState(3, "c", 150), 150)
+    storage.append(entries(3, 151, 152))
+    assert Storage(disk, SEGMENT_BYTES, "a").recover().entries.term(151) == 3
+
+
+def test_the_hard_state_outlives_the_segments_it_was_written_to():
+    disk = SimulatedDisk(0)
+    storage = Storage(disk, SEGMENT_BYTES, "a", Group.founded("c", ["a", "b", "c"]))
+    storage.recover()
+    storage.append([], HardState(7, "b", 0))
+    for first in range(1, 2000, 100):
+        storage.append(entries(7, *range(first, first + 100)))
+    assert storage.log.segment_count > 2
+    storage.log.release(2000)
+    assert storage.log.segment_count == 1
+    found = [batch.hard for batch in Log.open(disk, SEGMENT_BYTES).batches() if batch.hard]
+    assert found[-1] == HardState(7, "b", 0)
+
+
+def write_format_1(disk):
+    """What a program of format 1 has left: entries without membership, no hard state, no group."""
+    encode = msgspec.msgpack.encode
+    frames_of_1 = [[[1, 1, encode_command(put(b"a"))]], [[2, 1, encode_command(put(b"b"))]]]
+    disk.create("format").write_at(0, b"kubus-state 1\n")
+    head = frames.Head(b"KUBUSLOG", 5, 1, format_version=1)
+    file = disk.create("0000000000000001.log")
+    file.write_at(0, head.pack() + b"".join(
+        frames.pack_frame(5, number, encode([each])) for number, each in enumerate(frames_of_1, 1)
+    ))  # fmt: skip
+
+
+def test_a_directory_of_format_1_is_taken_on():
+    disk = SimulatedDisk(0)
+    write_format_1(disk)
+    storage = Storage(disk, SEGMENT_BYTES, "state@m1", Group.founded("c", ["state@m1", "state@m2", "state@m3"]))
+    recovered = storage.recover()
+    assert recovered.machine.store.keys_in(b"\0", b"\0") == [b"a", b"b"]
+    assert (recovered.members, recovered.hard) == ({"state@m1": True}, HardState(1, "", 2))
+    assert disk.read("format") == b"kubus-state 2\n"
+    core = core_of(recovered, "state@m1")
+    core.propose(put(b"c"))
+    work(core, storage)
+    again = Storage(disk, SEGMENT_BYTES, "state@m1").recover()
+    assert again.machine.store.keys_in(b"\0", b"\0") == [b"a", b"b", b"c"]
+    assert again.hard.term == 2
+
+
+def received(disk, index, term):
+    """Put a snapshot where one that came from the leader is put."""
+    core = write(Storage(SimulatedDisk(1), SEGMENT_BYTES), index - 1)
+    taken = image.capture(core.machine, term, {"a": True, "b": True}, "c")
+    writer = snapshot.Writer(disk, snapshot.INCOMING)
+    for chunk in taken.chunks():
+        writer.write(chunk)
+    return writer.finish()
+
+
+@pytest.mark.parametrize("crash_after", [*range(16), None])
+@pytest.mark.parametrize("last", [5, 40])
+def test_a_snapshot_of_the_leader_takes_the_place_of_everything(last, crash_after):
+    disk = SimulatedDisk(3)
+    storage = Storage(disk, SEGMENT_BYTES, "a", Group.founded("c", ["a", "b", "c"]))
+    storage.recover()
+    storage.append(entries(1, *range(1, last + 1)), HardState(1, "a", 3))
+    size_bytes = received(disk, 20, 4)
+    disk.crash_after = crash_after
+    with contextlib.suppress(Crashed):
+        storage.adopt(20, size_bytes)
+        storage.append([], HardState(4, "", 20))
+        assert crash_after is None or disk.crash_after >= 0
+    disk.restart()
+    recovered = Storage(disk, SEGMENT_BYTES, "a").recover()
+    if recovered.snapshot_index == 0:
+        assert (crash_after is not None, recovered.entries.last_index, recovered.hard) == (
+            True, last, HardState(1, "a", 3)
+        )  # fmt: skip
+        return
+    assert (recovered.machine.applied, recovered.entries.last_index, recovered.entries.last_term) == (20, 20, 4)
+    assert recovered.members == {"a": True, "b": True}
+    assert recovered.hard.term in (1, 4)

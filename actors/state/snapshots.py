@@ -1,0 +1,215 @@
+"""Snapshots of a running member: taken when the log has grown, given to members that are far behind, fetched from the
+leader.
+
+A snapshot is captured in one short step and written, or streamed, from references while the store goes on changing. One
+that is fetched goes into a new file, is read back and restored in a thread, and takes the place of everything only when
+Raft agrees; whatever breaks before that has changed nothing.
+
+Neighbours: `committer` calls it and installs what comes; `image` and `snapshot` are the formats.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from actors.state import errors, image, snapshot
+from actors.state.damage import DataRefused, NoSpace
+from actors.state.disk import is_full
+from actors.state.disk_thread import DiskThread
+from actors.state.image import Restored
+from actors.state.peer_messages import SnapshotChunk, SnapshotRequest
+from actors.state.peers import Peers
+from actors.state.raft.progress import Mode
+from actors.state.raft.records import InstallSnapshot
+from bus.errors import BusError
+from bus.record import Record
+from bus.server import Context, Server
+from runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from actors.state.committer import Committer
+
+WINDOW_BYTES = 4 << 20  # of chunks under way
+CONNECT_S = 2.0
+FETCH_AGAIN_S = 1.0  # after a fetch that failed; the leader offers more often
+INSTALL_S = 60.0  # for a member to install what it was given; then the leader tries again
+FETCH_S = 3.0  # for a member to begin to fetch what it was offered
+
+
+@dataclass(slots=True)
+class Received:
+    """A snapshot that came whole, in its file and in memory."""
+
+    restored: Restored
+    size_bytes: int
+    is_adopted: bool = False  # its file has its name
+
+
+class Snapshots:
+    """What one member does about snapshots."""
+
+    def __init__(
+        self,
+        committer: "Committer",
+        peers: Peers,
+        disk: DiskThread,
+        every_bytes: int,
+        *,
+        spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"],
+        log: Any,
+        clock: Clock,
+    ):
+        self._committer = committer
+        self._peers = peers
+        self._disk = disk
+        self._every_bytes = every_bytes
+        self._spawn = spawn
+        self._log = log
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._due_bytes = self._next_due_bytes()
+        self._taking: asyncio.Task[None] | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._fetch_after_s = 0.0
+        self._deadlines: dict[str, float] = {}  # of members that were offered one, or are being given one
+
+    # Our own
+
+    def take_if_due(self) -> None:
+        """Take one when the log has grown enough."""
+        if self._taking is None and self._committer.storage.log.size_bytes > self._due_bytes:
+            self._taking = self._spawn(self._take(), "snapshot")
+            self._taking.add_done_callback(self._on_taken)
+
+    async def close(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+        if self._taking is not None:
+            await self._taking
+
+    async def _take(self) -> None:
+        storage = self._committer.storage
+        begin_s = self._clock.monotonic()
+        taken = self._committer.core.capture(storage.group.cluster_id)
+        held_s = self._clock.monotonic() - begin_s
+        try:
+            size_bytes = await self._loop.run_in_executor(None, storage.save, taken)
+        except NoSpace as error:
+            self._due_bytes = storage.log.size_bytes + self._every_bytes // 4
+            self._log.warning("no space for a snapshot; the log grows meanwhile", reason=str(error))
+            return
+        await self._disk.do(storage.release, taken, size_bytes)
+        self._due_bytes = self._next_due_bytes()
+        took_s = round(self._clock.monotonic() - begin_s, 3)
+        fields = {"index": taken.head.applied, "bytes": size_bytes, "held_ms": round(held_s * 1000, 1)}
+        self._log.info("snapshot taken", took_s=took_s, **fields)
+
+    def _next_due_bytes(self) -> int:
+        """Return the size of the log at which a snapshot is due: not more often than writing it is worth."""
+        return max(self._every_bytes, self._committer.storage.snapshot_bytes // 2)
+
+    def _on_taken(self, task: "asyncio.Task[None]") -> None:
+        self._taking = None
+
+    # Given to others
+
+    def serve(self, server: Server) -> None:
+        server.register(SnapshotRequest, self.give)
+
+    def offered(self, to: str) -> None:
+        """Raft has offered one to a member."""
+        self._deadlines[to] = self._clock.monotonic() + FETCH_S
+
+    def tick(self) -> None:
+        """Tell Raft about members that do not come for what they were offered, or do not install it."""
+        if not self._deadlines:
+            return
+        now_s = self._clock.monotonic()
+        progress = self._committer.core.node.progress
+        for name in list(self._deadlines):
+            if name not in progress or progress[name].mode is not Mode.SNAPSHOT:
+                self._done(name)
+        for name in [name for name, end_s in self._deadlines.items() if now_s > end_s]:
+            self._failed(name)
+
+    def lost(self, name: str) -> None:
+        """The connection to a member broke: it may have died with what it was given."""
+        if name in self._deadlines:
+            self._failed(name)
+
+    def _done(self, name: str) -> None:
+        """A member follows again, or is somebody else's."""
+        self._deadlines.pop(name, None)
+        self._committer.core.pinned.pop(name, None)
+
+    async def give(self, request: SnapshotRequest, context: Context) -> AsyncIterator[Record]:
+        """Stream the state as it is now."""
+        self._peers.check(request.cluster_id)
+        core = self._committer.core
+        if not core.is_leader:
+            raise errors.not_leader(core.leader)
+        taken = core.capture(self._peers.cluster_id)
+        core.pinned[context.sender] = taken.head.applied
+        self._deadlines[context.sender] = float("inf")
+        is_whole = False
+        try:
+            for chunk in taken.chunks():
+                yield SnapshotChunk(chunk)
+            is_whole = True
+            self._deadlines[context.sender] = self._clock.monotonic() + INSTALL_S
+            self._log.info("gave a snapshot", to=context.sender, index=taken.head.applied)
+        finally:
+            if not is_whole:
+                self._failed(context.sender)
+
+    def _failed(self, name: str) -> None:
+        self._done(name)
+        self._committer.core.node.report_snapshot(name, arrived=False)
+
+    # Fetched from the leader
+
+    def fetch(self, leader: str, offer: InstallSnapshot) -> None:
+        """The leader says that this member needs its state; one fetch at a time."""
+        node = self._committer.core.node
+        is_news = offer.term >= node.term and offer.index > node.log.commit
+        if self._fetching is None and is_news and self._clock.monotonic() >= self._fetch_after_s:
+            self._fetching = self._spawn(self._fetch(leader, offer), "fetch a snapshot")
+            self._fetching.add_done_callback(self._on_fetched)
+
+    async def _fetch(self, leader: str, offer: InstallSnapshot) -> None:
+        try:
+            received = await self._receive(leader)
+        except (BusError, NoSpace, DataRefused, image.BadImage) as error:
+            self._fetch_after_s = self._clock.monotonic() + FETCH_AGAIN_S
+            self._log.warning("no snapshot from the leader", leader=leader, reason=str(error))
+            return
+        self._committer.install(leader, offer, received)
+
+    async def _receive(self, leader: str) -> Received:
+        disk = self._committer.storage.disk
+        request = SnapshotRequest(self._peers.cluster_id)
+        endpoint = self._peers.endpoint_of(leader)
+        writer = await asyncio.to_thread(snapshot.Writer, disk, snapshot.INCOMING)
+        is_whole = False
+        try:
+            async with self._peers.client.stream(
+                endpoint, request, timeout_s=CONNECT_S, window_bytes=WINDOW_BYTES
+            ) as chunks:
+                async for chunk in chunks:
+                    await asyncio.to_thread(writer.write, chunk.data)
+            size_bytes = await asyncio.to_thread(writer.finish)
+            restored = await asyncio.to_thread(lambda: image.restore(snapshot.read(disk, snapshot.INCOMING)))
+            self._peers.check(restored.cluster_id)
+            is_whole = True
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise NoSpace(str(error)) from error
+        finally:
+            if not is_whole:
+                writer.abandon()
+        return Received(restored, size_bytes)
+
+    def _on_fetched(self, task: "asyncio.Task[None]") -> None:
+        self._fetching = None

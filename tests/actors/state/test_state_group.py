@@ -1,0 +1,164 @@
+"""Three state actors as processes: killed, stopped, added, removed."""
+
+import asyncio
+import os
+
+import pytest
+
+from actors.state import messages as m
+from actors.state.watch_index import prefix_end
+from bus import Client, RemoteError
+from tests.actors.state.state_group import StateGroup, eventually
+
+
+@pytest.fixture
+def group(tmp_path):
+    made = StateGroup(tmp_path).start()
+    yield made
+    made.stop()
+
+
+def put(key, value=b"v", **fields):
+    return m.TxnRequest(m.Txn([], [m.Put(key, value, **fields)]))
+
+
+def read(member, key, range_end=b""):
+    return member.ask(m.RangeRequest(m.Range(key, range_end))).result.kvs
+
+
+def ask_as(member, request, message_id):
+    """Ask under a message id of our choice."""
+
+    async def ask():
+        client = Client("apiserver@m1")
+        try:
+            return await client.request(member.endpoint, request, message_id=message_id)
+        finally:
+            client.close()
+
+    return asyncio.run(ask())
+
+
+def follower_of(group, leader):
+    return next(member for member in group.members.values() if member is not leader)
+
+
+def inactive(leader):
+    return [member.name for member in leader.ask(m.MemberListRequest()).members if not member.is_active]
+
+
+def test_every_member_answers_reads_and_only_the_leader_writes(group):
+    leader = group.wait_for_leader()
+    for number in range(20):
+        leader.ask(put(b"k", b"%d" % number))
+        for member in group.members.values():
+            assert read(member, b"k")[0].value == b"%d" % number
+    follower = follower_of(group, leader)
+    with pytest.raises(RemoteError) as refused:
+        follower.ask(put(b"k"))
+    assert (refused.value.kind, refused.value.detail) == ("not_leader", {"leader": leader.name})
+    status = group.status(follower.name)
+    assert (status.leader, status.term > 0, status.commit_index > 20) == (leader.name, True, True)
+
+
+def test_a_killed_leader_is_succeeded_and_comes_back(group):
+    for number in range(3):
+        leader = group.wait_for_leader()
+        leader.ask(put(b"/%d" % number))
+        leader.kill()
+        successor = group.wait_for_leader(besides=leader.name)
+        assert len(read(successor, b"/", prefix_end(b"/"))) == number + 1
+        leader.start()
+        eventually(group.agree)
+
+
+def test_a_repeat_at_the_next_leader_is_answered_and_not_done_again(group):
+    leader = group.wait_for_leader()
+    request = m.TxnRequest(m.Txn([m.Compare(b"k", "mod", "=", 0)], [m.Put(b"k", b"1")]))
+    first = ask_as(leader, request, "0badcafe-1")
+    leader.kill()
+    successor = group.wait_for_leader(besides=leader.name)
+    again = ask_as(successor, request, "0badcafe-1")
+    assert again == first and again.result.succeeded
+    assert not ask_as(successor, request, "0badcafe-2").result.succeeded
+
+
+def test_a_member_that_was_away_for_long_is_given_a_snapshot(tmp_path):
+    group = StateGroup(tmp_path, segment_bytes=262_144, snapshot_every_bytes=1 << 20).start()
+    try:
+        leader = group.wait_for_leader()
+        away = follower_of(group, leader)
+        away.kill()
+        for number in range(450):
+            leader.ask(put(b"/%03d" % (number % 150), os.urandom(30_000)))
+        leader.ask(m.LeaseGrantRequest(1000, 7))
+        leader.ask(put(b"last", lease=7))
+        before = read(leader, b"\0", b"\0")
+        away.start()
+        eventually(group.agree)
+        assert "took a snapshot from the leader" in away.log
+        assert away.ask(m.RangeRequest(m.Range(b"\0", b"\0"), serializable=True)).result.kvs == before
+        away.kill()
+        away.start()
+        eventually(group.agree)
+        assert away.ask(m.RangeRequest(m.Range(b"\0", b"\0"), serializable=True)).result.kvs == before
+    finally:
+        group.stop()
+
+
+def test_members_come_and_go(group):
+    leader = group.wait_for_leader()
+    leader.ask(put(b"k", b"1"))
+    group.start_another("state@m4")
+    reply = group.ask_leader(m.MemberAddRequest("state@m4"))
+    assert {member.name: member.votes for member in reply.members}["state@m4"] is True
+    eventually(group.agree)
+    assert read(group.members["state@m4"], b"k")[0].value == b"1"
+    removed = follower_of(group, group.wait_for_leader()).name
+    reply = group.ask_leader(m.MemberRemoveRequest(removed))
+    assert removed not in {member.name for member in reply.members}
+    group.members.pop(removed).kill()
+    gone = group.wait_for_leader()
+    gone.kill()
+    successor = group.wait_for_leader(besides=gone.name)
+    successor.ask(put(b"k", b"2"))
+    with pytest.raises(RemoteError) as refused:
+        successor.ask(m.MemberPromoteRequest("state@m9"))
+    assert refused.value.kind == "member_not_found"
+    eventually(lambda: gone.name in inactive(successor))
+    other = next(name for name, member in group.members.items() if member not in (gone, successor))
+    with pytest.raises(RemoteError) as refused:
+        successor.ask(m.MemberRemoveRequest(other))
+    assert refused.value.kind == "unhealthy"
+
+
+def test_the_lead_is_handed_over_on_request_and_at_an_orderly_stop(group):
+    leader = group.wait_for_leader()
+    heir = follower_of(group, leader)
+    assert group.ask_leader(m.MoveLeaderRequest(heir.name)).leader == heir.name
+    assert group.wait_for_leader() is heir
+    assert heir.stop() == 0
+    assert '"leader"' in heir.log
+    successor = group.wait_for_leader(besides=heir.name)
+    assert successor is not heir
+
+
+def test_leases_end_at_whoever_leads(group):
+    leader = group.wait_for_leader()
+    leader.ask(m.LeaseGrantRequest(1, 7))
+    leader.ask(put(b"k", lease=7))
+    leader.kill()
+    successor = group.wait_for_leader(besides=leader.name)
+    assert len(read(successor, b"k")) == 1
+    eventually(lambda: read(successor, b"k") == [], 6.0)
+
+
+def test_a_stopped_leader_does_not_answer_reads_of_the_past(group):
+    leader = group.wait_for_leader()
+    leader.ask(put(b"k", b"old"))
+    leader.pause()
+    successor = group.wait_for_leader(besides=leader.name)
+    successor.ask(put(b"k", b"new"))
+    leader.resume()
+    assert read(leader, b"k")[0].value == b"new"
+    eventually(group.agree)
