@@ -1,0 +1,291 @@
+"""Admission as users meet it: kubectl against real control-plane processes, webhooks behind real TLS."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.cluster import Cluster, eventually
+from tests.e2e.webhook_server import WebhookServer, allow, deny, patch, serving, slowly
+
+pytestmark = pytest.mark.timeout(180)
+
+CONFIG_MAPS = [
+    {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE", "UPDATE"]}
+]
+LABELS = {"e2e": "list"}
+
+
+@pytest.fixture(scope="module")
+def webhooks(tmp_path_factory) -> Iterator[WebhookServer]:
+    with serving(tmp_path_factory.mktemp("webhooks")) as server:
+        yield server
+
+
+@pytest.fixture
+def namespace(simulated_cluster: Cluster, request) -> Iterator[str]:
+    """A namespace of the test's own, gone afterwards with the webhooks that were made for it."""
+    name = request.node.name.removeprefix("test_").replace("_", "-")[:50]
+    simulated_cluster.kubectl("create", "namespace", name)
+    yield name
+    for kind in ("mutating", "validating"):
+        simulated_cluster.kubectl("delete", f"{kind}webhookconfigurations", "--all", "--wait=false")
+    simulated_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def hook(webhooks: WebhookServer, name: str, namespace: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "rules": CONFIG_MAPS,
+        "clientConfig": webhooks.client_config(f"/{name}"),
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        **more,
+    }
+
+
+def configure(cluster: Cluster, kind: str, name: str, *hooks: dict[str, Any], labels: dict | None = None) -> None:
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": f"{kind}WebhookConfiguration",
+        "metadata": {"name": name, "labels": labels or {}},
+        "webhooks": list(hooks),
+    }
+    cluster.kubectl("create", "-f", "-", stdin=json.dumps(body))
+
+
+def config_map(cluster: Cluster, namespace: str, name: str, *literals: str) -> Any:
+    words = [f"--from-literal={one}" for one in literals]
+    return cluster.run("kubectl", "-n", namespace, "create", "configmap", name, *words, status=None)
+
+
+def data_of(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
+    return cluster.get("-n", namespace, "configmap", name).get("data", {})
+
+
+def test_discovery(simulated_cluster):
+    """AdmissionWebhook: should include webhook resources in discovery documents; so are policies and bindings."""
+    resources = json.loads(simulated_cluster.kubectl("get", "--raw", "/apis/admissionregistration.k8s.io/v1"))
+    names = {one["name"] for one in resources["resources"]}
+    assert names >= {
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicies/status",
+        "validatingadmissionpolicybindings",
+        "mutatingadmissionpolicies",
+        "mutatingadmissionpolicybindings",
+    }
+
+
+def test_deny(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: a validating webhook refuses creation, update and deletion, in its own words."""
+    webhooks.answers["/deny.e2e.test"] = deny("this webhook denies all requests")
+    rules = [{"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["configmaps"], "operations": ["*"]}]
+    config_map(simulated_cluster, namespace, "before", "a=b")
+    configure(simulated_cluster, "Validating", "deny", hook(webhooks, "deny.e2e.test", namespace, rules=rules))
+    said = config_map(simulated_cluster, namespace, "one").stderr
+    assert 'admission webhook "deny.e2e.test" denied the request: this webhook denies all requests' in said
+    for words in (("label", "configmap", "before", "x=y"), ("delete", "configmap", "before")):
+        done = simulated_cluster.run("kubectl", "-n", namespace, *words, status=1)
+        assert "denied the request" in done.stderr
+
+
+def test_ordered_mutation(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: should mutate configmap: the second webhook sees what the first has added."""
+    webhooks.answers["/first.e2e.test"] = patch({"op": "add", "path": "/data/mutation-stage-1", "value": "yes"})
+    webhooks.answers["/second.e2e.test"] = lambda request: (
+        patch({"op": "add", "path": "/data/mutation-stage-2", "value": "yes"})(request)
+        if "mutation-stage-1" in request["object"]["data"]
+        else allow(request)
+    )
+    configure(
+        simulated_cluster,
+        "Mutating",
+        "ordered",
+        hook(webhooks, "first.e2e.test", namespace),
+        hook(webhooks, "second.e2e.test", namespace),
+    )
+    config_map(simulated_cluster, namespace, "to-be-mutated", "mutation-start=yes")
+    expected = {"mutation-start": "yes", "mutation-stage-1": "yes", "mutation-stage-2": "yes"}
+    assert data_of(simulated_cluster, namespace, "to-be-mutated") == expected
+
+
+def test_fail_closed(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: should unconditionally reject operations on fail closed webhook (no CA bundle)."""
+    config = webhooks.client_config("/allow", trusted=False)
+    closed = hook(webhooks, "closed.e2e.test", namespace, clientConfig=config, failurePolicy="Fail")
+    configure(simulated_cluster, "Validating", "closed", closed)
+    said = config_map(simulated_cluster, namespace, "one").stderr
+    assert 'failed calling webhook "closed.e2e.test": failed to call webhook: Post "https://127.0.0.1:' in said
+    assert "x509: certificate signed by unknown authority" in said
+
+
+@pytest.mark.parametrize(("timeout", "policy", "passes"), [(1, "Fail", False), (1, "Ignore", True), (10, "Fail", True)])
+def test_timeouts(simulated_cluster, webhooks, timeout, policy, passes):
+    """AdmissionWebhook: should honor timeout."""
+    webhooks.answers["/slow.e2e.test"] = slowly(2)
+    slow = hook(webhooks, "slow.e2e.test", "default", timeoutSeconds=timeout, failurePolicy=policy)
+    configure(simulated_cluster, "Validating", "slow", slow)
+    began = time.monotonic()
+    done = config_map(simulated_cluster, "default", f"slow-{timeout}-{policy.lower()}")
+    took = time.monotonic() - began
+    simulated_cluster.kubectl("delete", "validatingwebhookconfiguration", "slow")
+    assert (done.returncode == 0) is passes, done.stderr
+    if timeout == 1:
+        assert took < 2
+    if not passes:
+        assert "context deadline exceeded" in done.stderr
+
+
+def test_configurations_are_exempt(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: should not be able to mutate or prevent deletion of webhook configuration objects."""
+    webhooks.answers["/all.e2e.test"] = deny("never")
+    rules = [
+        {"apiGroups": ["admissionregistration.k8s.io"], "apiVersions": ["*"], "resources": ["*"], "operations": ["*"]}
+    ]
+    everything = hook(webhooks, "all.e2e.test", namespace, rules=rules)
+    configure(simulated_cluster, "Validating", "guard", everything)
+    configure(simulated_cluster, "Mutating", "changer", everything)
+    configure(simulated_cluster, "Validating", "plain", hook(webhooks, "all.e2e.test", namespace))
+    simulated_cluster.kubectl("delete", "validatingwebhookconfiguration", "plain", "guard")
+
+
+@pytest.mark.parametrize("kind", ["Mutating", "Validating"])
+def test_list_and_delete_by_label(simulated_cluster, webhooks, kind):
+    """AdmissionWebhook: listing mutating/validating webhooks should work, and so does deletecollection."""
+    webhooks.answers["/add.e2e.test"] = patch({"op": "add", "path": "/data/added", "value": "yes"})
+    webhooks.answers["/deny.e2e.test"] = deny("no")
+    name = "add.e2e.test" if kind == "Mutating" else "deny.e2e.test"
+    plural = f"{kind.lower()}webhookconfigurations"
+    for i in range(3):
+        configure(simulated_cluster, kind, f"many-{i}", hook(webhooks, name, "default"), labels=LABELS)
+    assert len(simulated_cluster.get(plural, "-l", "e2e=list")["items"]) == 3
+    done = config_map(simulated_cluster, "default", f"during-{kind.lower()}", "a=b")
+    if kind == "Mutating":
+        assert data_of(simulated_cluster, "default", "during-mutating")["added"] == "yes"
+    else:
+        assert done.returncode == 1
+    path = f"/apis/admissionregistration.k8s.io/v1/{plural}?labelSelector=e2e%3Dlist"
+    simulated_cluster.kubectl("delete", "--raw", path)
+    assert simulated_cluster.get(plural, "-l", "e2e=list")["items"] == []
+    assert config_map(simulated_cluster, "default", f"after-{kind.lower()}", "a=b").returncode == 0
+    assert "added" not in data_of(simulated_cluster, "default", f"after-{kind.lower()}")
+
+
+def test_match_conditions(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: should mutate everything except 'skip-me' configmaps."""
+    webhooks.answers["/conditions.e2e.test"] = patch({"op": "add", "path": "/data/mutated", "value": "yes"})
+    conditions = [{"name": "skip-me", "expression": "object.metadata.name != 'skip-me'"}]
+    skipping = hook(webhooks, "conditions.e2e.test", namespace, matchConditions=conditions)
+    configure(simulated_cluster, "Mutating", "conditions", skipping)
+    for name in ("skip-me", "other"):
+        config_map(simulated_cluster, namespace, name, "a=b")
+    assert "mutated" not in data_of(simulated_cluster, namespace, "skip-me")
+    assert "mutated" in data_of(simulated_cluster, namespace, "other")
+
+
+def test_connections_are_kept(simulated_cluster, webhooks, namespace):
+    """A webhook is called over one connection, not a new one each time; warnings reach kubectl's user."""
+    webhooks.answers["/warn.e2e.test"] = lambda request: {"allowed": True, "warnings": ["mind the gap"]}
+    configure(simulated_cluster, "Validating", "warn", hook(webhooks, "warn.e2e.test", namespace))
+    assert "Warning: mind the gap" in config_map(simulated_cluster, namespace, "zero").stderr
+    before = webhooks.connections
+    for i in range(5):
+        config_map(simulated_cluster, namespace, f"cm-{i}")
+    assert webhooks.connections == before
+
+
+def test_a_webhook_behind_a_service_without_endpoints(simulated_cluster, webhooks, namespace):
+    simulated_cluster.kubectl("-n", namespace, "create", "service", "clusterip", "hook", "--tcp=443:8443")
+    service = {"service": {"name": "hook", "namespace": namespace, "path": "/x"}}
+    configure(simulated_cluster, "Validating", "s", hook(webhooks, "svc.e2e.test", namespace, clientConfig=service))
+    said = config_map(simulated_cluster, namespace, "one").stderr
+    assert f'Post "https://hook.{namespace}.svc:443/x?timeout=10s": no endpoints available for service "hook"' in said
+
+
+QUOTA = """
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: q}
+spec: {hard: {pods: "3", requests.cpu: "1", count/configmaps: "50", services.nodeports: "0"}}
+"""
+
+
+def pod(name: str, cpu: str) -> str:
+    container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
+    )
+
+
+def used(cluster: Cluster, namespace: str) -> dict[str, str]:
+    return cluster.get("-n", namespace, "resourcequota", "q").get("status", {}).get("used", {})
+
+
+def test_a_quota(simulated_cluster, namespace):
+    """ResourceQuota: promptly calculated; captures the life of a pod, refuses what exceeds, releases what went."""
+    in_namespace = ("-n", namespace)
+    simulated_cluster.kubectl(*in_namespace, "apply", "-f", "-", stdin=QUOTA)
+    counted = {"pods": "0", "requests.cpu": "0", "count/configmaps": "1", "services.nodeports": "0"}
+    eventually(lambda: used(simulated_cluster, namespace) == counted, "the quota is counted")
+    simulated_cluster.kubectl(*in_namespace, "create", "-f", "-", stdin=pod("a", "600m"))
+    assert used(simulated_cluster, namespace)["requests.cpu"] == "600m"
+    done = simulated_cluster.run("kubectl", *in_namespace, "create", "-f", "-", stdin=pod("b", "500m"), status=1)
+    assert (
+        'pods "b" is forbidden: exceeded quota: q, requested: requests.cpu=500m, used: requests.cpu=600m, '
+        "limited: requests.cpu=1"
+    ) in done.stderr
+    simulated_cluster.kubectl(*in_namespace, "delete", "pod", "a", "--grace-period=1")
+    eventually(lambda: used(simulated_cluster, namespace)["pods"] == "0", "the pod's share is given back")
+    simulated_cluster.kubectl(*in_namespace, "create", "-f", "-", stdin=pod("b", "1"))
+
+
+def test_a_quota_holds_against_many_at_once(simulated_cluster, namespace):
+    """Creations at the same time never exceed, and a ReplicaSet says why its pods are missing."""
+    in_namespace = ("-n", namespace)
+    simulated_cluster.kubectl(*in_namespace, "create", "quota", "q", "--hard=pods=3,count/configmaps=5")
+    eventually(lambda: used(simulated_cluster, namespace), "the quota is counted")
+    with ThreadPoolExecutor(4) as many:
+        done = list(many.map(lambda i: config_map(simulated_cluster, namespace, f"c{i}").returncode, range(8)))
+    assert done.count(0) == 4, "one is the namespace's own"
+    simulated_cluster.kubectl(*in_namespace, "create", "deployment", "web", "--image=i", "--replicas=5")
+
+    def refused() -> bool:
+        (found,) = simulated_cluster.get(*in_namespace, "replicasets")["items"]
+        conditions = {one["type"]: one for one in found["status"].get("conditions", ())}
+        failure = conditions.get("ReplicaFailure", {})
+        return failure.get("reason") == "FailedCreate" and "exceeded quota: q" in failure["message"]
+
+    eventually(refused, "the ReplicaSet tells of the quota")
+    assert used(simulated_cluster, namespace)["pods"] == "3"
+    simulated_cluster.kubectl(*in_namespace, "scale", "deployment", "web", "--replicas=1")
+    eventually(lambda: used(simulated_cluster, namespace)["pods"] == "1", "two pods are given back")
+
+
+def test_a_limit_range(simulated_cluster, namespace):
+    """LimitRange: should create a LimitRange with defaults and ensure pod has those defaults applied."""
+    limits = {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"}}
+    body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": [limits]}}
+    simulated_cluster.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(body))
+    simulated_cluster.kubectl("-n", namespace, "run", "p", "--image=i")
+    made = simulated_cluster.get("-n", namespace, "pod", "p")["spec"]["containers"][0]
+    assert made["resources"] == {"requests": {"cpu": "100m"}, "limits": {"cpu": "500m"}}
+    big = json.loads(pod("big", "2"))
+    big["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "2"}
+    done = simulated_cluster.run("kubectl", "-n", namespace, "create", "-f", "-", stdin=json.dumps(big), status=1)
+    assert "maximum cpu usage per Container is 1, but limit is 2" in done.stderr
+
+
+def test_pod_security(simulated_cluster, namespace):
+    """Pod Security Standards by namespace labels."""
+    enforce = "pod-security.kubernetes.io/enforce=restricted"
+    simulated_cluster.kubectl("label", "namespace", namespace, enforce)
+    done = simulated_cluster.run("kubectl", "-n", namespace, "run", "p", "--image=i", status=1)
+    assert 'pods "p" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation' in done.stderr
+    done = simulated_cluster.run("kubectl", "-n", namespace, "create", "deployment", "web", "--image=i")
+    assert 'Warning: would violate PodSecurity "restricted:latest"' in done.stderr
