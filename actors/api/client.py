@@ -27,6 +27,8 @@ LIST_TIMEOUT_S = 60.0
 WATCH_OPEN_TIMEOUT_S = 10.0
 LIST_PAGE = 10_000  # objects in one answer, so that a page stays well under the bus' largest body
 
+MANAGED_FIELDS = "managedFields"
+
 PATCH_TYPES = {
     "json": "application/json-patch+json",
     "merge": "application/merge-patch+json",
@@ -192,7 +194,11 @@ class ApiClient:
 
 
 class CollectionSource:
-    """One collection, listed in pages and watched with bookmarks."""
+    """One collection, listed in pages and watched with bookmarks.
+
+    Managed fields are left out: they would take more memory than all else of a Pod, and nobody here reads them. An
+    update without them keeps those that are there.
+    """
 
     def __init__(self, api: ApiClient, resource: str, namespace: str | None, label_selector: str, field_selector: str):
         self._api = api
@@ -209,6 +215,7 @@ class CollectionSource:
             for item in page.get("items") or ():
                 item.setdefault("kind", kind)
                 item.setdefault("apiVersion", version)
+                item["metadata"].pop(MANAGED_FIELDS, None)
                 objects[key_of(item)] = item
             token = page["metadata"].get("continue", "")
             if not token:
@@ -247,6 +254,7 @@ class CollectionSource:
         version = found["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":
             return "", None, version
+        found["metadata"].pop(MANAGED_FIELDS, None)
         return key_of(found), None if kind == "DELETED" else found, version
 
 
