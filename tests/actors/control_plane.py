@@ -69,6 +69,11 @@ class ControlPlane:
         process.start()
         self.processes[name] = process
 
+    async def add_node(self, node: Object) -> None:
+        """Create a Node, and let pods onto it, as the node controller would once its kubelet said that it is ready."""
+        await self.api.create("nodes", node)
+        await self.api.patch("nodes", node["metadata"]["name"], {"spec": {"taints": None}})
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         process = self.processes.pop(name)
         os.kill(process.pid, number)

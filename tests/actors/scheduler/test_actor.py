@@ -31,7 +31,7 @@ def test_pods_are_bound_and_told_about(tmp_path):
     async def scenario():
         async with control_plane(tmp_path, ["scheduler"]) as plane:
             plane.start("scheduler@m1")
-            await plane.api.create("nodes", node("small", cpu="1"))
+            await plane.add_node(node("small", cpu="1"))
             await plane.api.create("pods", a_pod("fits", "1"))
             assert await until(lambda: bound_to(plane, "fits"), "not bound") == "small"
             await until(lambda: events(plane, "Scheduled"), "no event")
@@ -50,7 +50,7 @@ def test_pods_are_bound_and_told_about(tmp_path):
             await until(lambda: events(plane, "FailedScheduling"), "no event")
             assert await events(plane, "FailedScheduling") == [message]
 
-            await plane.api.create("nodes", node("second", cpu="1"))
+            await plane.add_node(node("second", cpu="1"))
             assert await until(lambda: bound_to(plane, "waits"), "not bound") == "second"
 
             await plane.api.create("pods", a_pod("third", "1"))
@@ -64,7 +64,7 @@ def test_a_gated_pod_waits_for_its_gates(tmp_path):
     async def scenario():
         async with control_plane(tmp_path, ["scheduler"]) as plane:
             plane.start("scheduler@m1")
-            await plane.api.create("nodes", node("n1"))
+            await plane.add_node(node("n1"))
             await plane.api.create("pods", a_pod("gated", "1", schedulingGates=[{"name": "example.com/wait"}]))
             await plane.api.create("pods", a_pod("other", "1"))
             await until(lambda: bound_to(plane, "other"), "not bound")
@@ -79,7 +79,7 @@ def test_a_gated_pod_waits_for_its_gates(tmp_path):
 def test_only_the_leader_binds_and_another_takes_over_when_it_is_killed(tmp_path):
     async def scenario():
         async with control_plane(tmp_path, ["scheduler"]) as plane:
-            await plane.api.create("nodes", node("n1", cpu="100"))
+            await plane.add_node(node("n1", cpu="100"))
             for name in ("scheduler@m1", "scheduler@m2"):
                 plane.start(name)
 
@@ -107,7 +107,7 @@ def test_pods_survive_the_death_of_the_scheduler_and_of_the_api_server(tmp_path)
     async def scenario():
         async with control_plane(tmp_path, ["scheduler"]) as plane:
             for number in range(10):
-                await plane.api.create("nodes", node(f"n{number}", cpu="10"))
+                await plane.add_node(node(f"n{number}", cpu="10"))
             plane.start("scheduler@m1")
             for number in range(100):
                 await plane.api.create("pods", a_pod(f"p{number}", "1"))
@@ -136,7 +136,7 @@ def test_a_binding_for_a_pod_that_was_made_anew_is_refused(tmp_path):
 
     async def scenario():
         async with control_plane(tmp_path, []) as plane:
-            await plane.api.create("nodes", node("n1"))
+            await plane.add_node(node("n1"))
             old = await plane.api.create("pods", a_pod("a", "1"))
             await plane.api.delete("pods", "a", "default", grace_period_s=0)
             await plane.api.create("pods", a_pod("a", "1"))
