@@ -17,6 +17,7 @@ from actors.apiserver.admission.quota import Ledger
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.bearer import BearerTokens
 from actors.apiserver.auth.bootstrap_tokens import BootstrapTokens
+from actors.apiserver.auth.legacy_tokens import LegacyTokens
 from actors.apiserver.auth.oidc import OidcTokens
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.machinery.resource import Registry
@@ -68,4 +69,5 @@ class Server:
 
     def __post_init__(self) -> None:
         bootstrap = BootstrapTokens(self.cache, self.clock)
-        self.bearer = BearerTokens(self.tokens, bootstrap, self.static_tokens, self.oidc)
+        legacy = LegacyTokens(self.tokens.public_key, self.cache)
+        self.bearer = BearerTokens(self.tokens, bootstrap, self.static_tokens, self.oidc, legacy)

@@ -14,6 +14,7 @@
     serviceaccount       `default` in each Namespace, and the cluster's CA for Pods
     clusterrole_aggregation   rules that ClusterRoles collect from others
     certificates/        approve, sign and clear away CertificateSigningRequests
+    tokens/              Secrets that are tokens: of service accounts, and of machines that join
 
 A loop is a pure `reconcile` that returns `actions`, in the shell that `controller` and `execute` give all of them.
 """

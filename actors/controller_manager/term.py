@@ -28,6 +28,8 @@ from actors.controller_manager.replicaset.controller import ReplicaSetController
 from actors.controller_manager.resource_quota.controller import ResourceQuotaController
 from actors.controller_manager.serviceaccount import RootCaPublisher, ServiceAccountController
 from actors.controller_manager.taint_eviction import TaintEvictionController
+from actors.controller_manager.tokens.bootstrap import TokenCleaner
+from actors.controller_manager.tokens.service_account import ServiceAccountTokenController
 
 # What a new cluster waits for comes first: accounts and subnets, then workloads. The garbage collector shares the
 # caches of all others, so that it comes last.
@@ -51,6 +53,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ApprovingController,
     SigningController,
     CleaningController,
+    ServiceAccountTokenController,
+    TokenCleaner,
     PodGcController,
     ResourceQuotaController,
     GarbageCollector,

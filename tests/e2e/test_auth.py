@@ -161,6 +161,19 @@ def test_tokens_of_service_accounts(cluster: Cluster):
     assert eventually(lambda: Https(cluster, token).get("/api")[0] == 401, "the token dies with its account")
 
 
+def test_a_token_secret_is_filled_and_goes_with_its_account(cluster: Cluster):
+    cluster.kubectl("create", "serviceaccount", "old")
+    metadata = {"name": "old-token", "annotations": {"kubernetes.io/service-account.name": "old"}}
+    kind = "kubernetes.io/service-account-token"
+    apply_json(cluster, {"kind": "Secret", "apiVersion": "v1", "metadata": metadata, "type": kind})
+    data = eventually(lambda: cluster.get("secret", "old-token").get("data"), "the Secret is filled")
+    token = base64.b64decode(data["token"]).decode()
+    assert Https(cluster, token).get("/api")[0] == 200
+    cluster.kubectl("delete", "serviceaccount", "old")
+    gone = ["kubectl", "get", "secret", "old-token"]
+    eventually(lambda: cluster.run(*gone, status=None).returncode == 1, "the Secret goes with its account")
+
+
 def _without_user(cluster: Cluster) -> str:
     config = yaml.safe_load((cluster.data_dir / "kubeconfig").read_text())
     config["users"][0]["user"] = {}

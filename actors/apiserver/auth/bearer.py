@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.apiserver.auth.bootstrap_tokens import BootstrapTokens
+from actors.apiserver.auth.legacy_tokens import LegacyTokens
 from actors.apiserver.auth.oidc import OidcTokens
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
 from actors.apiserver.call import Identity
@@ -19,11 +20,13 @@ class BearerTokens:
         bootstrap: BootstrapTokens,
         static: StaticTokens | None = None,
         oidc: OidcTokens | None = None,
+        legacy: LegacyTokens | None = None,
     ) -> None:
         self._accounts = accounts
         self._bootstrap = bootstrap
         self._static = static or StaticTokens(None)
         self._oidc = oidc
+        self._legacy = legacy
 
     def authenticate(self, token: str) -> Identity | None:
         """Return whose token it is, as far as that can be told at once."""
@@ -32,6 +35,7 @@ class BearerTokens:
             or self._bootstrap.authenticate(token)
             or self._static.authenticate(token)
             or (self._oidc.authenticate(token) if self._oidc is not None else None)
+            or (self._legacy.authenticate(token) if self._legacy is not None else None)
         )
 
     async def authenticate_slowly(self, token: str) -> Identity | None:

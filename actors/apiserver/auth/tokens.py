@@ -131,6 +131,10 @@ class ServiceAccountTokens:
             return None
         return known
 
+    @property
+    def public_key(self) -> EllipticCurvePublicKey:
+        return self._public_key
+
     def key_set(self) -> dict[str, Any]:
         """The JSON Web Key Set with which others check our tokens."""
         key = jwt.algorithms.ECAlgorithm.to_jwk(self._public_key, as_dict=True)

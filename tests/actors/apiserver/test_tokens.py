@@ -13,6 +13,7 @@ from actors.api.config import OidcConfig
 from actors.api.meta import rfc3339
 from actors.apiserver.auth.oidc import Claims, OidcTokens, Unreachable, identity_of
 from actors.apiserver.call import AUTHENTICATED, Identity
+from actors.controller_manager.tokens.service_account import ACCOUNT_NAME, SECRET_TYPE, reconcile
 from runtime.clock import ManualClock
 from tests.actors.apiserver.api_harness import pod, with_account, with_api
 
@@ -139,6 +140,35 @@ def test_bootstrap_tokens(changed, good):
         assert api.server.bearer.authenticate("abcdef.0123456789abcdee") is None
 
     check()
+
+
+@with_api()
+async def test_a_token_of_a_secret_lives_as_long_as_its_secret_holds_it(api):
+    await with_account(api)
+    account = await api.must("GET", "/api/v1/namespaces/default/serviceaccounts/default")
+    metadata = {"name": "t", "namespace": "default", "annotations": {ACCOUNT_NAME: "default"}}
+    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": metadata, "type": SECRET_TYPE}
+    (write,) = reconcile(
+        {**secret, "metadata": {**metadata, "uid": "s"}},
+        account,
+        b"ca",
+        lambda claims: jwt.encode(claims, api.server.tokens._private_key, "ES256"),
+    )
+    made = {
+        **secret,
+        "data": write.obj["data"],
+        "metadata": {**metadata, "annotations": write.obj["metadata"]["annotations"]},
+    }
+    secrets = "/api/v1/namespaces/default/secrets"
+    await api.must("POST", secrets, made)
+    await api.server.barrier.fresh()
+    token = base64.b64decode(made["data"]["token"]).decode()
+    assert api.server.bearer.authenticate(token).user == "system:serviceaccount:default:default"
+    assert (await reviewed(api, token))["authenticated"]
+    assert api.server.bearer.authenticate(token[:-2] + "xx") is None
+    await api.must("DELETE", f"{secrets}/t")
+    await api.server.barrier.fresh()
+    assert api.server.bearer.authenticate(token) is None
 
 
 ISSUER = "https://issuer.example"
