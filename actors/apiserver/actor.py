@@ -126,6 +126,7 @@ class ApiServerActor(Actor):
         self.cache.close_watches()
         await self._https.stop()
         await self._handler.drained()
+        await self._server.hooks.close()
         if self._audit is not None:
             self._audit.flush()
         await self._extensions.close()
