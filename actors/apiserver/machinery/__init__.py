@@ -16,6 +16,7 @@ What serving uses, by module:
     validation  validate_metadata(resource, obj, old=None), validate(resource, obj, old=None),
                 validate_status(resource, obj, old)
     patch       apply_patch(resource, current, patch, content_type, field_validation="Warn") -> (obj, warnings)
+    apply       server-side apply and managed fields: a package with a map of its own
     stored      encode_stored(obj) -> bytes, stamp(stored, revision) -> bytes, with_revision(obj, revision) -> dict
     selectable  reader_of(resource, field): how a fieldSelector reads a field
     kinds       pod.bind(pod, binding, now), reviews.check_token_request(request, account)
