@@ -19,8 +19,16 @@ def why_not_real() -> str:
     return ""
 
 
-def brought_up(*, real: bool) -> Iterator[Cluster]:
-    cluster = Cluster(real=real)
+def need_real() -> None:
+    """Skip a test where the real tier can't run; in CI that is a failure."""
+    if reason := why_not_real():
+        if os.environ.get("CI"):
+            pytest.fail(f"the real tier must run in CI, but: {reason}")
+        pytest.skip(f"real tier: {reason}")
+
+
+def brought_up(*, real: bool, config: str | None = None) -> Iterator[Cluster]:
+    cluster = Cluster(real=real, config=config)
     try:
         cluster.up()
         yield cluster
@@ -34,20 +42,14 @@ def brought_up(*, real: bool) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def real_cluster() -> Iterator[Cluster]:
     """One cluster with containerd for all tests that don't kill it."""
-    if reason := why_not_real():
-        if os.environ.get("CI"):
-            pytest.fail(f"the real tier must run in CI, but: {reason}")
-        pytest.skip(f"real tier: {reason}")
+    need_real()
     yield from brought_up(real=True)
 
 
 @pytest.fixture(scope="module")
 def own_real_cluster() -> Iterator[Cluster]:
     """A cluster with containerd for one file of tests, which may kill it piece by piece."""
-    if reason := why_not_real():
-        if os.environ.get("CI"):
-            pytest.fail(f"the real tier must run in CI, but: {reason}")
-        pytest.skip(f"real tier: {reason}")
+    need_real()
     yield from brought_up(real=True)
 
 

@@ -75,6 +75,7 @@ class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     lease_renew_s: float = 10.0
     status_period_s: float = 10.0  # how often node status is computed; posted when changed, or each 5 minutes
     max_pods: int = 110
+    max_container_restart_period_s: float = 300.0  # where the doubling backoff of a crashing container ends
     start_latency_ms: int = 50  # simulated runtime only: from sandbox to running
 
 

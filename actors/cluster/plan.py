@@ -164,7 +164,7 @@ def _check_node(loaded: Loaded[ClusterConfig], name: str) -> None:
 
 def _check_kubelet(loaded: Loaded[ClusterConfig], name: str, node: NodeConfig) -> None:
     kubelet = node.kubelet
-    for key in ("lease_duration_s", "lease_renew_s", "status_period_s", "max_pods"):
+    for key in ("lease_duration_s", "lease_renew_s", "status_period_s", "max_pods", "max_container_restart_period_s"):
         if getattr(kubelet, key) <= 0:
             raise loaded.error(["nodes", name, "kubelet", key], f"expected more than 0, got {getattr(kubelet, key)}")
     if kubelet.lease_renew_s >= kubelet.lease_duration_s:

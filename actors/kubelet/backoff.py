@@ -12,6 +12,11 @@ MAXIMUM_S = 300.0
 FORGET_AFTER_S = 2 * MAXIMUM_S
 
 
+def restart_backoff(maximum_s: float) -> "Backoff":
+    """Return the backoff of a node's containers; a maximum below the usual beginning is the beginning, too."""
+    return Backoff(min(INITIAL_S, maximum_s), maximum_s)
+
+
 @dataclass(slots=True)
 class _Entry:
     delay_s: float

@@ -16,7 +16,7 @@ from actors.api.config import ClusterConfig, NodeConfig
 from actors.api.events import EventRecorder
 from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
-from actors.kubelet.backoff import Backoff
+from actors.kubelet.backoff import restart_backoff
 from actors.kubelet.checks import check
 from actors.kubelet.container_spec import NodeFacts
 from actors.kubelet.images import Images
@@ -150,7 +150,7 @@ class NodeKubelet:
             terminator=Terminator(driver, self.observer, self.recorder_tell, shared.clock),
             writer=self.writer,
             api=shared.api,
-            backoff=Backoff(),
+            backoff=restart_backoff(shared.config.kubelet.max_container_restart_period_s),
             limiter=RetryLimiter(base_s=0.05),
             tell=self.recorder_tell,
             spawn=shared.spawn,

@@ -178,7 +178,7 @@ class PodWorker:
         await self._act(actions)
         if not self._must_end():
             self._report()
-            self._wake_at(self._next_time(actions))
+            self._wake_at(self._next_time(actions, now_s))
 
     def _must_end(self) -> bool:
         """Tell whether the pod is on its way out, for whichever reason."""
@@ -202,9 +202,11 @@ class PodWorker:
             self._ending = Ending("DeadlineExceeded", message)
             self._with.tell(self.pod, "Normal", "DeadlineExceeded", message)
 
-    def _next_time(self, actions: PodActions) -> float | None:
-        """Return the wall time when the pod is to be looked at again, if nothing happens before."""
-        now_s = self._with.clock.wall()
+    def _next_time(self, actions: PodActions, now_s: float) -> float | None:
+        """Return the wall time when the pod is to be looked at again, if nothing happens before.
+
+        `now_s` is when it was looked at: what was not due then, and has become due meanwhile, is due at once.
+        """
         times = [actions.wait_until_s, *self._retry_s.values()]
         renew_at_s = self._with.files.renew_at_s(self.pod)
         if renew_at_s is not None:
