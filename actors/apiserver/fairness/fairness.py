@@ -14,7 +14,7 @@ from actors.apiserver.call import Identity
 from actors.apiserver.fairness import defaults
 from actors.apiserver.fairness.queues import FairQueues, Turn
 from actors.apiserver.fairness.schemas import Classifier, Schema
-from actors.apiserver.fairness.seats import Seats
+from actors.apiserver.fairness.seats import Level, Seats
 from actors.apiserver.request_info import RequestInfo
 
 CONCURRENCY_LIMIT, QUEUE_FULL, TIME_OUT = "concurrency-limit", "queue-full", "time-out"
@@ -55,7 +55,7 @@ class Fairness:
         schema = self.classifier.schema_of(identity, info)
         level = self.seats.levels[schema.level]
         turn = Turn(schema, level, 1 if width <= 1 else max(1, min(width, level.nominal)), now)
-        if not level.waiting and self.seats.take(level, turn.width):
+        if not level.waiting and self._may_take(level, turn.width) and self.seats.take(level, turn.width):
             turn.seated = True
             schema.dispatched += 1
             return turn
@@ -108,13 +108,26 @@ class Fairness:
         return seated
 
     def _next(self) -> Turn | None:
-        """Find, and give seats to, the next turn of the neediest level that may have them."""
+        """Find, and give seats to, the next turn of the neediest level that may have them.
+
+        While a level waits for seats of its own, nobody borrows: else a wide turn would never find enough at once.
+        """
         levels = sorted((one for one in self.seats.levels.values() if one.waiting), key=lambda one: one.load)
+        is_owed = False
         for level in levels:
             turn = self._queues[level.name].next()
-            if turn is not None and self.seats.take(level, turn.width):
+            assert turn is not None, "who waits is in a queue"
+            is_own = level.in_use + turn.width <= level.nominal
+            if (is_own or not is_owed) and self.seats.take(level, turn.width):
                 return turn
+            is_owed = is_owed or is_own
         return None
+
+    def _may_take(self, level: Level, width: int) -> bool:
+        """May a level go past those who wait? Not with borrowed seats, where others wait for seats of their own."""
+        if not self.waiting or level.is_exempt or level.in_use + width <= level.nominal:
+            return True
+        return not any(one.waiting and one.in_use < one.nominal for one in self.seats.levels.values())
 
     def _queued_again(self, turn: Turn) -> bool:
         """Queue a waiting turn by new rules; where these have no place for it, seat it: it has been let in already."""

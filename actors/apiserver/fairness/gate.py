@@ -26,8 +26,8 @@ from runtime.clock import Clock
 
 MAX_WAIT_S = 15.0  # for a seat: a quarter of a request's time, as Kubernetes has it
 RETRY_AFTER_S = 1
-OBJECTS_A_SEAT = 100  # of a list: one of more objects takes more seats, as in Kubernetes
-MAX_SEATS = 10  # that a list takes
+OBJECTS_A_SEAT = 25  # of a list: to go through so many costs about as much as a get, which takes one seat
+MAX_SEATS = 100  # that a list takes, unless its level has fewer
 LEVELS_PREFIX = f"/registry/{GROUP}/prioritylevelconfigurations/".encode()
 SCHEMAS_PREFIX = f"/registry/{GROUP}/flowschemas/".encode()
 

@@ -203,6 +203,42 @@ def test_a_greedy_client_does_not_starve_others():
     assert all(0.15 < share < 0.25 for share in shares.values()), shares
 
 
+def test_a_wide_request_gets_its_seats_while_others_borrow():
+    """A borrower that comes again and again takes nothing from a level that waits for its own."""
+    fairness = Fairness(20)
+    fairness.configure(
+        [schema("a", "low", ["ann"]), schema("z", "high", ["zoe"])],
+        [level("catch-all", 0), level("low", 10, lendable=90, queues=8), level("high", 10, lendable=90, queues=8)],
+    )
+    running = [fairness.enter(user("zoe"), PODS, 1, 0.0) for _ in range(19)]
+    assert all(turn.seated for turn in running)
+    wide = fairness.enter(user("ann"), PODS, 10, 0.0)
+    assert wide.width == 10 and not wide.seated
+    for now in range(1, 12):
+        fairness.leave(running.pop(), float(now))
+        again = fairness.enter(user("zoe"), PODS, 1, float(now))
+        if again.seated:
+            running.append(again)
+        if wide.seated:
+            break
+    assert wide.seated and fairness.seats.levels["high"].in_use == 10
+
+
+def test_who_waits_without_rights_holds_nobody_up():
+    fairness = Fairness(10)
+    fairness.configure(
+        [schema("a", "jail", ["ann"]), schema("z", "free", ["zoe"])],
+        [
+            level("catch-all", 0),
+            level("jail", 0, borrowing=0, queues=1),
+            level("free", 5),
+            level("lender", 5, lendable=100),
+        ],
+    )
+    assert not fairness.enter(user("ann"), PODS, 1, 0.0).seated
+    assert [fairness.enter(user("zoe"), PODS, 1, 0.0).seated for _ in range(10)] == [True] * 10
+
+
 def test_a_full_queue_refuses_and_an_abandoned_turn_is_never_seated():
     fairness = Fairness(1)
     fairness.configure([schema("a", "level", ["ann"])], [level("catch-all", 0), level("level", 1, queues=1)])
