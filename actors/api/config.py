@@ -70,12 +70,30 @@ class ControllerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     retry_period_s: float = 2.0
 
 
+# Kubernetes' defaults; a share of PIDs on top, without which a fork bomb takes the node along.
+EVICTION_HARD = {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%",
+                 "imagefs.available": "15%", "pid.available": "5%"}  # fmt: skip
+
+
 class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     lease_duration_s: int = 40
     lease_renew_s: float = 10.0
     status_period_s: float = 10.0  # how often node status is computed; posted when changed, or each 5 minutes
     max_pods: int = 110
     max_container_restart_period_s: float = 300.0  # where the doubling backoff of a crashing container ends
+    eviction_hard: dict[str, str] = msgspec.field(default_factory=lambda: dict(EVICTION_HARD))  # signal -> least
+    eviction_soft: dict[str, str] = {}
+    eviction_soft_grace_period_s: dict[str, float] = {}
+    eviction_minimum_reclaim: dict[str, str] = {}
+    eviction_pressure_transition_period_s: float = 300.0  # for which a pressure is still told of after it has ended
+    eviction_max_pod_grace_period_s: float = 30.0  # that a pod gets when a soft threshold evicts it
+    image_gc_high_threshold_percent: int = 85  # of the disk in use, from which on unused images are removed
+    image_gc_low_threshold_percent: int = 80  # down to which
+    system_reserved: dict[str, str] = {}  # of the node's resources, which pods don't get
+    allowed_unsafe_sysctls: list[str] = []  # as "kernel.msgmax" or "net.*"
+    pod_manifests: str = ""  # a directory of pods that run here without the API server; empty: none
+    shutdown_grace_period_s: float = 0.0  # for which pods are ended when the kubelet is stopped; 0: they run on
+    shutdown_grace_period_critical_pods_s: float = 0.0  # the part of it that is left to critical pods
     start_latency_ms: int = 50  # simulated runtime only: from sandbox to running
 
 

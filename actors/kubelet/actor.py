@@ -103,10 +103,10 @@ class KubeletActor(Actor):
         return ContainerdDriver(self.setup, name)
 
     def _machine(self) -> Machine:
-        max_pods, overrides = self._config.kubelet.max_pods, self._config.capacity
+        config, overrides = self._config.kubelet, self._config.capacity
         if self._simulated:
-            return simulated_machine(max_pods, overrides, own_address())
-        return machine_of(self.setup.data_dir, max_pods, overrides)
+            return simulated_machine(config.max_pods, overrides, own_address())
+        return machine_of(self.setup.data_dir, config, overrides)
 
     # -- what happens -----------------------------------------------------------------------------------------------
 

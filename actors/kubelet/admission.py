@@ -1,11 +1,23 @@
-"""Pods that this node does not take in, whoever bound them to it: a kernel parameter that it does not allow.
+"""Pods that this node does not take in, whoever bound them to it. Pure.
 
-Pure. A refused pod fails with a reason, and nothing of it is started. Neighbour: `worker` asks before a pod's first
-start; a pod that has begun is not asked about again.
+The scheduler has looked at the same, but it may have been another scheduler, a user's own nodeName, or too early. Who
+is refused ends Failed with a reason that its controller understands, nothing of it is started, and it is made anew
+elsewhere.
+
+Neighbours: `worker` asks before a pod's first start, through `node_kubelet`, which knows the place; a pod that was
+taken in is not asked about again.
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from actors.api.node_selector import matches_pod
+from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
-from actors.kubelet.status import Ending
+from actors.kubelet import qos
+from actors.kubelet.eviction.ranking import is_critical
+from actors.kubelet.status import EVICTED, Ending
 
 # Parameters of a pod's own namespaces, which can harm no other pod: Kubernetes' safe set.
 SAFE_SYSCTLS = frozenset(
@@ -24,23 +36,142 @@ SAFE_SYSCTLS = frozenset(
         "net.ipv4.tcp_wmem",
     }
 )
+MEMORY_PRESSURE_TAINT = "node.kubernetes.io/memory-pressure"
 
 
-def refusal(pod: pods.Pod) -> Ending | None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The node as a new pod finds it."""
+
+    node: dict[str, Any] | None = None  # as the API has it; None when that is not known
+    allocatable: Mapping[str, str] | None = None  # None: whatever a pod asks for
+    others: Iterable[pods.Pod] = ()  # that take up room already
+    conditions: frozenset[str] = frozenset()
+    sysctls: Iterable[str] = ()  # allowed beyond the safe ones; "net.*" is possible
+    has_apparmor: bool = True
+
+
+def refusal(pod: pods.Pod, place: Place = Place()) -> Ending | None:
     """Return why the pod must not be started here; None when it may."""
-    for item in (pod["spec"].get("securityContext") or {}).get("sysctls") or ():
-        why = _sysctl_fault(pod, item["name"].replace("/", "."))
-        if why:
-            return Ending("SysctlForbidden", f'Pod was rejected: forbidden sysctl: "{item["name"]}" {why}')
+    checks = (_under_pressure, _elsewhere, _too_big, _port_taken, _forbidden_sysctl, _without_apparmor)
+    return next((found for check in checks if (found := check(pod, place)) is not None), None)
+
+
+def _refused(reason: str, message: str) -> Ending:
+    return Ending(reason, f"Pod was rejected: {message}")
+
+
+def _under_pressure(pod: pods.Pod, place: Place) -> Ending | None:
+    if not place.conditions or is_critical(pod):
+        return None
+    is_spared = qos.qos_class(pod) != qos.BEST_EFFORT or _tolerates(pod, MEMORY_PRESSURE_TAINT)
+    if place.conditions == {"MemoryPressure"} and is_spared:
+        return None
+    names = " ".join(sorted(place.conditions))
+    return _refused(EVICTED, f"The node had condition: [{names}]. ")
+
+
+def _tolerates(pod: pods.Pod, taint: str) -> bool:
+    for toleration in pod["spec"].get("tolerations") or ():
+        exists = toleration.get("operator") == "Exists"
+        if toleration.get("effect") in (None, "", "NoSchedule") and (
+            toleration.get("key") == taint or (exists and not toleration.get("key"))
+        ):
+            return True
+    return False
+
+
+def _elsewhere(pod: pods.Pod, place: Place) -> Ending | None:
+    wanted = (pod["spec"].get("os") or {}).get("name")
+    labels = ((place.node or {}).get("metadata") or {}).get("labels") or {}
+    if wanted and labels and labels.get("kubernetes.io/os", wanted) != wanted:
+        return _refused("PodOSNotSupported", f"Failed to admit pod as the OS field {wanted!r} doesn't match node OS")
+    if place.node is None or matches_pod(pod["spec"], place.node):
+        return None
+    text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+    return _refused("NodeAffinity", text)
+
+
+def _too_big(pod: pods.Pod, place: Place) -> Ending | None:
+    if place.allocatable is None:
+        return None
+    others = [other for other in place.others if pods.uid(other) != pods.uid(pod)]
+    room = _amount("pods", place.allocatable.get("pods", "0"))
+    if len(others) + 1 > room:
+        return _out_of("pods", 1, len(others), room)
+    for name in sorted(_requested(pod)):
+        capacity = _amount(name, place.allocatable.get(name, "0"))
+        wanted, used = qos.pod_request(pod, name), sum(qos.pod_request(other, name) for other in others)
+        if wanted and wanted + used > capacity:
+            return _out_of(name, wanted, used, capacity)
     return None
 
 
-def _sysctl_fault(pod: pods.Pod, name: str) -> str:
+def _requested(pod: pods.Pod) -> set[str]:
+    found = set(pod["spec"].get("overhead") or {}) | set((pod["spec"].get("resources") or {}).get("requests") or {})
+    for container in (*pods.init_containers(pod), *pods.containers(pod)):
+        resources = container.get("resources") or {}
+        found |= {*(resources.get("requests") or {}), *(resources.get("limits") or {})}
+    return found
+
+
+def _out_of(name: str, wanted: int, used: int, capacity: int) -> Ending:
+    text = f"Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
+    return _refused(f"OutOf{name}", text)
+
+
+def _amount(name: str, quantity: str) -> int:
+    return cpu_millis(quantity) if name == "cpu" else bytes_of(quantity)
+
+
+def _port_taken(pod: pods.Pod, place: Place) -> Ending | None:
+    taken = {port for other in place.others if pods.uid(other) != pods.uid(pod) for port in _host_ports(other)}
+    for protocol, address, number in _host_ports(pod):
+        for other_protocol, other_address, other_number in taken:
+            same = (protocol, number) == (other_protocol, other_number)
+            if same and (address == other_address or "0.0.0.0" in (address, other_address)):
+                text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+                return _refused("NodePorts", text)
+    return None
+
+
+def _host_ports(pod: pods.Pod) -> set[tuple[str, str, int]]:
+    return {
+        (port.get("protocol") or "TCP", port.get("hostIP") or "0.0.0.0", port["hostPort"])
+        for container in pods.containers(pod)
+        for port in container.get("ports") or ()
+        if port.get("hostPort")
+    }
+
+
+def _forbidden_sysctl(pod: pods.Pod, place: Place) -> Ending | None:
+    for item in (pod["spec"].get("securityContext") or {}).get("sysctls") or ():
+        why = _sysctl_fault(pod, item["name"].replace("/", "."), place.sysctls)
+        if why:
+            return _refused("SysctlForbidden", f'forbidden sysctl: "{item["name"]}" {why}')
+    return None
+
+
+def _sysctl_fault(pod: pods.Pod, name: str, allowed: Iterable[str]) -> str:
     """A parameter must be on the list, and its namespace must be the pod's own."""
-    if name not in SAFE_SYSCTLS:
+    if name not in SAFE_SYSCTLS and not any(_covers(pattern, name) for pattern in allowed):
         return "not allowlisted"
     if name.startswith("net.") and pods.is_host_network(pod):
         return "not allowed with host net enabled"
     if name.startswith("kernel.shm") and pod["spec"].get("hostIPC"):
         return "not allowed with host ipc enabled"
     return ""
+
+
+def _covers(pattern: str, name: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _without_apparmor(pod: pods.Pod, place: Place) -> Ending | None:
+    if place.has_apparmor:
+        return None
+    owners = [pod["spec"], *pods.all_containers(pod)]
+    profiles = [(owner.get("securityContext") or {}).get("appArmorProfile") or {} for owner in owners]
+    if any(profile.get("type") not in (None, "Unconfined") for profile in profiles):
+        return _refused("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")
+    return None

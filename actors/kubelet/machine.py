@@ -1,4 +1,4 @@
-"""What a kubelet finds out about the machine that it runs on: once at start, and pressures now and then.
+"""What a kubelet finds out about the machine that it runs on, once at its start.
 
 Works on any system that psutil knows; what is missing there is left out. Neighbours: `node` says it in a Node.
 """
@@ -11,26 +11,27 @@ from pathlib import Path
 
 import psutil
 
+from actors.api.config import KubeletConfig
 from actors.api.quantity import format_quantity
-from actors.kubelet.node import Machine
+from actors.kubelet.node import Machine, reserved
 
 ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "arm"}
+APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
 HUGEPAGES = Path("/sys/kernel/mm/hugepages")
-MIN_MEMORY_BYTES = 100 * 1024 * 1024  # less available is MemoryPressure: Kubernetes' default eviction threshold
-MIN_DISK_FRACTION = 0.10  # less free is DiskPressure: the same
-MIN_PID_FRACTION = 0.05
 
 
-def machine_of(data_dir: Path, max_pods: int, overrides: Mapping[str, str], address: str = "") -> Machine:
+def machine_of(data_dir: Path, config: KubeletConfig, overrides: Mapping[str, str], address: str = "") -> Machine:
     """Measure this machine. `overrides` of the config win."""
     capacity = {
         "cpu": str(psutil.cpu_count() or 1),
         "memory": f"{psutil.virtual_memory().total // 1024}Ki",
         "ephemeral-storage": f"{shutil.disk_usage(data_dir).total // 1024}Ki",
-        "pods": str(max_pods),
+        "pods": str(config.max_pods),
     }
+    capacity |= _hugepages() | dict(overrides)
     return Machine(
-        capacity=capacity | _hugepages() | dict(overrides),
+        capacity=capacity,
+        reserved=reserved(capacity, config.system_reserved, config.eviction_hard),
         addresses=[address or own_address()],
         info=system_info(),
         os=platform.system().lower(),
@@ -63,18 +64,8 @@ def own_address() -> str:
     return "127.0.0.1"
 
 
-def pressures(data_dir: Path) -> frozenset[str]:
-    """Return the conditions of pressure that hold now."""
-    found = set()
-    if psutil.virtual_memory().available < MIN_MEMORY_BYTES:
-        found.add("MemoryPressure")
-    usage = shutil.disk_usage(data_dir)
-    if usage.free < usage.total * MIN_DISK_FRACTION:
-        found.add("DiskPressure")
-    limit = _read(Path("/proc/sys/kernel/pid_max"))
-    if limit.isdigit() and len(psutil.pids()) > int(limit) * (1 - MIN_PID_FRACTION):
-        found.add("PIDPressure")
-    return frozenset(found)
+def has_apparmor() -> bool:
+    return _read(APPARMOR) == "Y"
 
 
 def system_info() -> dict[str, str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actors.api.meta import get_condition, rfc3339, rfc3339_micro
-from actors.api.quantity import cpu_millis, format_quantity, parse_quantity
+from actors.api.quantity import bytes_of, cpu_millis, format_quantity, parse_quantity
+from actors.kubelet.eviction.thresholds import bound
 from actors.kubelet.runtime import Image
 
 KUBELET_VERSION = "v1.36.0+kubus"
@@ -80,9 +81,12 @@ def labels_of(name: str, machine: Machine) -> dict[str, str]:
 def node_status(name: str, machine: Machine, observed: Observation, previous: dict[str, Any]) -> dict[str, Any]:
     """Return the NodeStatus; conditions of others are kept by whoever writes it."""
     addresses = [{"type": "InternalIP", "address": item} for item in machine.addresses]
+    extended = _extended(machine.capacity, previous)
+    gone = [name for name in previous.get("allocatable") or {} if is_extended(name) and name not in extended]
+    unclaimed: dict[str, Any] = {name: None for name in gone if name not in machine.capacity}
     return {
-        "capacity": dict(machine.capacity),
-        "allocatable": allocatable(machine),
+        "capacity": {**machine.capacity, **extended},
+        "allocatable": {**unclaimed, **allocatable(machine), **extended},
         "addresses": [*addresses, {"type": "Hostname", "address": name}],
         "conditions": _conditions(observed, previous.get("conditions") or []),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
@@ -105,8 +109,36 @@ def allocatable(machine: Machine) -> dict[str, str]:
         if name == "cpu" and name in free:
             free[name] = format_quantity(parse_quantity(f"{max(0, cpu_millis(free[name]) - cpu_millis(kept))}m"))
         elif name in free:
-            free[name] = format_quantity(max(parse_quantity("0"), parse_quantity(free[name]) - parse_quantity(kept)))
+            left = max(parse_quantity("0"), parse_quantity(free[name]) - parse_quantity(kept))
+            free[name] = format_quantity(left, binary=True)
     return free
+
+
+def reserved(
+    capacity: Mapping[str, str], system: Mapping[str, str], hard_thresholds: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what pods don't get: the system's share, what evictions keep free, and memory that is huge pages."""
+    kept = {name: parse_quantity(amount) for name, amount in system.items()}
+    for signal, name in (("memory.available", "memory"), ("nodefs.available", "ephemeral-storage")):
+        threshold = hard_thresholds.get(signal)
+        if threshold and name in capacity:
+            kept[name] = kept.get(name, parse_quantity("0")) + bound(threshold, bytes_of(capacity[name]))
+    for name, amount in capacity.items():
+        if name.startswith("hugepages-"):
+            kept["memory"] = kept.get("memory", parse_quantity("0")) + parse_quantity(amount)
+    return {name: format_quantity(amount) for name, amount in kept.items() if amount}
+
+
+def is_extended(resource: str) -> bool:
+    """Whether a resource is one of somebody else's making, such as example.com/dongle."""
+    domain, slash, _ = resource.partition("/")
+    return bool(slash) and domain != "kubernetes.io" and not domain.endswith(".kubernetes.io")
+
+
+def _extended(capacity: Mapping[str, str], previous: dict[str, Any]) -> dict[str, str]:
+    """Return the extended resources that somebody wrote into the Node: they are handed out as they are."""
+    written = previous.get("capacity") or {}
+    return {name: amount for name, amount in written.items() if is_extended(name) and name not in capacity}
 
 
 def differs(new: dict[str, Any], old: dict[str, Any]) -> bool:

@@ -16,12 +16,14 @@ from actors.api.config import ClusterConfig, NodeConfig
 from actors.api.events import EventRecorder
 from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
+from actors.kubelet.admission import Place, refusal
 from actors.kubelet.backoff import restart_backoff
 from actors.kubelet.checks import check
 from actors.kubelet.container_spec import NodeFacts
+from actors.kubelet.eviction.eviction import Eviction
 from actors.kubelet.images import Images
 from actors.kubelet.log_rotation import rotate_for_ever
-from actors.kubelet.machine import pressures
+from actors.kubelet.machine import has_apparmor
 from actors.kubelet.node import Machine, Observation, allocatable
 from actors.kubelet.node_pods import NodePods
 from actors.kubelet.objects import Objects
@@ -35,6 +37,7 @@ from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
 from actors.kubelet.starter import Starter
 from actors.kubelet.stats.sampler import KernelReader, Reader, Sampler, SimulatedReader
+from actors.kubelet.status import Ending
 from actors.kubelet.status_writer import StatusWriter
 from actors.kubelet.termination_message import with_message
 from actors.kubelet.terminator import Terminator
@@ -77,6 +80,7 @@ class NodeKubelet:
         self._places = Places(shared.data_dir / "nodes" / name)
         self._owner = f"{shared.owner}/{name}"
         self._version = RuntimeVersion("", "")
+        self._has_apparmor = shared.services is None or has_apparmor()
         self._patient_until_s = 0.0  # monotonic; until then a runtime that is away is not held against the node
         self._network_fault = "waiting for the node's podCIDR"
         self._node_changed = asyncio.Event()
@@ -87,6 +91,7 @@ class NodeKubelet:
         self.writer = StatusWriter(shared.api, shared.log)
         self.pods = NodePods(self._equipment(), lambda: shared.pods.has_synced)
         self.sampler = self._sampler()
+        self.eviction = self._eviction()
         self.registration = Registration(
             name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
             self._observe, shared.nodes, shared.api, shared.clock, shared.log,
@@ -105,6 +110,8 @@ class NodeKubelet:
             rotating = rotate_for_ever(self.driver, self.observer.containers, self._shared.clock.wall, self._shared.log)
             self._shared.spawn(rotating, f"log rotation of {self.name}")
             self._shared.spawn(self.sampler.run(), f"usage of {self.name}")
+            self._shared.spawn(self.eviction.run_garbage(), f"garbage of {self.name}")
+        self._shared.spawn(self.eviction.run(), f"eviction on {self.name}")
 
     async def stop(self) -> None:
         await self.driver.close()
@@ -149,6 +156,7 @@ class NodeKubelet:
             starter=starter,
             terminator=Terminator(driver, self.observer, self.recorder_tell, shared.clock),
             writer=self.writer,
+            refusal=self._refusal,
             api=shared.api,
             backoff=restart_backoff(shared.config.kubelet.max_container_restart_period_s),
             limiter=RetryLimiter(base_s=0.05),
@@ -168,6 +176,32 @@ class NodeKubelet:
         else:
             reader = KernelReader(self.driver.cgroup_of, shared.data_dir)
         return Sampler(reader, self.pods.watched, self.driver, self._places, shared.clock, shared.log)
+
+    def _eviction(self) -> Eviction:
+        shared = self._shared
+        simulated = isinstance(self.driver, SimulatedDriver)
+        images_dir = None if simulated else self._places.root / "containerd" / "root"
+        return Eviction(
+            shared.config.kubelet, self.pods.workers, self.sampler, self.driver, self.observer, images_dir,
+            shared.data_dir, self._tell_node, lambda: self.registration.changed(), shared.clock, shared.log,
+        )  # fmt: skip
+
+    def _refusal(self, pod: pods.Pod) -> Ending | None:
+        node = self._shared.nodes.get(self.name)
+        place = Place(
+            node=node,
+            allocatable=((node or {}).get("status") or {}).get("allocatable") or allocatable(self._machine),
+            others=self.pods.admitted(),
+            conditions=self.eviction.conditions,
+            sysctls=self._shared.config.kubelet.allowed_unsafe_sysctls,
+            has_apparmor=self._has_apparmor,
+        )
+        return refusal(pod, place)
+
+    def _tell_node(self, kind: str, reason: str, message: str) -> None:
+        node = self._shared.nodes.get(self.name)
+        if node is not None:
+            self.recorder.event(node, kind, reason, message)
 
     def _files(self) -> Files:
         shared = self._shared
@@ -279,12 +313,11 @@ class NodeKubelet:
 
     async def _observe(self) -> Observation:
         faults, images = self._faults(), await self._images()
-        simulated = self._shared.services is None
         version = f"{self._version.name}://{self._version.version}" if self._version.name else ""
         return Observation(
             now_s=self._shared.clock.wall(),
             faults=faults,
-            pressures=frozenset() if simulated else pressures(self._shared.data_dir),
+            pressures=self.eviction.conditions,
             runtime=version,
             images=images,
         )

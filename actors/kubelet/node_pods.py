@@ -37,6 +37,13 @@ class NodePods:
         """Return the pods that take up room on the node."""
         return [worker.pod for worker in self._workers.values() if not pods.is_terminal(worker.pod)]
 
+    def workers(self) -> list[PodWorker]:
+        return list(self._workers.values())
+
+    def admitted(self) -> list[pods.Pod]:
+        """Return the pods that take up room on the node, and were taken in."""
+        return [worker.pod for worker in self._workers.values() if worker.is_admitted and not worker.has_ended]
+
     def watched(self) -> list[tuple[pods.Pod, PodRuntime]]:
         """Return the pods that may have processes, as the API and as the runtime have them."""
         look = self._with.observer.pod

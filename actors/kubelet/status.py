@@ -18,15 +18,22 @@ from actors.kubelet.compute import Health, Healths
 from actors.kubelet.container_status import Waiting, container_statuses
 from actors.kubelet.observed import PodRuntime
 
+EVICTED = "Evicted"
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why the kubelet ends a pod by itself: DeadlineExceeded, Evicted, Preempting, or an admission's refusal."""
+    """Why the kubelet ends a pod by itself: DeadlineExceeded, Evicted, Preempting, or an admission's refusal.
+
+    grace_s        above the pod's own, where the node can't wait for that
+    is_disruption  the pod did nothing wrong: controllers may count it as a disruption
+    """
 
     reason: str
     message: str
+    grace_s: float | None = None
+    is_disruption: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,11 @@ def _conditions(
     }
     before = {item["type"]: item for item in previous.get("conditions") or ()}
     generation = pod["metadata"].get("generation")
-    return [_condition(kind, *verdicts[kind], before.get(kind), generation, facts.now_s) for kind in OWN_CONDITIONS]
+    made = [_condition(kind, *verdicts[kind], before.get(kind), generation, facts.now_s) for kind in OWN_CONDITIONS]
+    if facts.ending is not None and facts.ending.is_disruption:
+        target, verdict = "DisruptionTarget", (True, "TerminationByKubelet", facts.ending.message)
+        made.append(_condition(target, *verdict, before.get(target), generation, facts.now_s))
+    return made
 
 
 def _condition(

@@ -16,7 +16,6 @@ from typing import Any
 from actors.api.client import ApiClient
 from actors.api.errors import ApiError
 from actors.api.meta import parse_time
-from actors.kubelet import admission
 from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.compute import PodActions, backoff_key, compute_pod_actions, ended_s
@@ -57,6 +56,7 @@ class Equipment:
     starter: Starter
     terminator: Terminator
     writer: StatusWriter
+    refusal: Callable[[pods.Pod], Ending | None]  # why the node does not take a new pod in
     api: ApiClient
     backoff: Backoff
     limiter: RetryLimiter
@@ -72,6 +72,7 @@ class PodWorker:
     def __init__(self, equipment: Equipment, pod: pods.Pod, on_removed: Callable[["PodWorker"], None]):
         self.pod = pod
         self.is_gone = False  # the API no longer has it
+        self.is_admitted = False  # it counts for what the node has left
         self.is_removed = False  # nothing of it is left here
         self._with = equipment
         self._on_removed = on_removed
@@ -127,6 +128,17 @@ class PodWorker:
         self._dirty = True
         if self._task is None and not self.is_removed:
             self._task = self._with.spawn(self._run(), f"pod {pods.key(self.pod)}")
+
+    def end(self, ending: Ending) -> None:
+        """End the pod on the kubelet's own account: it fails, and is not started again."""
+        if not self.is_ending:
+            self._ending = ending
+            self._with.tell(self.pod, "Warning", ending.reason, ending.message)
+            self.poke()
+
+    @property
+    def is_ending(self) -> bool:
+        return self._must_end()
 
     @property
     def has_ended(self) -> bool:
@@ -187,12 +199,15 @@ class PodWorker:
         return pods.is_deleting(self.pod) or pods.is_terminal(self.pod)
 
     def _check_admission(self, runtime: PodRuntime) -> None:
-        """Refuse what this node must not start, unless it was started already."""
-        if self._must_end() or runtime.sandboxes or runtime.containers:
+        """Refuse what this node must not start, unless it was taken in already: by this kubelet or one before it."""
+        if self.is_admitted or self._must_end():
             return
-        self._ending = admission.refusal(self.pod)
-        if self._ending is not None:
-            self._with.tell(self.pod, "Warning", self._ending.reason, self._ending.message)
+        if not (runtime.sandboxes or runtime.containers or self._with.writer.last(self.pod).get("startTime")):
+            refusal = self._with.refusal(self.pod)
+            if refusal is not None:
+                self.end(refusal)
+                return
+        self.is_admitted = True
 
     def _check_deadline(self) -> None:
         limit_s = self.pod["spec"].get("activeDeadlineSeconds")
@@ -379,7 +394,7 @@ class PodWorker:
     async def _end_processes(self) -> None:
         with_ = self._with
         with_.prober.freeze(self.uid)
-        self._grace = Grace(pods.grace_period_s(self.pod), with_.clock)
+        self._grace = Grace(self._grace_s(), with_.clock)
         if self._was_cut_short:
             await with_.observer.relist()  # finds what a start that was left in the middle has made
         while True:
@@ -395,6 +410,11 @@ class PodWorker:
         with_.prober.forget(self.uid)
         passing("kubelet.pod-ended")
         await with_.files.remove_volumes(self.uid)
+
+    def _grace_s(self) -> float:
+        own_s = pods.grace_period_s(self.pod)
+        limit_s = self._ending.grace_s if self._ending is not None else None
+        return own_s if limit_s is None else min(own_s, limit_s)
 
     async def _remove(self) -> None:
         with_ = self._with

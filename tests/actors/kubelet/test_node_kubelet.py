@@ -348,3 +348,42 @@ def test_killed_anywhere_it_goes_on(tmp_path: Path, seed: int) -> None:
         assert {item.pod_name for item in state.containers} == alive
 
     scenario(tmp_path, play, started=False)
+
+
+def test_a_node_that_runs_out_of_memory_evicts_who_uses_most(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        requests = {"resources": {"requests": {"memory": "60Gi"}}}
+        world.create(container("c", **requests), name="modest")
+        world.create(name="greedy", rules={"memory": "4090Mi"})
+        await world.until(lambda: world.ready("modest") and world.ready("greedy"))
+        await world.until(lambda: world.status("greedy").get("phase") == "Failed")
+        assert world.status("greedy")["reason"] == "Evicted"
+        assert "low on resource: memory" in world.status("greedy")["message"]
+        assert world.ready("modest")
+        await world.until(lambda: _condition(world, "MemoryPressure") == "True")
+        world.create(name="late")
+        await world.until(lambda: world.status("late").get("phase") == "Failed")
+        assert world.status("late")["reason"] == "Evicted"
+        await world.until(lambda: _condition(world, "MemoryPressure") == "False", 400)
+
+    scenario(tmp_path, play)
+
+
+def test_a_pod_that_does_not_fit_is_refused_and_one_that_was_taken_in_stays(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        world.create(container("c", resources={"requests": {"cpu": "20"}}), name="first")
+        await world.until(lambda: world.ready("first"))
+        world.create(container("c", resources={"requests": {"cpu": "20"}}), name="second")
+        await world.until(lambda: world.status("second").get("phase") == "Failed")
+        assert world.status("second")["reason"] == "OutOfcpu"
+        await world.kill()
+        await world.start()
+        await asyncio.sleep(5)
+        assert world.ready("first")
+
+    scenario(tmp_path, play)
+
+
+def _condition(world: World, kind: str) -> str:
+    conditions = world.api.objects["nodes"]["w1"]["status"]["conditions"]
+    return str(next(item["status"] for item in conditions if item["type"] == kind))

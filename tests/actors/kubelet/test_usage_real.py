@@ -25,7 +25,8 @@ def test_top_summary_and_metrics(real_cluster: Cluster) -> None:
 
     def uses_its_limit() -> bool:
         name, of, cpu, memory = shown()
-        return (name, of) == ("busy", "c") and 100 <= int(cpu.rstrip("m")) <= 260 and 20 <= int(memory.rstrip("Mi")) < 64
+        burns, holds = int(cpu.rstrip("m")), int(memory.rstrip("Mi"))
+        return (name, of) == ("busy", "c") and 100 <= burns <= 260 and 20 <= holds < 64
 
     eventually(uses_its_limit, "kubectl top shows what the container burns", 60)
     line = node.kubectl("top", "nodes", "--no-headers").split()

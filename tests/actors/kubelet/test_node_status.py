@@ -1,0 +1,25 @@
+"""What a Node says it has, and what of it pods get."""
+
+from typing import Any
+
+from actors.kubelet.node import Machine, Observation, allocatable, node_status, reserved
+
+CAPACITY = {"cpu": "4", "memory": "8Gi", "ephemeral-storage": "100Gi", "pods": "110", "hugepages-2Mi": "1Gi"}
+
+
+def test_what_is_kept_from_pods() -> None:
+    kept = reserved(CAPACITY, {"cpu": "500m"}, {"memory.available": "1Gi", "nodefs.available": "10%"})
+    left = allocatable(Machine(CAPACITY, kept))
+    assert left == CAPACITY | {"cpu": "3500m", "memory": "6Gi", "ephemeral-storage": "90Gi"}
+
+
+def status(previous: dict[str, Any]) -> dict[str, Any]:
+    return node_status("w1", Machine({"cpu": "1"}), Observation(0.0), previous)
+
+
+def test_extended_resources_that_somebody_wrote_are_handed_out_and_taken_back() -> None:
+    made = status({"capacity": {"cpu": "9", "example.com/dongle": "4"}})
+    assert made["capacity"] == {"cpu": "1", "example.com/dongle": "4"}
+    assert made["allocatable"] == {"cpu": "1", "example.com/dongle": "4"}
+    made = status({"capacity": {"cpu": "1"}, "allocatable": {"cpu": "1", "example.com/dongle": "4"}})
+    assert made["allocatable"] == {"cpu": "1", "example.com/dongle": None}
