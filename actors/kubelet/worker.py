@@ -37,7 +37,7 @@ from runtime.clock import Clock
 from runtime.failpoint import passing
 from runtime.workqueue import RetryLimiter
 
-EARLY_STATUS_S = 0.25  # a pod that takes longer to start says so; a quicker one writes only its result
+EARLY_STATUS_S = 0.25  # a pod that takes longer to start or to end says so; a quicker one writes only its result
 MAX_RETRY_S = 10.0
 SANDBOX, FILES = "/sandbox", "/files"  # beside containers' names, which have no slash
 
@@ -394,14 +394,11 @@ class PodWorker:
     async def _end_processes(self) -> None:
         with_ = self._with
         with_.prober.freeze(self.uid)
-        self._grace = Grace(self._grace_s(), with_.clock)
-        if self._was_cut_short:
-            await with_.observer.relist()  # finds what a start that was left in the middle has made
-        while True:
-            runtime = with_.observer.pod(self.uid)
-            if not runtime.running() and runtime.ready_sandbox is None:
-                break
-            await with_.terminator.end_pod(self.pod, runtime, self._grace)
+        early = asyncio.get_running_loop().call_later(EARLY_STATUS_S, self._report)
+        try:
+            await self._end_containers()
+        finally:
+            early.cancel()
         self._has_ended = True
         with_.limiter.forget(self.uid)
         if not self.is_gone:
@@ -415,6 +412,17 @@ class PodWorker:
         own_s = pods.grace_period_s(self.pod)
         limit_s = self._ending.grace_s if self._ending is not None else None
         return own_s if limit_s is None else min(own_s, limit_s)
+
+    async def _end_containers(self) -> None:
+        with_ = self._with
+        self._grace = Grace(self._grace_s(), with_.clock)
+        if self._was_cut_short:
+            await with_.observer.relist()  # finds what a start that was left in the middle has made
+        while True:
+            runtime = with_.observer.pod(self.uid)
+            if not runtime.running() and runtime.ready_sandbox is None:
+                break
+            await with_.terminator.end_pod(self.pod, runtime, self._grace)
 
     async def _remove(self) -> None:
         with_ = self._with

@@ -47,11 +47,10 @@ class Api:
         self.tls = _tls(config["clusters"][0]["cluster"], config["users"][0]["user"])
         self._local = threading.local()  # a connection for each thread: http.client's are not shared
 
-    def socket(self) -> ssl.SSLSocket:
-        """Return a new TLS connection to the API server."""
+    def plain_socket(self) -> socket.socket:
+        """Return a new connection to the API server, before TLS."""
         with ThreadPoolExecutor(1) as aside:
-            plain = aside.submit(_connect_in, self.namespace, self.address).result()
-        return self.tls.wrap_socket(plain, server_hostname=self.address[0])
+            return aside.submit(_connect_in, self.namespace, self.address).result()
 
     def request(self, method: str, path: str, body: Any = None, kind: str = "application/json", **query: Any) -> bytes:
         """Send one request; Refused unless it succeeds. A kept connection that the server closed is opened again."""
@@ -79,7 +78,7 @@ class Api:
         connection = getattr(self._local, "connection", None)
         if connection is None or fresh:
             connection = self._local.connection = http.client.HTTPConnection(*self.address, timeout=TIMEOUT_S)
-            connection.sock = self.socket()
+            connection.sock = self.tls.wrap_socket(self.plain_socket(), server_hostname=self.address[0])
         return connection
 
 
@@ -98,7 +97,9 @@ def _connect_in(namespace: str, address: tuple[str, int]) -> socket.socket:
             raise OSError(ctypes.get_errno(), "setns")
     finally:
         os.close(handle)
-    return socket.create_connection(address, timeout=TIMEOUT_S)
+    made = socket.create_connection(address, timeout=TIMEOUT_S)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # http.client sends head and body one by one
+    return made
 
 
 def _tls(cluster: Object, user: Object) -> ssl.SSLContext:

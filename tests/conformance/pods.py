@@ -128,6 +128,17 @@ class Space:
     def patch(self, resource: str, name: str, patch: Any, sub: str = "", kind: str = MERGE) -> Object:
         return self.api.json("PATCH", self.path(resource, name, sub), patch, kind)
 
+    def modify(self, resource: str, name: str, change: Callable[[Object], None], sub: str = "") -> Object:
+        """Read, change and write an object, again whenever somebody else was quicker; returns the answer."""
+        while True:
+            found = self.get(resource, name, sub)
+            change(found)
+            try:
+                return self.update(resource, found, sub)
+            except Refused as error:
+                if error.reason != "Conflict":
+                    raise
+
     def delete(self, resource: str, name: str, grace_s: int | None = None) -> None:
         query = {} if grace_s is None else {"gracePeriodSeconds": grace_s}
         self.api.json("DELETE", self.path(resource, name), **query)
