@@ -289,3 +289,66 @@ def test_pod_security(simulated_cluster, namespace):
     assert 'pods "p" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation' in done.stderr
     done = simulated_cluster.run("kubectl", "-n", namespace, "create", "deployment", "web", "--image=i")
     assert 'Warning: would violate PodSecurity "restricted:latest"' in done.stderr
+
+
+POLICIES = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: replicas.e2e.test}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}
+  variables:
+  - {name: replicas, expression: object.spec.replicas}
+  validations:
+  - expression: variables.replicas <= 5
+    messageExpression: "'at most 5 replicas, not ' + string(variables.replicas)"
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: replicas.e2e.test}
+spec:
+  policyName: replicas.e2e.test
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: label.e2e.test}
+spec:
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration:
+      expression: 'Object{metadata: Object.metadata{labels: {"made-by": request.userInfo.username}}}'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: label.e2e.test}
+spec:
+  policyName: label.e2e.test
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}}
+"""
+
+
+def test_policies(simulated_cluster, namespace):
+    """ValidatingAdmissionPolicy and MutatingAdmissionPolicy, with server-side apply and kubectl's words."""
+    simulated_cluster.kubectl("apply", "--server-side", "-f", "-", stdin=POLICIES.replace("NAMESPACE", namespace))
+    in_namespace = ("-n", namespace)
+    simulated_cluster.kubectl(*in_namespace, "create", "deployment", "web", "--image=i", "--replicas=2")
+    assert simulated_cluster.get(*in_namespace, "deployment", "web")["metadata"]["labels"]["made-by"]
+    done = simulated_cluster.run("kubectl", *in_namespace, "scale", "deployment", "web", "--replicas=6")
+    assert done.returncode == 0, "a policy for deployments is not one for their scale"
+    done = simulated_cluster.run("kubectl", *in_namespace, "create", "deployment", "big", "--image=i", "--replicas=9",
+                                 status=1)  # fmt: skip
+    assert (
+        "ValidatingAdmissionPolicy 'replicas.e2e.test' with binding 'replicas.e2e.test' denied request: at most 5 "
+        "replicas, not 9"
+    ) in done.stderr
+    table = simulated_cluster.kubectl("get", "validatingadmissionpolicies")
+    assert table.split() == ["NAME", "VALIDATIONS", "PARAMKIND", "AGE", "replicas.e2e.test", "1", "<unset>",
+                             table.split()[-1]]  # fmt: skip

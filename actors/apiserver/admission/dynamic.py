@@ -8,23 +8,33 @@ admission are exempt, so that nobody locks the door to the lock.
 Neighbours: `chain` asks; `mutation` orders; `policies` and `webhooks` do the work.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.admission.mutation import FillIn, Mutator, mutate
 from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.policies.configuration import Policy, compile_policies
 from actors.apiserver.storage.resource_cache import ResourceCache
 from actors.apiserver.webhooks.configuration import Hook, compile_hooks
 from actors.apiserver.webhooks.dispatch import BoundHook, Caller, validate_all
 from actors.apiserver.webhooks.rules import equivalents, find_match
 
 if TYPE_CHECKING:
+    from actors.apiserver.policies.bound import BoundPolicy
     from actors.apiserver.server import Server
 
 GROUP = "admissionregistration.k8s.io"
 _PREFIX = f"/registry/{GROUP}/".encode()
-_SOURCES = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+_SOURCES = (
+    "mutatingwebhookconfigurations",
+    "validatingwebhookconfigurations",
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+)
 
 Object = dict[str, Any]
 Key = tuple[Resource, str, str]  # resource, subresource, operation
@@ -36,11 +46,12 @@ MAX_PLANS = 4096  # kinds of write whose plan is kept
 class Plan:
     """What is for one kind of write."""
 
-    mutators: tuple[Mutator, ...]
-    validators: tuple[BoundHook, ...]
+    mutators: tuple[Mutator, ...] = ()
+    policies: "tuple[BoundPolicy, ...]" = ()
+    hooks: tuple[BoundHook, ...] = ()
 
 
-NOTHING = Plan((), ())
+NOTHING = Plan()
 
 
 class Hooks:
@@ -50,13 +61,16 @@ class Hooks:
         self._seen: tuple[int, ...] = ()
         self._mutating: tuple[Hook, ...] = ()
         self._validating: tuple[Hook, ...] = ()
+        self._mutating_policies: tuple[Policy, ...] = ()
+        self._validating_policies: tuple[Policy, ...] = ()
         self._plans: dict[Key, Plan] | None = None  # None: there is nothing at all
 
     def mutates(self, asked: Admission) -> bool:
         return bool(self._plan(asked).mutators)
 
     def validates(self, asked: Admission) -> bool:
-        return bool(self._plan(asked).validators)
+        plan = self._plan(asked)
+        return bool(plan.policies or plan.hooks)
 
     async def mutate(self, asked: Admission, obj: Object | None, old: Object | None, fill_in: FillIn | None) -> None:
         """Let everybody change the object. Raises ApiError."""
@@ -65,8 +79,12 @@ class Hooks:
     async def validate(self, asked: Admission, obj: Object | None, old: Object | None) -> None:
         """Let everybody refuse the write. Raises ApiError."""
         plan = self._plan(asked)
-        if plan.validators:
-            await validate_all(plan.validators, asked, obj, old)
+        if plan.policies:
+            from actors.apiserver.policies.validation import validate  # loads CEL
+
+            validate(plan.policies, asked, obj, old)
+        if plan.hooks:
+            await validate_all(plan.hooks, asked, obj, old)
 
     async def close(self) -> None:
         await self._caller.close()
@@ -88,14 +106,26 @@ class Hooks:
     def _compile(self, server: "Server") -> None:
         self._sources = tuple(server.cache.at(_PREFIX + name.encode() + b"/") for name in _SOURCES)
         self._seen = tuple([source.changed_revision for source in self._sources])
-        mutating, validating = ([entry.decode() for entry in source.entries.values()] for source in self._sources)
+        mutating, validating, *policies = ([one.decode() for one in of.entries.values()] for of in self._sources)
         self._mutating, self._validating = compile_hooks(mutating), compile_hooks(validating)
-        self._plans = {} if self._mutating or self._validating else None
+        self._mutating_policies = compile_policies(policies[0], policies[1])
+        self._validating_policies = compile_policies(policies[2], policies[3])
+        found = self._mutating or self._validating or self._mutating_policies or self._validating_policies
+        self._plans = {} if found else None
 
     def _planned(self, asked: Admission) -> Plan:
         if asked.resource.group == GROUP:
             return NOTHING
-        return Plan(self._bound(self._mutating, asked), self._bound(self._validating, asked))
+        mutators: list[Mutator] = []
+        for bound in _bound_policies(self._mutating_policies, asked):
+            from actors.apiserver.policies.mutation import mutators as by_binding  # loads CEL
+
+            mutators += by_binding(bound)
+        return Plan(
+            mutators=(*mutators, *self._bound(self._mutating, asked)),
+            policies=tuple(_bound_policies(self._validating_policies, asked)),
+            hooks=self._bound(self._validating, asked),
+        )
 
     def _bound(self, hooks: tuple[Hook, ...], asked: Admission) -> tuple[BoundHook, ...]:
         found = []
@@ -105,3 +135,12 @@ class Hooks:
             if match is not None:
                 found.append(BoundHook(self._caller, hook, match))
         return tuple(found)
+
+
+def _bound_policies(policies: "tuple[Policy, ...]", asked: Admission) -> "Iterator[BoundPolicy]":
+    for policy in policies:
+        from actors.apiserver.policies.bound import bind  # loads CEL: not before there is a policy
+
+        bound = bind(policy, asked.server.registry, asked.resource, asked.subresource, asked.operation)
+        if bound is not None:
+            yield bound

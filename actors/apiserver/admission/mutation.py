@@ -20,8 +20,11 @@ FillIn = Callable[[Admission, Object], Awaitable[None]]
 class Mutator(Protocol):
     """A policy or a webhook, as far as it is for a kind of write."""
 
-    uid: str
-    is_reinvoked: bool
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def is_reinvoked(self) -> bool: ...
 
     async def mutate(self, asked: Admission, obj: Object | None, old: Object | None) -> bool:
         """Change the object; return whether it did. Raises ApiError."""

@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 PACKAGE = "kubernetes"
 FILE = "kubernetes/cel.proto"
 _STRING, _OPTIONAL = descriptor_pb2.FieldDescriptorProto.TYPE_STRING, descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
-_NAMES = ("Quantity", "IP", "CIDR", "URL", "Semver")
+_NAMES = ("Quantity", "IP", "CIDR", "URL", "Semver", "Authorizer")
 
 
 def file_descriptor() -> descriptor_pb2.FileDescriptorProto:

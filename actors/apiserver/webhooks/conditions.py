@@ -9,10 +9,11 @@ Neighbours: `dispatch` and `policies` ask; `cel` evaluates.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.cel.environment import dynamic
 from actors.apiserver.cel.errors import CelError
-
-VARIABLES = ("authorizer", "object", "oldObject", "request")
+from actors.apiserver.cel.library.authorizing import deciding
+from actors.apiserver.webhooks.variables import NAMES, decide
 
 
 class ConditionFailed(Exception):
@@ -20,14 +21,15 @@ class ConditionFailed(Exception):
 
 
 def conditions_hold(
-    conditions: Iterable[tuple[str, str]], variables: Mapping[str, Any], names: tuple[str, ...] = VARIABLES
+    asked: Admission, conditions: Iterable[tuple[str, str]], inputs: Mapping[str, Any], names: tuple[str, ...] = NAMES
 ) -> bool:
     """Return whether all (name, expression) are true. Raises ConditionFailed."""
     environment = dynamic(*names)
     failed: list[str] = []
     for name, expression in conditions:
         try:
-            value = environment.compile(expression).evaluate(variables)
+            with deciding(lambda question: decide(asked, question)):
+                value = environment.compile(expression).evaluate(inputs)
         except CelError as error:
             failed.append(f"expression '{expression}' resulted in error: {error}")
             continue

@@ -145,10 +145,10 @@ class BoundHook:
 
     def _is_wanted(self, asked: Admission, request: Object) -> bool:
         from actors.apiserver.webhooks.conditions import ConditionFailed, conditions_hold  # loads CEL
-        from actors.apiserver.webhooks.variables import variables_of
+        from actors.apiserver.webhooks.variables import inputs_of
 
         try:
-            return conditions_hold(self._hook.conditions, variables_of(asked, request))
+            return conditions_hold(asked, self._hook.conditions, inputs_of(asked, request))
         except ConditionFailed as error:
             if self._hook.fails_closed:
                 raise errors.forbidden(

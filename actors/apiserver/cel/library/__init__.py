@@ -7,7 +7,17 @@ lists (the names are taken by strings), and the `format` library (its results ar
 from functools import cache
 from typing import Any
 
-from actors.apiserver.cel.library import addresses, lists, ordering, quantities, regexes, semantic_versions, urls
+from actors.apiserver.cel.library import (
+    addresses,
+    authorizing,
+    json_patches,
+    lists,
+    ordering,
+    quantities,
+    regexes,
+    semantic_versions,
+    urls,
+)
 
 
 @cache
@@ -21,4 +31,6 @@ def functions() -> tuple[Any, ...]:
         *semantic_versions.functions(),
         *ordering.functions(),
         *lists.functions(),
+        *authorizing.functions(),
+        *json_patches.functions(),
     )

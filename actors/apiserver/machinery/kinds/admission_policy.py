@@ -39,6 +39,17 @@ def default_match_resources(constraints: Object | None) -> None:
 
 
 class ValidatingAdmissionPolicyStrategy(WithStatus):
+    """The status says that the expressions of a generation were looked at: that happens when it is written."""
+
+    def initial_status(self, obj: Object) -> Object:
+        return {"observedGeneration": 1, "typeChecking": {}}
+
+    def prepare_for_update(self, obj: Object, old: Object) -> None:
+        super().prepare_for_update(obj, old)
+        generation = obj["metadata"].get("generation", 0)
+        if generation != old["metadata"].get("generation", 0):
+            obj["status"] = {**(obj.get("status") or {}), "observedGeneration": generation}
+
     def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         spec.setdefault("failurePolicy", "Fail")
@@ -162,6 +173,8 @@ def _validation_causes(validation: Object, at: str) -> list[Cause]:
     elif "\n" in expression:
         detail = "message must be specified if expression contains line breaks"
         causes.append(field.required(f"{at}.message", detail))
+    if validation.get("messageExpression"):
+        causes += rules.expression_causes(validation["messageExpression"], f"{at}.messageExpression")
     if validation.get("reason"):
         causes += field.one_of(f"{at}.reason", validation["reason"], REASONS)
     return causes
@@ -179,8 +192,8 @@ def _annotation_causes(annotations: list[Object]) -> list[Cause]:
         if key in seen:
             causes.append(field.duplicate(f"{at}.key", key))
         seen.add(key)
-        if not (annotation.get("valueExpression") or "").strip():
-            causes.append(field.required(f"{at}.valueExpression", "expression is not specified"))
+        value = {"expression": annotation.get("valueExpression")}
+        causes += _expression_causes(value, f"{at}.valueExpression")
     return causes
 
 
@@ -200,7 +213,10 @@ def _mutation_causes(mutation: Object, at: str) -> list[Cause]:
 
 
 def _expression_causes(part: Object, at: str) -> list[Cause]:
-    return [] if (part.get("expression") or "").strip() else [field.required(at, "expression is not specified")]
+    expression = part.get("expression") or ""
+    if not expression.strip():
+        return [field.required(at, "expression is not specified")]
+    return rules.expression_causes(expression, at)
 
 
 def _param_ref_causes(reference: Object | None, at: str) -> list[Cause]:

@@ -82,6 +82,21 @@ def match_condition_causes(conditions: list[dict[str, Any]] | None, at: str) -> 
         if name in seen:
             causes.append(field.duplicate(f"{at}[{i}].name", name))
         seen.add(name)
-        if not (condition.get("expression") or "").strip():
+        expression = condition.get("expression") or ""
+        if expression.strip():
+            causes += expression_causes(expression, f"{at}[{i}].expression")
+        else:
             causes.append(field.required(f"{at}[{i}].expression"))
     return causes
+
+
+def expression_causes(expression: str, at: str) -> list[Cause]:
+    """Return a cause when an expression does not compile."""
+    from actors.apiserver.cel.errors import CompileError  # loads CEL: not before somebody writes an expression
+    from actors.apiserver.policies.expressions import compile_expression
+
+    try:
+        compile_expression(expression)
+    except CompileError as error:
+        return [field.invalid(at, expression, f"compilation failed: {error}")]
+    return []
