@@ -7,6 +7,7 @@ import pytest
 
 from actors.api.errors import ApiError
 from actors.apiserver.machinery.registry import REGISTRY
+from actors.apiserver.machinery.resource import COMPUTED
 from actors.apiserver.protobuf import catalog, wire
 from tests.actors.apiserver.api_harness import with_api
 
@@ -121,7 +122,8 @@ def test_catalog_knows_every_built_in_kind_and_every_message_it_uses():
     missing = [
         f"{resource.api_version} {resource.kind}"
         for resource in REGISTRY
-        if catalog.find(f"{catalog.package_of(resource.api_version)}.{resource.kind}") is None
+        if resource.verbs != COMPUTED  # nobody writes those, and they are read as JSON
+        and catalog.find(f"{catalog.package_of(resource.api_version)}.{resource.kind}") is None
     ]
     assert missing == []
     packages = {catalog.package_of(resource.api_version) for resource in REGISTRY} | {"meta_v1", "policy_v1"}
