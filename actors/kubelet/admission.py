@@ -57,6 +57,11 @@ def refusal(pod: pods.Pod, place: Place = Place()) -> Ending | None:
     return next((found for check in checks if (found := check(pod, place)) is not None), None)
 
 
+def shortage(pod: pods.Pod, place: Place) -> Ending | None:
+    """Return what the node has too little of for a pod."""
+    return _too_big(pod, place)
+
+
 def _refused(reason: str, message: str) -> Ending:
     return Ending(reason, f"Pod was rejected: {message}")
 

@@ -33,6 +33,8 @@ class _Facts(Protocol):
     @property
     def waiting(self) -> Mapping[str, Waiting]: ...
     @property
+    def resources(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
     def finished(self) -> bool: ...
 
 
@@ -77,6 +79,7 @@ def _status(
         "image": newest.container.image or container.get("image", ""),
         "imageID": newest.image_ref or newest.container.image_id,
         "containerID": container_id(facts.runtime_name, newest.container.id),
+        **facts.resources.get(name, {}),
     }
 
 

@@ -6,7 +6,7 @@ API's changes; everything below is in the modules it imports.
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from actors.api.config import ClusterConfig, NodeConfig
 from actors.api.events import EventRecorder
 from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
-from actors.kubelet.admission import Place, refusal
+from actors.kubelet.admission import Place, refusal, shortage
 from actors.kubelet.backoff import restart_backoff
 from actors.kubelet.checks import check
 from actors.kubelet.container_spec import NodeFacts
@@ -32,6 +32,7 @@ from actors.kubelet.places import Places
 from actors.kubelet.pod_files import Files, NoFiles, PodFiles
 from actors.kubelet.prober import Prober, Probing
 from actors.kubelet.registration import Registration
+from actors.kubelet.resize import feasibility
 from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUnreachable, RuntimeVersion
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
@@ -157,6 +158,7 @@ class NodeKubelet:
             terminator=Terminator(driver, self.observer, self.recorder_tell, shared.clock),
             writer=self.writer,
             refusal=self._refusal,
+            resize_refusal=self._resize_refusal,
             api=shared.api,
             backoff=restart_backoff(shared.config.kubelet.max_container_restart_period_s),
             limiter=RetryLimiter(base_s=0.05),
@@ -190,13 +192,22 @@ class NodeKubelet:
         node = self._shared.nodes.get(self.name)
         place = Place(
             node=node,
-            allocatable=((node or {}).get("status") or {}).get("allocatable") or allocatable(self._machine),
+            allocatable=self._allocatable(),
             others=self.pods.admitted(),
             conditions=self.eviction.conditions,
             sysctls=self._shared.config.kubelet.allowed_unsafe_sysctls,
             has_apparmor=self._has_apparmor,
         )
         return refusal(pod, place)
+
+    def _resize_refusal(self, pod: pods.Pod) -> Ending | None:
+        free = self._allocatable()
+        others = Place(allocatable=free, others=self.pods.admitted())
+        return feasibility(pod, shortage(pod, Place(allocatable=free)), shortage(pod, others))
+
+    def _allocatable(self) -> Mapping[str, str]:
+        node = self._shared.nodes.get(self.name)
+        return ((node or {}).get("status") or {}).get("allocatable") or allocatable(self._machine)
 
     def _tell_node(self, kind: str, reason: str, message: str) -> None:
         node = self._shared.nodes.get(self.name)

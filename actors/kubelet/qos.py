@@ -5,6 +5,7 @@ class. Neighbours: `sandbox_spec` and `container_spec` pass the results to the r
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from actors.api.quantity import bytes_of, cpu_millis
@@ -67,6 +68,11 @@ def pod_resources(pod: pods.Pod) -> Resources:
         cpu_period_us=PERIOD_US,
         memory_limit_bytes=memory_limit + bytes_of(overhead.get("memory") or 0) if memory_limit else 0,
     )
+
+
+def without_limits(resources: Resources) -> Resources:
+    """Return a pod's parameters while its containers change: nothing holds them back."""
+    return replace(resources, cpu_quota_us=0, memory_limit_bytes=0)
 
 
 def pod_request(pod: pods.Pod, name: str) -> int:

@@ -378,6 +378,9 @@ class RuntimeDriver(Protocol):
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         """Resize a running container in place."""
 
+    async def resize_pod(self, pod_uid: str, resources: Resources) -> None:
+        """Set the bounds of a running pod as a whole."""
+
     async def reopen_log(self, container_id: str) -> None:
         """Open the log path anew, after the kubelet renamed the file away."""
 

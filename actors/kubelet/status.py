@@ -45,6 +45,8 @@ class Facts:
     runtime_name: str = ""  # the scheme of container ids
     healths: Healths = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    resources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of container statuses, by container
+    more_conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # (reason, message) of what holds
     finished: bool = False  # nothing of the pod will be started again
     ending: Ending | None = None
 
@@ -141,6 +143,8 @@ def _conditions(
     before = {item["type"]: item for item in previous.get("conditions") or ()}
     generation = pod["metadata"].get("generation")
     made = [_condition(kind, *verdicts[kind], before.get(kind), generation, facts.now_s) for kind in OWN_CONDITIONS]
+    for kind, (reason, message) in facts.more_conditions.items():
+        made.append(_condition(kind, True, reason, message, before.get(kind), generation, facts.now_s))
     if facts.ending is not None and facts.ending.is_disruption:
         target, verdict = "DisruptionTarget", (True, "TerminationByKubelet", facts.ending.message)
         made.append(_condition(target, *verdict, before.get(target), generation, facts.now_s))

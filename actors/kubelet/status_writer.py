@@ -17,6 +17,7 @@ from bus import BusError
 from runtime.workqueue import RetryLimiter
 
 MAX_RETRY_S = 10.0
+PASSING = frozenset({"PodResizePending", "PodResizeInProgress"})  # the kubelet's own, and gone when they don't hold
 FIELDS_KEPT = ("nominatedNodeName", "resourceClaimStatuses", "resize")  # others own these
 
 
@@ -167,5 +168,6 @@ def _patch_of(entry: _Entry) -> dict[str, Any] | None:
 def _with_conditions_of_others(now: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the conditions to write: the kubelet's own as it wants them, those of others as they are."""
     mine = {item["type"]: item for item in own}
-    kept = [mine.pop(item["type"]) if item["type"] in mine else item for item in now]
+    there = [item for item in now if item["type"] in mine or item["type"] not in PASSING]
+    kept = [mine.pop(item["type"]) if item["type"] in mine else item for item in there]
     return kept + list(mine.values())

@@ -17,6 +17,7 @@ from actors.api.client import ApiClient
 from actors.api.errors import ApiError
 from actors.api.meta import parse_time
 from actors.kubelet import pod as pods
+from actors.kubelet import qos
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.compute import PodActions, backoff_key, compute_pod_actions, ended_s
 from actors.kubelet.container_status import Waiting
@@ -25,7 +26,9 @@ from actors.kubelet.observed import PodRuntime
 from actors.kubelet.observer import Observer
 from actors.kubelet.pod_files import Files
 from actors.kubelet.prober import Probing
-from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, SandboxStatus
+from actors.kubelet.resize import RETRY_S as RESIZE_RETRY_S
+from actors.kubelet.resize import Change, Resizing
+from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, RuntimeUnreachable, SandboxStatus
 from actors.kubelet.starter import RETRY_S, Starter, StartFailed
 from actors.kubelet.status import OWN_CONDITIONS, Ending, Facts, status_of
 from actors.kubelet.status_writer import StatusWriter
@@ -56,6 +59,7 @@ class Equipment:
     starter: Starter
     terminator: Terminator
     writer: StatusWriter
+    resize_refusal: Callable[[pods.Pod], Ending | None]  # why a pod can't have what it asks for now
     refusal: Callable[[pods.Pod], Ending | None]  # why the node does not take a new pod in
     api: ApiClient
     backoff: Backoff
@@ -81,6 +85,7 @@ class PodWorker:
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
         self._ending_begun = asyncio.Event()
         self._grace: Grace | None = None
+        self._resizing = Resizing()
         self._has_finished = False  # nothing is to be started again
         self._ending: Ending | None = None
         self._has_ended = False  # no process is left
@@ -180,6 +185,8 @@ class PodWorker:
             await self._end()
             return
         self._with.prober.follow(self.pod, runtime)
+        await self._resize(runtime)
+        runtime = self._with.observer.pod(self.uid)
         now_s = self._with.clock.wall()
         healths = self._with.prober.healths(self.uid)
         actions = compute_pod_actions(self.pod, runtime, healths, self._with.backoff, now_s)
@@ -208,6 +215,40 @@ class PodWorker:
                 self.end(refusal)
                 return
         self.is_admitted = True
+        self._resizing.take_in(self.pod, self._with.writer.last(self.pod))
+
+    async def _resize(self, runtime: PodRuntime) -> None:
+        """Bring running containers to what the spec asks for now, as far as the node has it."""
+        resizing, with_ = self._resizing, self._with
+        resizing.note(runtime)
+        resizing.allocate(self.pod, with_.resize_refusal)
+        changes = resizing.changes(self.pod, runtime)
+        if changes:
+            self._report()
+            await self._carry_out(changes)
+            resizing.changes(self.pod, runtime)
+        if resizing.waits:
+            self._wake_at(with_.clock.wall() + RESIZE_RETRY_S)
+
+    async def _carry_out(self, changes: list[Change]) -> None:
+        """The pod's own bounds must never be below those of its containers: they are lifted first, and lowered last."""
+        with_, whole = self._with, qos.pod_resources(self._resizing.view(self.pod))
+        try:
+            await with_.driver.resize_pod(self.uid, qos.without_limits(whole))
+            for change in changes:
+                if change.restarts:
+                    grace = Grace(pods.grace_period_s(self.pod), with_.clock)
+                    text = f"Container {change.container.container.name} resize requires restart"
+                    await self._unless_ending(with_.terminator.end_container(self.pod, change.container, grace, text))
+                else:
+                    await with_.driver.update_resources(change.container.container.id, change.resources)
+                self._resizing.done(change)
+            await with_.driver.resize_pod(self.uid, whole)
+        except RuntimeUnreachable:
+            raise
+        except RuntimeFault as error:
+            self._resizing.failed(str(error))
+            with_.tell(self.pod, "Warning", "ResizeError", f"Error resizing: {error}")
 
     def _check_deadline(self) -> None:
         limit_s = self.pod["spec"].get("activeDeadlineSeconds")
@@ -341,7 +382,7 @@ class PodWorker:
                 key = backoff_key(self.pod, start.name)
                 self._with.backoff.started(key, ended_s(start.replaces, now_s), now_s)
             try:
-                starting = self._with.starter.start_container(self.pod, sandbox, start)
+                starting = self._with.starter.start_container(self._resizing.view(self.pod), sandbox, start)
                 if not await self._unless_ending(starting):
                     return
             except StartFailed as error:
@@ -466,6 +507,8 @@ class PodWorker:
             runtime_name=self._with.runtime_name(),
             healths=self._with.prober.healths(self.uid),
             waiting=self._waiting,
+            resources=self._resizing.statuses(self._with.observer.pod(self.uid)),
+            more_conditions=self._resizing.conditions,
             finished=self._has_ended,
             ending=self._ending,
         )

@@ -291,6 +291,13 @@ class ContainerdDriver:
         )
         await self._call("UpdateContainerResources", request, WORK_S)
 
+    async def resize_pod(self, pod_uid: str, resources: Resources) -> None:
+        """A kernel that can't take the memory away from the pod refuses."""
+        try:
+            await asyncio.to_thread(self.cgroups.make_pod, pod_uid, resources)
+        except OSError as error:
+            raise RuntimeRefused(f"the pod's cgroup can't be resized: {error.strerror}") from error
+
     async def reopen_log(self, container_id: str) -> None:
         await self._call("ReopenContainerLog", cri.ReopenContainerLogRequest(container_id=container_id), READ_S)
 

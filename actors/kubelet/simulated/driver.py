@@ -184,6 +184,9 @@ class SimulatedDriver:
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         self._container(container_id)
 
+    async def resize_pod(self, pod_uid: str, resources: Resources) -> None:
+        return None
+
     async def reopen_log(self, container_id: str) -> None:
         self._container(container_id)
 

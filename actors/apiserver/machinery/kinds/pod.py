@@ -8,6 +8,7 @@ from actors.api.errors import Cause
 from actors.apiserver.machinery import field, quantities
 from actors.apiserver.machinery.kinds.placement import tolerations_causes
 from actors.apiserver.machinery.kinds.pod_defaults import DEFAULT_GRACE_PERIOD_S, default_container, default_pod
+from actors.apiserver.machinery.kinds.pod_resize import resize_causes
 from actors.apiserver.machinery.kinds.pod_spec import pod_spec_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
@@ -79,6 +80,8 @@ class PodStrategy(WithStatus):
             ):
                 detail = "existing ephemeral containers may not be changed or removed\n"
                 causes.append(field.forbidden(path, detail))
+        elif resized := resize_causes(obj["spec"], old["spec"]):
+            causes += resized
         elif qos_class(obj["spec"]) != qos_class(old["spec"]):
             detail = "Pod QOS Class may not change as a result of resizing"
             causes.append(field.invalid("spec", qos_class(obj["spec"]), detail))
