@@ -3,7 +3,16 @@
 Order within a group is the order of discovery; groups appear in the order that kubectl resolves short names by.
 """
 
-from actors.apiserver.machinery.builtin import access, admission, core, extensions, metrics, platform, workloads
+from actors.apiserver.machinery.builtin import (
+    access,
+    admission,
+    core,
+    extensions,
+    metrics,
+    platform,
+    storage,
+    workloads,
+)
 from actors.apiserver.machinery.resource import Registry
 
 REGISTRY = Registry(
@@ -18,7 +27,7 @@ REGISTRY = Registry(
         *platform.NETWORKING,
         *workloads.POLICY,
         *access.RBAC,
-        *platform.STORAGE,
+        *storage.STORAGE,
         *admission.ADMISSION_REGISTRATION,
         *extensions.API_EXTENSIONS,
         *workloads.SCHEDULING,
@@ -26,6 +35,7 @@ REGISTRY = Registry(
         *admission.NODE,
         *platform.DISCOVERY,
         *access.FLOW_CONTROL,
+        *storage.DEVICES,
         *metrics.METRICS,
     )
 )

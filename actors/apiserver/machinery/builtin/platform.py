@@ -1,8 +1,8 @@
-"""Leases, endpoint slices, ingress and network policy, storage classes."""
+"""Leases, endpoint slices, ingress and network policy."""
 
 from actors.apiserver.machinery.columns import cluster as cluster_columns
-from actors.apiserver.machinery.columns import network, platform
-from actors.apiserver.machinery.kinds import cluster, endpoints, networking, storage
+from actors.apiserver.machinery.columns import network
+from actors.apiserver.machinery.kinds import cluster, endpoints, networking
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.rows import row
 
@@ -23,9 +23,4 @@ NETWORKING: tuple[Resource, ...] = (
         columns=network.INGRESS),
     row(_NETWORKING, "NetworkPolicy", "networkpolicies", short_names=("netpol",),
         strategy=networking.NetworkPolicyStrategy(), columns=network.NETWORK_POLICY),
-)  # fmt: skip
-
-STORAGE: tuple[Resource, ...] = (
-    row("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False, short_names=("sc",),
-        strategy=storage.StorageClassStrategy(), columns=platform.STORAGE_CLASS),
 )  # fmt: skip
