@@ -12,6 +12,7 @@ its certificates are missing, and when its watch cache is no longer to be truste
 
 import asyncio
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class ApiServerActor(Actor):
             log=self.log,
             metrics=self.metrics,
         )
-        self._extensions = Extensions(self._server)
+        self._extensions = Extensions(self._server, pki)
         self._handler = Handler(self._server, RequestMetrics(self.metrics), self._checks, self._tell)
         self._audit = self._begin_audit(config.apiserver.audit)
         front = HttpFront(self._handler, self._server.authorizer, self._server.bearer, self.log)
@@ -100,6 +101,7 @@ class ApiServerActor(Actor):
         await self.cache.wait_loaded()
         await self._catch_up()
         await ensure_all(self._server, self._handler, self._https.address)
+        await self._extensions.ensure(partial(send_as_self, self._handler))
         await self._open(config)
 
     async def _open(self, config: Any) -> None:

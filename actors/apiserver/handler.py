@@ -216,8 +216,15 @@ class Handler:
         if not info.is_resource:
             if info.path not in nonresource.PUBLIC_PATHS:
                 server.authorizer.check(call.identity, info)
+            elsewhere = nonresource.elsewhere(server, info.path)
+            if elsewhere is not None:
+                return await elsewhere.forward(server, call)
             return nonresource.answer(server, call, info, self._is_ready)
         server.authorizer.check(call.identity, info)
+        if server.aggregator is not None and info.group:
+            elsewhere = server.aggregator.remote_of(info.group, info.version)
+            if elsewhere is not None:
+                return await elsewhere.forward(server, call)
         resource = await self._find(info)
         if (
             resource is None

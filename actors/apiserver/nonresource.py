@@ -4,7 +4,7 @@ Neighbours: `machinery` has the documents of discovery, OpenAPI and version; `ha
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from prometheus_client import generate_latest
@@ -19,6 +19,9 @@ from actors.apiserver.negotiation import wants_aggregated_discovery
 from actors.apiserver.protobuf.openapi_v2 import MEDIA_TYPE as OPENAPI_V2_PROTOBUF
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
+
+if TYPE_CHECKING:
+    from actors.apiserver.extensions.remote import Remote
 
 PUBLIC_PATHS = health.PATHS | {"/version", "/version/"}  # all that a stranger may ask
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,7 +44,7 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
         return _discovery(server, call, path)
     if path.startswith("/openapi/"):
-        return _openapi(server.registry, path, call.accept)
+        return _openapi(server, path, call.accept)
     if path == "/openid/v1/jwks":
         return Answer(200, orjson.dumps(server.tokens.key_set()), "application/jwk-set+json")
     if path == "/.well-known/openid-configuration":
@@ -51,19 +54,32 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     raise errors.path_not_found()
 
 
+def elsewhere(server: Server, path: str) -> "Remote | None":
+    """Return who else answers for a path of discovery or OpenAPI. ApiError when that one is not available."""
+    if server.aggregator is None:
+        return None
+    parts = path.strip("/").removeprefix("openapi/v3/").split("/")
+    return server.aggregator.remote_of(parts[1], parts[2]) if len(parts) == 3 and parts[0] == "apis" else None
+
+
 def _discovery(server: Server, call: ApiCall, path: str) -> Answer:
-    parts, registry = path[1:].split("/"), server.registry
+    parts, registry, others = path[1:].split("/"), server.registry, server.aggregator
     if len(parts) == 1:
         version = wants_aggregated_discovery(call.accept)
         if version == "v2":
             groups = discovery.aggregated(parts[0] == "api", registry)
+            if others is not None and parts[0] == "apis":
+                groups = others.with_discovery(groups)
             return Answer(200, orjson.dumps(groups), f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
-        return of_object(discovery.api_versions() if parts[0] == "api" else discovery.api_group_list(registry))
+        listed = discovery.api_versions() if parts[0] == "api" else discovery.api_group_list(registry)
+        return of_object(listed if others is None or parts[0] == "api" else others.with_groups(listed))
     document: dict[str, Any] | None = None
     if parts[0] == "api" and len(parts) == 2:
         document = discovery.api_resource_list("", parts[1], registry)
     elif parts[0] == "apis" and len(parts) == 2:
         document = discovery.api_group(parts[1], registry)
+        if others is not None:
+            document = others.group(parts[1], document)
     elif parts[0] == "apis" and len(parts) == 3:
         document = discovery.api_resource_list(parts[1], parts[2], registry)
     if document is None:
@@ -71,9 +87,15 @@ def _discovery(server: Server, call: ApiCall, path: str) -> Answer:
     return of_object(document)
 
 
-def _openapi(registry: Registry, path: str, accept: str) -> Answer:
+def _openapi(server: Server, path: str, accept: str) -> Answer:
+    registry = server.registry
     if path == "/openapi/v3":
-        return Answer(200, openapi.openapi_v3_index(registry))
+        index = openapi.openapi_v3_index(registry)
+        if server.aggregator is not None and (others := server.aggregator.openapi_paths()):
+            document = orjson.loads(index)
+            document["paths"] |= {at: {"serverRelativeURL": url} for at, url in others.items()}
+            index = orjson.dumps(document)
+        return Answer(200, index)
     if path == "/openapi/v2" and "protobuf" in accept:
         return Answer(200, openapi.openapi_v2_protobuf(registry), OPENAPI_V2_PROTOBUF)
     if path == "/openapi/v2":

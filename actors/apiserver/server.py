@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -28,6 +28,9 @@ from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest, NodeStat
 from bus import Duplex, Request
 from runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from actors.apiserver.extensions.aggregator import Aggregator
 
 
 class Kubelets(Protocol):
@@ -66,6 +69,7 @@ class Server:
     bearer: BearerTokens = field(init=False)
     quotas: Ledger = field(default_factory=Ledger)
     hooks: Hooks = field(default_factory=Hooks)
+    aggregator: "Aggregator | None" = None  # who else serves something
 
     def __post_init__(self) -> None:
         bootstrap = BootstrapTokens(self.cache, self.clock)

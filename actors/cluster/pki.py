@@ -1,5 +1,8 @@
 """The cluster's keys and certificates: one CA, a serving and an admin certificate, a key that signs tokens.
 
+A second CA is for API servers behind the cluster's own: only a client certificate of that one, the front proxy's, is
+believed when it says who somebody else is.
+
 `prepare` makes what is missing under DATA/pki and leaves what is good alone, so that it can run at every start. A
 certificate is made anew when it nears its end, when its CA is another one, or when the wanted names have changed; the
 CA and the token key are never replaced, for every kubeconfig and token out there depends on them.
@@ -33,6 +36,7 @@ KEY_MODE = 0o600
 CERTIFICATE_MODE = 0o644
 
 ADMIN_USER = "kubernetes-admin"
+FRONT_PROXY_USER = "front-proxy-client"
 ADMIN_GROUP = "system:masters"
 
 
@@ -75,11 +79,12 @@ def prepare(data_dir: Path, config: ClusterConfig) -> Pki:
     pki.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
     ca_key = _key(pki.ca_key)
-    ca = _authority(pki, ca_key, now)
+    ca = _authority(pki.ca_crt, "kubus-ca", ca_key, now)
     serving = _name("kube-apiserver")
     _leaf(pki, "apiserver", serving, ExtendedKeyUsageOID.SERVER_AUTH, ca, ca_key, now, serving_names(config))
     admin = _name(ADMIN_USER, [ADMIN_GROUP])
     _leaf(pki, "admin", admin, ExtendedKeyUsageOID.CLIENT_AUTH, ca, ca_key, now)
+    _front_proxy(pki, now)
     _token_key(pki)
     return pki
 
@@ -120,13 +125,20 @@ def _name(user: str, groups: Iterable[str] = ()) -> x509.Name:
     return x509.Name(attributes)
 
 
-def _authority(pki: Pki, key: ec.EllipticCurvePrivateKey, now: datetime.datetime) -> x509.Certificate:
-    if pki.ca_crt.exists():
-        ca = _load_certificate(pki.ca_crt)
+def _front_proxy(pki: Pki, now: datetime.datetime) -> None:
+    key = _key(pki.key("front-proxy-ca"))
+    ca = _authority(pki.crt("front-proxy-ca"), "front-proxy-ca", key, now)
+    subject = _name(FRONT_PROXY_USER)
+    _leaf(pki, "front-proxy-client", subject, ExtendedKeyUsageOID.CLIENT_AUTH, ca, key, now)
+
+
+def _authority(path: Path, name: str, key: ec.EllipticCurvePrivateKey, now: datetime.datetime) -> x509.Certificate:
+    if path.exists():
+        ca = _load_certificate(path)
         if ca.public_key() != key.public_key():
-            raise PkiError(f"{pki.ca_crt} is not the certificate of {pki.ca_key}")
+            raise PkiError(f"{path} is not the certificate of {path.with_suffix('.key')}")
         return ca
-    subject = _name("kubus-ca")
+    subject = _name(name)
     usage = x509.KeyUsage(
         digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
         data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
@@ -138,7 +150,7 @@ def _authority(pki: Pki, key: ec.EllipticCurvePrivateKey, now: datetime.datetime
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(pki.ca_crt, ca.public_bytes(serialization.Encoding.PEM), CERTIFICATE_MODE)
+    _write(path, ca.public_bytes(serialization.Encoding.PEM), CERTIFICATE_MODE)
     return ca
 
 

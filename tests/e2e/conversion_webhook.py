@@ -51,7 +51,7 @@ class ConversionWebhook:
     """Serves until `close`; `url` and `ca_bundle` are for the definition."""
 
     def __init__(self) -> None:
-        certificate, key = _self_signed()
+        certificate, key = self_signed()
         self.ca_bundle = base64.b64encode(certificate).decode()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -71,9 +71,11 @@ class ConversionWebhook:
         self._thread.join()
 
 
-def _self_signed() -> tuple[bytes, bytes]:
+def self_signed(host: str = "localhost") -> tuple[bytes, bytes]:
+    """Return (certificate, key) of a server on loopback, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "conversion webhook")])
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName(host)]
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -83,7 +85,7 @@ def _self_signed() -> tuple[bytes, bytes]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -11,6 +11,7 @@ from typing import Any
 from actors.api.errors import Cause
 from actors.api.meta import get_condition
 from actors.apiserver.extensions import conditions, version_checks
+from actors.apiserver.extensions.schema import structural
 from actors.apiserver.machinery import field, names
 from actors.apiserver.machinery.columns.cells import CREATED_AT, NAME
 from actors.apiserver.machinery.kinds.with_status import WithStatus
@@ -41,6 +42,9 @@ class CustomResourceDefinitionStrategy(WithStatus):
         client = (conversion.get("webhook") or {}).get("clientConfig") or {}
         if service := client.get("service"):
             service.setdefault("port", 443)
+        for version in spec.get("versions") or ():
+            if schema := (version.get("schema") or {}).get("openAPIV3Schema"):
+                structural.tidy(schema)
 
     def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Nothing is accepted yet; what is stored will be of the storage version."""

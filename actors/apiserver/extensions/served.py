@@ -52,6 +52,9 @@ class Served(Registry):
     def definition(self, name: str) -> Object | None:
         return self._definitions.get(name)
 
+    def is_builtin(self, group: str) -> bool:
+        return group in self._builtin_groups
+
     def groups(self) -> dict[str, list[str]]:
         """As a registry's; the versions of custom groups in the order that Kubernetes prefers."""
         found = super().groups()

@@ -7,7 +7,6 @@ from typing import Any
 
 from actors.api.errors import Cause
 from actors.apiserver.extensions.schema.node import UNSET
-from actors.apiserver.extensions.schema.rules import Run
 from actors.apiserver.extensions.schema.shape import CustomShape
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from runtime.clock import Clock
@@ -70,7 +69,5 @@ class CustomStrategy(WithStatus):
         if not shape.node.fits(obj):
             shape.node.validate(obj, "", causes, old)
         if not causes and shape.rules is not None:
-            run = Run(self._clock)
-            shape.rules.run(obj, "", old, run)
-            causes = run.causes
+            causes = shape.rules.causes(obj, old, self._clock)
         return causes

@@ -8,7 +8,7 @@ from typing import Any
 from actors.api.errors import Cause
 from actors.apiserver.extensions import columns
 from actors.apiserver.extensions.jsonpath import BadPath, compile_path, field_steps
-from actors.apiserver.extensions.schema import default_checks, rules, structural
+from actors.apiserver.extensions.schema import default_checks, structural
 from actors.apiserver.extensions.schema.node import Node
 from actors.apiserver.machinery import field, names
 
@@ -50,7 +50,7 @@ def schema_causes(schema: dict[str, Any], path: str) -> list[Cause]:
         return causes
     node = Node(schema, root=True)
     causes = default_checks.causes_of(node, path)
-    if rules.has_rules(schema):
+    if structural.has_rules(schema):
         # The checker of rules is loaded by the first definition that has any.
         from actors.apiserver.extensions.schema import rule_checks
 

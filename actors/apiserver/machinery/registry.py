@@ -30,6 +30,7 @@ REGISTRY = Registry(
         *storage.STORAGE,
         *admission.ADMISSION_REGISTRATION,
         *extensions.API_EXTENSIONS,
+        *extensions.API_REGISTRATION,
         *workloads.SCHEDULING,
         *platform.COORDINATION,
         *admission.NODE,

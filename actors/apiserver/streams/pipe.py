@@ -104,12 +104,15 @@ class TcpPipe:
 
 
 class TlsPipe:
-    """TLS over another pipe. The server's certificate is not checked, as Kubernetes does not: it names no pod."""
+    """TLS over another pipe. Without a context the server's certificate is not checked, as Kubernetes does not for
+    what it proxies: it names no pod.
+    """
 
-    def __init__(self, below: Pipe, host: str) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    def __init__(self, below: Pipe, host: str, context: ssl.SSLContext | None = None) -> None:
+        if context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         self._below = below
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)

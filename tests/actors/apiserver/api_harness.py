@@ -256,7 +256,7 @@ async def serving(state: MemoryState | None = None, *, bootstrap: bool = True, *
     )
     api = Api(state or MemoryState(), config)
     task = asyncio.ensure_future(api.feed.run())
-    extensions = asyncio.ensure_future(api.extensions.run())
+    extensions = asyncio.ensure_future(api.extensions.controller.run())
     try:
         await api.cache.wait_loaded()
         if bootstrap:

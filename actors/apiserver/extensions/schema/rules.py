@@ -90,6 +90,12 @@ class Scope:
         self.values = scope_of(node.additional) if isinstance(node.additional, Node) else None
         self.items = scope_of(node.items) if node.items is not None else None
 
+    def causes(self, obj: Any, old: Any, clock: Clock) -> list[Cause]:
+        """Run all rules on an object; return what failed."""
+        run = Run(clock)
+        self.run(obj, "", old, run)
+        return run.causes
+
     def run(self, value: Any, path: str, old: Any, run: "Run") -> None:
         """Run all rules on a value and what is in it."""
         if value is None or run.is_over:
@@ -193,14 +199,7 @@ def _cause(rule: Rule, path: str, value: Any, detail: str) -> Cause:
 
 def scope_of(node: Node) -> Scope | None:
     """Return the rules of a node and below; None when there are none. Raises CompileError."""
-    if not has_rules(node.schema):
+    if not structural.has_rules(node.schema):
         return None
     own = tuple(compile_rule(source) for source in node.schema.get(structural.RULES) or ())
     return Scope(node, own)
-
-
-def has_rules(schema: Any) -> bool:
-    """True when a schema, or one below it, has CEL rules."""
-    if schema.get(structural.RULES):
-        return True
-    return any(has_rules(inner) for inner, _ in structural.children(schema, ""))

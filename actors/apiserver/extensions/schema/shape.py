@@ -8,11 +8,14 @@ Neighbours: `machinery.schema` keeps shapes by kind; `machinery.decode` and `mac
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from actors.apiserver.extensions.schema import structural
 from actors.apiserver.extensions.schema.node import Node, metadata_shape
-from actors.apiserver.extensions.schema.rules import Scope, scope_of
 from actors.apiserver.machinery.schema.shapes import Field, Report
+
+if TYPE_CHECKING:
+    from actors.apiserver.extensions.schema.rules import Scope
 
 PRESERVE_ALL = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -28,7 +31,11 @@ class CustomShape:
         return Node(self.structural, root=True)
 
     @cached_property
-    def rules(self) -> Scope | None:
+    def rules(self) -> "Scope | None":
+        if not structural.has_rules(self.structural):
+            return None
+        from actors.apiserver.extensions.schema.rules import scope_of  # loads CEL: not before there is a rule
+
         return scope_of(self.node)
 
     @cached_property

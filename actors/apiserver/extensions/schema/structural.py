@@ -11,10 +11,13 @@ from typing import Any
 
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
+from actors.apiserver.machinery.schema import SCHEMAS
+from actors.apiserver.machinery.schema.shapes import Report, Unfit
 from actors.apiserver.patterns import BadPattern, compile_pattern
 
 MAX_NESTING = 100  # levels of a schema: deeper ones would exhaust the stack long before they were of use
 
+JSON_SCHEMA_PROPS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 JUNCTORS = ("allOf", "anyOf", "oneOf")
 LIST_TYPES, MAP_TYPES = ("atomic", "set", "map"), ("atomic", "granular")
@@ -58,24 +61,65 @@ def children(schema: dict[str, Any], path: str) -> Iterator[tuple[dict[str, Any]
         yield schema["items"], f"{path}.items"
 
 
+def has_rules(schema: Any) -> bool:
+    """True when a schema, or one below it, has CEL rules."""
+    if schema.get(RULES):
+        return True
+    return any(has_rules(inner) for inner, _ in children(schema, ""))
+
+
 def _check(schema: dict[str, Any], path: str, causes: list[Cause], depth: int) -> None:
     """Check a schema outside of junctors, and all below it."""
     if depth > MAX_NESTING:
         causes.append(field.forbidden(path, f"schemas may not nest deeper than {MAX_NESTING} levels"))
         return
+    for name in ("items", "additionalProperties"):  # decoding takes these for anything at all
+        if isinstance(schema.get(name), dict) and (wrong := _misshapen(schema[name])):
+            causes.append(field.invalid(f"{path}.{name}", schema[name], wrong))
+            return
     _check_form(schema, path, causes)
     _check_structure(schema, path, causes)
     _check_extensions(schema, path, causes)
     for junctor, inner, where in _junctions(schema, path):
         _check_inside(inner, where, schema, causes, depth + 1, junctor)
     for inner, where in children(schema, path):
-        if not isinstance(inner, dict):
-            causes.append(field.invalid(where, inner, "must be a schema"))
-            continue
         if not inner.get("type") and not inner.get(INT_OR_STRING) and not inner.get(PRESERVE):
             what = "array items" if where.endswith(".items") else "object fields"
             causes.append(field.required(f"{where}.type", f"must not be empty for specified {what}"))
         _check(inner, where, causes, depth + 1)
+
+
+def tidy(schema: dict[str, Any]) -> None:
+    """Bring what decoding took for anything at all, items and additionalProperties, into the form of a schema.
+
+    What cannot be is left, for `causes_of` to complain about. Nesting is bounded by that of the request's body.
+    """
+    shape = SCHEMAS.of_definition(JSON_SCHEMA_PROPS)
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), dict) and not shape.fits(schema[name]):
+            try:
+                schema[name] = shape.conform_at(schema[name], "", "JSONSchemaProps", Report())
+            except Unfit:
+                continue
+    parts = [schema.get("items"), schema.get("additionalProperties"), schema.get("not")]
+    parts += (schema.get("properties") or {}).values()
+    for junctor in JUNCTORS:
+        parts += schema.get(junctor) or ()
+    for part in parts:
+        if isinstance(part, dict) and shape.fits(part):
+            tidy(part)
+
+
+def _misshapen(inner: Any) -> str:
+    """Why something is no schema at all."""
+    shape = SCHEMAS.of_definition(JSON_SCHEMA_PROPS)
+    if shape.fits(inner):
+        return ""
+    try:
+        shape.conform_at(inner, "", "JSONSchemaProps", Report())
+    except Unfit as error:
+        return str(error)
+    return "must be a schema without nulls and unknown fields"
 
 
 def _junctions(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -102,8 +146,11 @@ def _check_form(schema: dict[str, Any], path: str, causes: list[Cause]) -> None:
     kind = schema.get("type", "")
     if kind and kind not in TYPES:
         causes.append(field.not_supported(f"{path}.type", kind, TYPES))
-    if isinstance(schema.get("items"), list):
+    if schema.get("items") is not None and not isinstance(schema["items"], dict):
         causes.append(field.forbidden(f"{path}.items", "items must be a schema object and not an array"))
+    if not isinstance(schema.get("additionalProperties", {}), dict | bool | None):
+        detail = "must be a schema, or a boolean"
+        causes.append(field.invalid(f"{path}.additionalProperties", schema["additionalProperties"], detail))
     if pattern := schema.get("pattern"):
         try:
             compile_pattern(pattern)
@@ -203,6 +250,10 @@ def _check_inside(
     if depth > MAX_NESTING:
         causes.append(field.forbidden(path, f"schemas may not nest deeper than {MAX_NESTING} levels"))
         return
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), dict) and (wrong := _misshapen(schema[name])):
+            causes.append(field.invalid(f"{path}.{name}", schema[name], wrong))
+            return
     _check_form(schema, path, causes)
     may_type = bool(outside.get(INT_OR_STRING)) and junctor in ("anyOf", "allOf")
     for name in _ONLY_OUTSIDE:
