@@ -51,7 +51,7 @@ class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     oidc: OidcConfig | None = None
     audit: AuditConfig | None = None
     shutdown_delay_s: float = 0.0  # between no longer being ready and taking no more requests, for load balancers
-    max_requests_inflight: int = 400  # seats that priority levels share: one for each 25 objects that a list goes through
+    max_requests_inflight: int = 400  # seats that priority levels share
 
 
 class StateConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -97,7 +97,6 @@ class ApiCall:
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`
         self.source = ""  # the address that it came from
 
-
     def header(self, name: str) -> str:
         """Return a header that has no field of its own; empty when it did not come."""
         wanted = name.encode()

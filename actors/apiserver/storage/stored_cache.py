@@ -4,6 +4,7 @@ Neighbours: `extensions.versions` follows; `watch_cache` feeds it like any other
 """
 
 from collections.abc import Iterable
+
 from actors.apiserver.storage.entry import Entry, Fields
 from actors.apiserver.storage.event import CacheEvent
 from actors.apiserver.storage.resource_cache import ResourceCache

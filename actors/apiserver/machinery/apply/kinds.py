@@ -20,8 +20,15 @@ OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _UNTRACKED = frozenset({"apiVersion", "kind"})
 _UNTRACKED_METADATA = frozenset(
     {
-        "clusterName", "creationTimestamp", "generation", "managedFields", "name", "namespace", "resourceVersion",
-        "selfLink", "uid",
+        "clusterName",
+        "creationTimestamp",
+        "generation",
+        "managedFields",
+        "name",
+        "namespace",
+        "resourceVersion",
+        "selfLink",
+        "uid",
     }  # fmt: skip
 )
 

@@ -90,6 +90,7 @@ def client_config_causes(config: Object, at: str) -> list[Cause]:
     if url is not None:
         causes += _url_causes(url, f"{at}.url")
     else:
+        assert service is not None, "one of both is there"
         causes += _service_causes(service, f"{at}.service")
     bundle = config.get("caBundle")
     if bundle:
