@@ -46,7 +46,8 @@ def pod(*containers: Object, name: str = "", labels: Object | None = None, **spe
 
 def script(command: str | list[str], volumes: Object | None = None, **fields: Any) -> Object:
     """Return a pod of one container that runs a script, with volumes {"/mount/path": source} mounted."""
-    spec = {name: fields.pop(name) for name in ("securityContext", "annotations", "labels", "name") if name in fields}
+    of_pod = ("securityContext", "annotations", "labels", "name")
+    spec = {name: fields.pop(name) for name in of_pod if name in fields}
     mounted = with_volumes(container(command, **fields), volumes or {})
     return pod(mounted[0], volumes=mounted[1], **spec)
 
