@@ -31,6 +31,7 @@ CONTAINERD = "containerd"  # the role of a node's containerd, which is no actor
 
 START_DEADLINE_S = {"state": 600.0, "apiserver": 120.0, CONTAINERD: 60.0}  # a state actor may replay a long log
 DEFAULT_START_DEADLINE_S = 60.0
+STOP_DEADLINE_S = 10.0  # on top of what a kubelet gives its pods to end
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _actor(role: str, name: str, node: NodeConfig, settings: dict[str, Any], nam
         launch=ActorLaunch(TARGETS[role], settings),
         after=tuple(after),
         start_deadline_s=START_DEADLINE_S.get(role, DEFAULT_START_DEADLINE_S),
+        stop_deadline_s=STOP_DEADLINE_S + (node.kubelet.shutdown_grace_period_s if role == "kubelet" else 0.0),
     )
 
 

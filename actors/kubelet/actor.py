@@ -114,7 +114,7 @@ class KubeletActor(Actor):
         found = new or old
         kubelet = self._kubelets.get((found or {}).get("spec", {}).get("nodeName", ""))
         if kubelet is not None:
-            kubelet.pods.pod_changed(key, old, new)
+            kubelet.pod_changed(key, old, new)
 
     def _node_changed(self, key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         kubelet = self._kubelets.get(key)

@@ -16,6 +16,7 @@ from typing import Any
 from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.observed import PodRuntime, has_exited, is_alive, is_running, succeeded
+from actors.kubelet.restart_rules import may_restart, restarts
 from actors.kubelet.runtime import CONTAINER_HASH, RESTART_COUNT, ContainerState, ContainerStatus
 
 NS_PER_S = 1_000_000_000
@@ -149,7 +150,7 @@ class _Decision:
                 return False
             self._begin(container)
             return True
-        self._check_alive(container, status, restart=self.policy != "Never")
+        self._check_alive(container, status, restart=may_restart(self.pod, container))
         return True
 
     def _check_alive(self, container: pods.ContainerDict, status: ContainerStatus, restart: bool) -> None:
@@ -201,7 +202,7 @@ class _Decision:
             return "complete"
         if status is not None and is_running(status):
             return "incomplete"
-        if status is not None and has_exited(status) and self.policy == "Never":
+        if status is not None and has_exited(status) and not self._restarts(container, status):
             return "failed"
         if status is not None and is_alive(status):
             self.kill.append(Kill(status.container.id, container["name"], "Init container is in unknown state"))
@@ -230,9 +231,8 @@ class _Decision:
     # -- starting
 
     def _restarts(self, container: pods.ContainerDict, status: ContainerStatus | None) -> bool:
-        if self.policy == "Always":
-            return True
-        return self.policy == "OnFailure" and not succeeded(status)
+        """An instance that was lost without a word counts as failed."""
+        return restarts(self.pod, container, 1 if status is None else status.exit_code)
 
     def _start(self, container: pods.ContainerDict) -> Start:
         name = container["name"]

@@ -34,9 +34,11 @@ from actors.kubelet.prober import Prober, Probing
 from actors.kubelet.registration import Registration
 from actors.kubelet.resize import feasibility
 from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUnreachable, RuntimeVersion
+from actors.kubelet.shutdown import end_all
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
 from actors.kubelet.starter import Starter
+from actors.kubelet.static_pods import StaticPods, is_mirror
 from actors.kubelet.stats.sampler import KernelReader, Reader, Sampler, SimulatedReader
 from actors.kubelet.status import Ending
 from actors.kubelet.status_writer import StatusWriter
@@ -82,6 +84,7 @@ class NodeKubelet:
         self._owner = f"{shared.owner}/{name}"
         self._version = RuntimeVersion("", "")
         self._has_apparmor = shared.services is None or has_apparmor()
+        self._is_shutting_down = False
         self._patient_until_s = 0.0  # monotonic; until then a runtime that is away is not held against the node
         self._network_fault = "waiting for the node's podCIDR"
         self._node_changed = asyncio.Event()
@@ -93,6 +96,7 @@ class NodeKubelet:
         self.pods = NodePods(self._equipment(), lambda: shared.pods.has_synced)
         self.sampler = self._sampler()
         self.eviction = self._eviction()
+        self.static = self._static()
         self.registration = Registration(
             name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
             self._observe, shared.nodes, shared.api, shared.clock, shared.log,
@@ -113,9 +117,21 @@ class NodeKubelet:
             self._shared.spawn(self.sampler.run(), f"usage of {self.name}")
             self._shared.spawn(self.eviction.run_garbage(), f"garbage of {self.name}")
         self._shared.spawn(self.eviction.run(), f"eviction on {self.name}")
+        if self._shared.config.kubelet.pod_manifests:
+            self._shared.spawn(self.static.run(), f"static pods of {self.name}")
 
     async def stop(self) -> None:
+        if self._shared.config.kubelet.shutdown_grace_period_s:
+            self._is_shutting_down = True
+            await end_all(self.pods.workers, self._shared.config.kubelet)
         await self.driver.close()
+
+    def pod_changed(self, key: str, old: pods.Pod | None, new: pods.Pod | None) -> None:
+        """The API's pod has changed. A mirror only shows what a file on this node asks for."""
+        if is_mirror(new or old or {"metadata": {}}):
+            self.static.mirror_changed(key, new)
+        else:
+            self.pods.pod_changed(key, old, new)
 
     def node_changed(self) -> None:
         """The API's Node has changed: it may have its podCIDR now, or be gone."""
@@ -188,7 +204,23 @@ class NodeKubelet:
             shared.data_dir, self._tell_node, lambda: self.registration.changed(), shared.clock, shared.log,
         )  # fmt: skip
 
+    def _static(self) -> StaticPods:
+        shared = self._shared
+        directory = Path(shared.config.kubelet.pod_manifests or "none")
+        return StaticPods(
+            directory, self.name, shared.api, self._mirrors, lambda: shared.nodes.get(self.name),
+            self.pods.pod_changed, shared.log,
+        )  # fmt: skip
+
+    def _mirrors(self) -> list[pods.Pod] | None:
+        if not self._shared.pods.has_synced:
+            return None
+        found = (pod for pod in self._shared.pods.list() if is_mirror(pod))
+        return [pod for pod in found if pod["spec"].get("nodeName") == self.name]
+
     def _refusal(self, pod: pods.Pod) -> Ending | None:
+        if self._is_shutting_down:
+            return Ending("NodeShutdown", "Pod was rejected as the node is shutting down.")
         node = self._shared.nodes.get(self.name)
         place = Place(
             node=node,
@@ -316,6 +348,8 @@ class NodeKubelet:
     # -- the node's status ------------------------------------------------------------------------------------------
 
     def _faults(self) -> list[str]:
+        if self._is_shutting_down:
+            return ["node is shutting down"]
         if not self.observer.reachable and self._shared.clock.monotonic() >= self._patient_until_s:
             return [f"container runtime is down: {self.observer.fault}"]
         if self._network_fault:

@@ -10,12 +10,19 @@ from typing import Any
 Pod = dict[str, Any]
 ContainerDict = dict[str, Any]
 
+CONFIG_SOURCE = "kubernetes.io/config.source"  # of a pod that did not come from the API: "file"
+CONFIG_HASH = "kubernetes.io/config.hash"
+CONFIG_MIRROR = "kubernetes.io/config.mirror"  # on the Pod that shows a static pod in the API: the hash
+FILE = "file"
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
 DEFAULT_GRACE_PERIOD_S = 30
 
 
 def uid(pod: Pod) -> str:
     """Return the uid that the runtime's labels carry: a static pod's is the hash that its mirror pod names."""
+    own = annotations(pod)
+    if own.get(CONFIG_SOURCE) == FILE and CONFIG_HASH in own:
+        return own[CONFIG_HASH]
     return str(pod["metadata"]["uid"])
 
 
@@ -64,6 +71,11 @@ def restart_policy(pod: Pod) -> str:
 
 def is_deleting(pod: Pod) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def is_static(pod: Pod) -> bool:
+    """Whether a pod comes from a file on its node."""
+    return annotations(pod).get(CONFIG_SOURCE) == FILE
 
 
 def phase(pod: Pod) -> str:

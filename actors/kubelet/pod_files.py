@@ -128,7 +128,8 @@ class PodFiles:
         await self._objects.acquire(pods.uid(pod), ((kind, namespace, name) for kind, name in named))
         await self._tokens.acquire(pod, content.token_sources(pod))
         await self._claims.resolve(pod)
-        await self._services.synced()
+        if not pods.is_static(pod):  # which start without the API's word
+            await self._services.synced()
         await self._prepare_volumes(pod)
         logs = log_directory(self._places.logs, pod)
         for container in pods.all_containers(pod):

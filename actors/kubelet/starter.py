@@ -18,7 +18,7 @@ from actors.kubelet.images import ImageNotReady, Images, normalized
 from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
 from actors.kubelet.pod_files import Files
-from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, RuntimeUnreachable, SandboxStatus
+from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, RuntimeRefused, RuntimeUnreachable, SandboxStatus
 from actors.kubelet.runtime_class import GetObject, RuntimeClassUnknown, handler_of
 from runtime.clock import Clock
 from runtime.failpoint import passing
@@ -64,6 +64,7 @@ class Starter:
             self._tell(pod, "Warning", "NetworkNotReady", f"network is not ready: {fault}")
             raise StartFailed("ContainerCreating", "", self._clock.wall() + RETRY_S)
         try:
+            _check_supported(pod)
             handler = await handler_of(pod, self._get_object)
             spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node, handler)
             async with self._slots:
@@ -138,6 +139,12 @@ class Starter:
             await self._driver.stop_container(identity, pods.grace_period_s(pod))
             await self._observer.refresh_container(identity)
             raise StartFailed("PostStartHookError", str(error), self._clock.wall()) from error
+
+
+def _check_supported(pod: pods.Pod) -> None:
+    """containerd before 2.0 and runc before 1.2 would run the pod as the node's own users without a word."""
+    if pod["spec"].get("hostUsers") is False:
+        raise RuntimeRefused("the container runtime does not support user namespaces (hostUsers: false)")
 
 
 def _host_ips(pod: pods.Pod) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from actors.kubelet import qos
 from actors.kubelet.compute import Health, Healths
 from actors.kubelet.container_status import Waiting, container_statuses
 from actors.kubelet.observed import PodRuntime
+from actors.kubelet.restart_rules import restarts
 
 EVICTED = "Evicted"
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
@@ -88,20 +89,23 @@ def _phase(pod: pods.Pod, regular: list[Any], inits: list[Any], facts: Facts, pr
     if facts.finished:
         done = all(_exit_code(item) == 0 for item in regular) and all(_init_is_done(pod, item) for item in inits)
         return "Succeeded" if done else "Failed"
-    restart = pods.restart_policy(pod)
     if inits and not _has_begun(regular):
-        if restart == "Never" and any(_exit_code(item) not in (0, None) for item in inits):
+        if any(_exit_code(item) not in (0, None) and not _restarts(pod, item) for item in inits):
             return "Failed"
         if not all(_init_is_done(pod, item) for item in inits):
             return "Pending"
     if any("waiting" in item["state"] and not item["lastState"] for item in regular):
         return "Pending"
-    if any("running" in item["state"] for item in regular) or restart == "Always":
-        return "Running"
     codes = [_exit_code(item) for item in regular]
-    if all(code == 0 for code in codes):
-        return "Succeeded"
-    return "Failed" if restart == "Never" and None not in codes else "Running"
+    if None in codes or any(_restarts(pod, item) for item in regular):
+        return "Running"
+    return "Succeeded" if all(code == 0 for code in codes) else "Failed"
+
+
+def _restarts(pod: pods.Pod, status: dict[str, Any]) -> bool:
+    """Whether a container that has ended gets another instance."""
+    container, code = pods.find_container(pod, status["name"]), _exit_code(status)
+    return container is not None and code is not None and restarts(pod, container, code)
 
 
 def _has_begun(regular: list[Any]) -> bool:

@@ -89,6 +89,7 @@ class PodWorker:
         self._has_finished = False  # nothing is to be started again
         self._ending: Ending | None = None
         self._has_ended = False  # no process is left
+        self._ended = asyncio.Event()
         self._was_cut_short = False
         self._files_stale = True
         self._waiting: dict[str, Waiting] = {}
@@ -140,6 +141,11 @@ class PodWorker:
             self._ending = ending
             self._with.tell(self.pod, "Warning", ending.reason, ending.message)
             self.poke()
+
+    async def told(self) -> None:
+        """Return when the pod has ended, and the API knows how."""
+        await self._ended.wait()
+        await self._with.writer.flushed(self.pod["metadata"]["uid"])
 
     @property
     def is_ending(self) -> bool:
@@ -441,6 +447,7 @@ class PodWorker:
         finally:
             early.cancel()
         self._has_ended = True
+        self._ended.set()
         with_.limiter.forget(self.uid)
         if not self.is_gone:
             self._report()
@@ -521,7 +528,7 @@ def _matters(before: pods.Pod, after: pods.Pod) -> bool:
     """Tell whether a change of a pod is more than the echo of a status that was written from here."""
     if before["spec"] != after["spec"] or pods.phase(before) != pods.phase(after):
         return True
-    fields = ("deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "generation")
+    fields = ("uid", "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "generation")
     if any(before["metadata"].get(field) != after["metadata"].get(field) for field in fields):
         return True
     return _conditions_of_others(before) != _conditions_of_others(after)

@@ -14,14 +14,12 @@ from actors.kubelet.eviction.thresholds import RESOURCES, Amount, Threshold
 from actors.kubelet.stats.usage import ContainerUsage, PodUsage
 
 SYSTEM_CRITICAL = 2_000_000_000  # the priority from which on the scheduler's documentation calls a pod critical
-MIRROR, SOURCE = "kubernetes.io/config.mirror", "kubernetes.io/config.source"
 
 Usages = Mapping[str, PodUsage]  # by pod uid
 
 
 def is_critical(pod: pods.Pod) -> bool:
-    annotations = pods.annotations(pod)
-    if MIRROR in annotations or annotations.get(SOURCE) == "file":
+    if pods.is_static(pod):
         return True
     return int(pod["spec"].get("priority") or 0) >= SYSTEM_CRITICAL
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from actors.api.config import ClusterConfig, NodeConfig
+from actors.api.config import ClusterConfig, KubeletConfig, NodeConfig
 from actors.kubelet.machine import simulated_machine
 from actors.kubelet.node_kubelet import NodeKubelet, Shared
 from runtime.informer import Informer
@@ -26,7 +26,8 @@ RULE = "simulated.kubus.dev/"
 class World:
     """One node: an API and a runtime that last, and a kubelet that comes and goes."""
 
-    def __init__(self, data_dir: Path):
+    def __init__(self, data_dir: Path, config: KubeletConfig | None = None):
+        self.config = config or KubeletConfig()
         self.data_dir = data_dir
         self.api = ImaginedApi()
         self.clock = VirtualClock(asyncio.get_running_loop())
@@ -43,12 +44,13 @@ class World:
         log, spawn = structlog.get_logger(), functools.partial(self._spawn, self._life)
         pods, nodes = (Informer(source(name), name=name, log=log, clock=self.clock) for name in ("pods", "nodes"))
         shared = Shared(
-            cluster=ClusterConfig(nodes={}), config=NodeConfig(roles=["kubelet"], runtime="simulated"),
+            cluster=ClusterConfig(nodes={}),
+            config=NodeConfig(roles=["kubelet"], runtime="simulated", kubelet=self.config),
             data_dir=self.data_dir, owner="test", api=self.api, nodes=nodes, pods=pods, services=None,
             spawn=spawn, clock=self.clock, log=log,
         )  # fmt: skip
         node = self.node = NodeKubelet("w1", self.driver, simulated_machine(110, {}, "192.0.2.1"), shared)
-        pods.on_change(lambda key, old, new: node.pods.pod_changed(key, old, new))
+        pods.on_change(lambda key, old, new: node.pod_changed(key, old, new))
         nodes.on_change(lambda key, old, new: node.node_changed())
         spawn(pods.run(), "pods")
         spawn(nodes.run(), "nodes")
@@ -126,10 +128,19 @@ class World:
             await asyncio.sleep(0.01)
 
 
-def scenario(tmp_path: Path, play: Callable[[World], Coroutine[Any, Any, None]], started: bool = True) -> None:
+def scenario(
+    tmp_path: Path,
+    play: Callable[[World], Coroutine[Any, Any, None]],
+    started: bool = True,
+    manifests: bool = False,
+    **config: Any,
+) -> None:
+    if manifests:
+        config["pod_manifests"] = str(tmp_path / "manifests")
+
     @contextlib.asynccontextmanager
     async def world() -> AsyncIterator[World]:
-        made = World(tmp_path)
+        made = World(tmp_path, KubeletConfig(**config))
         try:
             if started:
                 await made.start()
@@ -387,3 +398,22 @@ def test_a_pod_that_does_not_fit_is_refused_and_one_that_was_taken_in_stays(tmp_
 def _condition(world: World, kind: str) -> str:
     conditions = world.api.objects["nodes"]["w1"]["status"]["conditions"]
     return str(next(item["status"] for item in conditions if item["type"] == kind))
+
+
+def test_a_graceful_end_of_the_node_ends_its_pods_and_tells(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        world.create(name="plain", rules={"stop-seconds": "3"})
+        world.create(name="critical", priority=2_000_000_000)
+        await world.until(lambda: world.ready("plain") and world.ready("critical"))
+        assert world.node is not None
+        begin = world.clock.monotonic()
+        stopping = asyncio.ensure_future(world.node.stop())
+        await world.until(lambda: world.status("plain").get("phase") == "Failed")
+        assert world.status("plain")["reason"] == "Terminated"
+        await stopping
+        assert world.status("critical")["reason"] == "Terminated"
+        assert 3.0 <= world.clock.monotonic() - begin < 12.0
+        world.create(name="late")
+        await world.until(lambda: world.status("late").get("reason") == "NodeShutdown")
+
+    scenario(tmp_path, play, shutdown_grace_period_s=10.0, shutdown_grace_period_critical_pods_s=4.0)
