@@ -7,6 +7,7 @@ the stored definitions, of which `conditions` are the deciding part.
 Neighbours: `resources` makes the rows; `controller` writes conditions; discovery and the handler look rows up.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -136,4 +137,5 @@ def _identity(definition: Object) -> bytes:
     """What the rows depend on: while it stays, so do they, and the watches on them."""
     accepted = definition["status"]["acceptedNames"]
     deleting = conditions.is_deleting(definition)
-    return orjson.dumps([definition["metadata"]["uid"], definition["spec"], accepted, deleting])
+    parts = [definition["metadata"]["uid"], definition["spec"], accepted, deleting]
+    return hashlib.sha256(orjson.dumps(parts)).digest()

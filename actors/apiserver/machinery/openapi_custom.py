@@ -46,6 +46,12 @@ def source_of(resource: Resource) -> dict[str, Any]:
     return dict(shape.structural) if shape is not None else {"type": "object"}
 
 
+def digest_of(resource: Resource) -> str:
+    """Return what changes with the schema of a custom resource."""
+    shape = schema.SCHEMAS.of_custom_kind(resource.api_version, resource.kind)
+    return "" if shape is None else shape.digest
+
+
 def component_names(resource: Resource) -> dict[str, str]:
     """Return the components' names by "apiVersion/Kind": the group reversed, the version, the kind."""
     start = ".".join([*reversed(resource.group.split(".")), resource.version])

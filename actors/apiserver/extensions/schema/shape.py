@@ -6,9 +6,12 @@ is for validation to refuse, with 422, where a built-in kind refuses it in decod
 Neighbours: `machinery.schema` keeps shapes by kind; `machinery.decode` and `machinery.apply` use them.
 """
 
+import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from actors.apiserver.extensions.schema import structural
 from actors.apiserver.extensions.schema.node import Node, metadata_shape
@@ -25,6 +28,10 @@ class CustomShape:
 
     def __init__(self, structural: Mapping[str, Any]) -> None:
         self.structural = structural
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(orjson.dumps(self.structural)).hexdigest()
 
     @cached_property
     def node(self) -> Node:

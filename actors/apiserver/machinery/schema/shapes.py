@@ -41,11 +41,14 @@ class Shape(Protocol):
 class CustomKind(Protocol):
     """The shape of a custom resource's objects: decodes like a struct, but knows no strategic merge.
 
-    `structural` is the openAPIV3Schema of the kind.
+    `structural` is the openAPIV3Schema of the kind, `digest` a hash of it.
     """
 
     @property
     def structural(self) -> Mapping[str, Any]: ...
+
+    @property
+    def digest(self) -> str: ...
 
     @property
     def fields(self) -> Mapping[str, Any]: ...
