@@ -1,5 +1,6 @@
 """Admission as users meet it: kubectl against real control-plane processes, webhooks behind real TLS."""
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster import Cluster, eventually
 from tests.e2e.webhook_server import WebhookServer, allow, deny, patch, serving, slowly
@@ -352,3 +354,115 @@ def test_policies(simulated_cluster, namespace):
     table = simulated_cluster.kubectl("get", "validatingadmissionpolicies")
     assert table.split() == ["NAME", "VALIDATIONS", "PARAMKIND", "AGE", "replicas.e2e.test", "1", "<unset>",
                              table.split()[-1]]  # fmt: skip
+
+
+def test_deny_attach_and_exec(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: should be able to deny attaching pod."""
+    webhooks.answers["/connect.e2e.test"] = deny("attaching to pod 'to-be-attached-pod' is not allowed")
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/attach", "pods/exec"],
+              "operations": ["CONNECT"]}]  # fmt: skip
+    configure(simulated_cluster, "Validating", "connect", hook(webhooks, "connect.e2e.test", namespace, rules=rules))
+    simulated_cluster.kubectl("-n", namespace, "run", "to-be-attached-pod", "--image=i")
+    running = ("wait", "--for=condition=Ready", "pod/to-be-attached-pod", "--timeout=30s")
+    simulated_cluster.kubectl("-n", namespace, *running)
+    for words in (("attach", "to-be-attached-pod", "-i"), ("exec", "to-be-attached-pod", "--", "true")):
+        done = simulated_cluster.run("kubectl", "-n", namespace, *words, status=1)
+        assert "attaching to pod 'to-be-attached-pod' is not allowed" in done.stderr
+    assert {request["operation"] for request in webhooks.asked[-2:]} == {"CONNECT"}
+    assert webhooks.asked[-1]["object"]["command"] == ["true"]
+
+
+WIDGETS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.e2e.test}
+spec:
+  group: e2e.test
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}
+  versions:
+  - &version
+    name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          data:
+            type: object
+            properties: {mutation-start: {type: string}, mutation-stage-1: {type: string}}
+  - {<<: *version, name: v2, storage: false}
+"""
+
+
+def widget(name: str) -> str:
+    data = {"mutation-start": "yes"}
+    return json.dumps({"apiVersion": "e2e.test/v1", "kind": "Widget", "metadata": {"name": name}, "data": data})
+
+
+def test_custom_resources(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: mutate custom resource, with pruning; deny its creation, update and deletion; deny CRDs."""
+    definition = json.dumps(yaml.safe_load(WIDGETS))
+    simulated_cluster.kubectl("apply", "-f", "-", stdin=definition)
+    established = ("wait", "--for=condition=Established", "crd/widgets.e2e.test", "--timeout=30s")
+    simulated_cluster.kubectl(*established)
+    webhooks.answers["/widgets.e2e.test"] = patch(
+        {"op": "add", "path": "/data/mutation-stage-1", "value": "yes"},
+        {"op": "add", "path": "/data/mutation-stage-2", "value": "yes"},
+    )
+    rules = [{"apiGroups": ["e2e.test"], "apiVersions": ["v2"], "resources": ["widgets"], "operations": ["CREATE"]}]
+    configure(simulated_cluster, "Mutating", "widgets", hook(webhooks, "widgets.e2e.test", namespace, rules=rules))
+    in_namespace = ("-n", namespace)
+    simulated_cluster.kubectl(*in_namespace, "create", "-f", "-", stdin=widget("one"))
+    expected = {"mutation-start": "yes", "mutation-stage-1": "yes"}
+    assert simulated_cluster.get(*in_namespace, "widget", "one")["data"] == expected, "what the schema lacks is pruned"
+    assert webhooks.asked[-1]["object"]["apiVersion"] == "e2e.test/v2", "shown as the version that the rules name"
+    assert webhooks.asked[-1]["requestKind"]["version"] == "v1"
+
+    webhooks.answers["/nothing.e2e.test"] = deny("the custom resource contains unwanted data")
+    rules = [rules[0] | {"apiVersions": ["*"], "operations": ["*"]}]
+    configure(simulated_cluster, "Validating", "nothing", hook(webhooks, "nothing.e2e.test", namespace, rules=rules))
+    for words in (("create", "-f", "-"), ("label", "widget", "one", "a=b"), ("delete", "widget", "one")):
+        done = simulated_cluster.run("kubectl", *in_namespace, *words, stdin=widget("two"), status=1)
+        assert "the custom resource contains unwanted data" in done.stderr
+
+
+def test_deny_definitions(simulated_cluster, webhooks, namespace):
+    """AdmissionWebhook: should deny crd creation."""
+    webhooks.answers["/crds.e2e.test"] = deny("the custom resource definition is unwanted")
+    rules = [{"apiGroups": ["apiextensions.k8s.io"], "apiVersions": ["*"], "resources": ["customresourcedefinitions"],
+              "operations": ["CREATE"]}]  # fmt: skip
+    configure(simulated_cluster, "Validating", "crds", hook(webhooks, "crds.e2e.test", namespace, rules=rules))
+    definition = WIDGETS.replace("widgets", "gadgets").replace("Widget", "Gadget").replace("widget", "gadget")
+    done = simulated_cluster.run("kubectl", "create", "-f", "-", stdin=definition, status=1)
+    assert "the custom resource definition is unwanted" in done.stderr
+
+
+TOKEN_READER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: reader}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: c
+    image: kubus.local/toolbox:latest
+    workingDir: /var/run/secrets/kubernetes.io/serviceaccount
+    command: [sh, -c, "for f in namespace token ca.crt; do head -n 1 $f; echo; done"]
+"""
+
+
+def test_a_token_in_a_real_pod(real_cluster):
+    """ServiceAccounts: should mount an API token into pods: token, CA and namespace, and the token is good."""
+    real_cluster.kubectl("apply", "-f", "-", stdin=TOKEN_READER)
+    real_cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/reader", "--timeout=60s")
+    namespace, token, ca = real_cluster.kubectl("logs", "reader").split()[:3]
+    assert (namespace, ca) == ("default", "-----BEGIN")
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    assert claims["sub"] == "system:serviceaccount:default:default"
+    assert claims["kubernetes.io"]["pod"]["name"] == "reader"
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    answer = real_cluster.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(review))
+    assert json.loads(answer)["status"]["authenticated"] is True
+    real_cluster.kubectl("delete", "pod", "reader", "--wait=false")

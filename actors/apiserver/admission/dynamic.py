@@ -82,7 +82,7 @@ class Hooks:
         if plan.policies:
             from actors.apiserver.policies.validation import validate  # loads CEL
 
-            validate(plan.policies, asked, obj, old)
+            await validate(plan.policies, asked, obj, old)
         if plan.hooks:
             await validate_all(plan.hooks, asked, obj, old)
 

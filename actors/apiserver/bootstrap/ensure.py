@@ -3,14 +3,15 @@
 Runs at the start of every API server, side by side with others: what exists already is fine. Roles and bindings marked
 for automatic updates get the rules and subjects that they lack; what an administrator added stays.
 
-Neighbours: `namespaces`, `policy`, `kubernetes_service` say what; the handler's own verbs do it, as system:apiserver.
+Neighbours: `namespaces`, `policy`, `priority_classes`, `kubernetes_service` say what; the handler's own verbs do it, as
+system:apiserver.
 """
 
 from typing import Any
 
 import orjson
 
-from actors.apiserver.bootstrap import kubernetes_service, namespaces, policy
+from actors.apiserver.bootstrap import kubernetes_service, namespaces, policy, priority_classes
 from actors.apiserver.call import AUTHENTICATED, MASTERS, ApiCall, Identity, StreamAnswer
 from actors.apiserver.handler import Handler
 from actors.apiserver.machinery.resource import Resource
@@ -28,6 +29,8 @@ async def ensure_all(server: Server, handler: Handler, address: tuple[str, int])
     for obj in namespaces.namespaces():
         await _ensure(server, handler, obj)
     for obj in policy.objects():
+        await _ensure(server, handler, obj)
+    for obj in priority_classes.objects():
         await _ensure(server, handler, obj)
     for obj in kubernetes_service.objects(server.config, address):
         await _ensure(server, handler, obj)

@@ -41,13 +41,12 @@ class BoundPolicy:
     def view(self, asked: Admission) -> View:
         return view_of(asked, self.match.resource)
 
-    def evaluations(
-        self, asked: Admission, view: View, binding: Binding, obj: Object | None, old: Object | None
-    ) -> Iterator[Evaluation]:
+    async def request(self, asked: Admission, view: View, obj: Object | None, old: Object | None) -> Object:
+        """Return the request as policies see it."""
+        return request_of(asked, view.shown, str(uuid.uuid4()), await view.show(obj), await view.show(old))
+
+    def evaluations(self, asked: Admission, request: Object, binding: Binding) -> Iterator[Evaluation]:
         """Yield an evaluation for each parameter whose match conditions hold. Raises Misconfigured, ConditionFailed."""
-        seen = view.show(obj) if obj is not None else None
-        seen_old = view.show(old) if old is not None else None
-        request = request_of(asked, view.shown, str(uuid.uuid4()), seen, seen_old)
         namespace = _namespace_object(asked)
         for params in find_params(asked, self.policy, binding):
             inputs = {**inputs_of(asked, request), "params": params, "namespaceObject": namespace}

@@ -48,9 +48,10 @@ class PolicyMutator:
         if obj is None or not any(one is self.binding for one in self.bound.active(asked, obj, old)):
             return False
         view = self.bound.view(asked)
-        seen = before = view.show(obj)
+        request = await self.bound.request(asked, view, obj, old)
+        seen = before = request["object"]
         try:
-            for evaluation in self.bound.evaluations(asked, view, self.binding, obj, old):
+            for evaluation in self.bound.evaluations(asked, request, self.binding):
                 for mutation in self.bound.policy.mutations:
                     seen = _applied(evaluation.with_object(seen), mutation, seen)
         except (Misconfigured, ConditionFailed, Unmade) as error:
@@ -59,7 +60,7 @@ class PolicyMutator:
             return False
         if seen == before:
             return False
-        view.take(obj, seen, old)
+        await view.take(obj, seen, old)
         return True
 
     def _refusal(self, asked: Admission, why: str) -> ApiError:

@@ -40,12 +40,14 @@ class Failure:
     index: int = 0
 
 
-def validate(policies: Iterable[BoundPolicy], asked: Admission, obj: Object | None, old: Object | None) -> None:
+async def validate(policies: Iterable[BoundPolicy], asked: Admission, obj: Object | None, old: Object | None) -> None:
     """Evaluate policies; warn, annotate, and raise ApiError for the first denial."""
     denied: list[Failure] = []
     for bound in policies:
+        request: Object | None = None
         for binding in bound.active(asked, obj, old):
-            for failure in _failures(bound, binding, asked, obj, old):
+            request = request or await bound.request(asked, bound.view(asked), obj, old)
+            for failure in _failures(bound, binding, asked, request):
                 _act(asked, binding, failure, denied)
     if denied:
         raise refusal(asked, denied[0])
@@ -82,12 +84,10 @@ def _act(asked: Admission, binding: Binding, failure: Failure, denied: list[Fail
         asked.annotations[AUDIT_KEY] = orjson.dumps(told).decode()
 
 
-def _failures(
-    bound: BoundPolicy, binding: Binding, asked: Admission, obj: Object | None, old: Object | None
-) -> Iterator[Failure]:
+def _failures(bound: BoundPolicy, binding: Binding, asked: Admission, request: Object) -> Iterator[Failure]:
     policy = bound.policy
     try:
-        for evaluation in bound.evaluations(asked, bound.view(asked), binding, obj, old):
+        for evaluation in bound.evaluations(asked, request, binding):
             for i, validation in enumerate(policy.validations):
                 failure = _evaluate(policy, binding, evaluation, validation, i)
                 if failure is not None:

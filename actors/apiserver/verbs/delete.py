@@ -84,12 +84,19 @@ async def remove(asked: Admission, options: DeleteOptions) -> tuple[Entry, bool]
     async def change(obj: dict[str, Any], entry: Entry) -> Write:
         check_preconditions(resource, obj, options)
         asked.warnings.clear()
-        await admit_delete(asked, obj if resource.conversion is None else resource.conversion.from_stored(obj))
+        await admit_delete(asked, await _as_asked(resource, obj, entry))
         claims = claims_of(resource, obj)
         left = decide(resource, obj, options, server.clock.wall())
         return Write(left, releases=claims if left is None else ())
 
     return await server.store.update(resource, asked.namespace, asked.name, change, dry_run=options.dry_run)
+
+
+async def _as_asked(resource: Resource, obj: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """Return a stored object as the version that is asked for shows it."""
+    if resource.custom is not None:
+        return (await resource.custom.view(entry)).decode()
+    return obj if resource.conversion is None else resource.conversion.from_stored(obj)
 
 
 def read_options(call: ApiCall, info: RequestInfo) -> DeleteOptions:

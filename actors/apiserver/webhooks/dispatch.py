@@ -96,14 +96,14 @@ class BoundHook:
         if obj is None:
             why = f'admission webhook "{hook.name}" attempted to modify the object, which is not supported for this '
             raise errors.internal(f"{why}operation")
-        seen = view.show(obj)
+        seen = await view.show(obj)
         try:
             patched, _ = apply_patch_as(
                 seen["apiVersion"], seen["kind"], seen, orjson.dumps(verdict.patch), JSON_PATCH, IGNORE
             )
             if patched == seen:
                 return False
-            view.take(obj, patched, old)
+            await view.take(obj, patched, old)
         except ApiError as error:
             raise errors.internal(error.message) from error
         return True
@@ -119,9 +119,7 @@ class BoundHook:
         hook = self._hook
         if not hook.selectors.match(asked, obj, old):
             return None
-        seen = view.show(obj) if obj is not None else None
-        seen_old = view.show(old) if old is not None else None
-        request = request_of(asked, view.shown, str(uuid.uuid4()), seen, seen_old)
+        request = request_of(asked, view.shown, str(uuid.uuid4()), await view.show(obj), await view.show(old))
         if hook.conditions and not self._is_wanted(asked, request):
             return None
         if asked.dry_run and not hook.is_dry_runnable:

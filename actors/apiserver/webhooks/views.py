@@ -8,8 +8,9 @@ Neighbours: `dispatch` and `policies`; `machinery` converts, conforms and prepar
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from actors.apiserver.admission.attributes import Admission
@@ -17,6 +18,8 @@ from actors.apiserver.machinery import decode
 from actors.apiserver.machinery.prepare import prepare_for_create, prepare_for_status_update, prepare_for_update
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.scale import apply_scale, to_scale
+from actors.apiserver.machinery.stored import encode_stored
+from actors.apiserver.storage.entry import Entry
 from actors.apiserver.webhooks.review import Shown
 
 SCALE = "scale"
@@ -30,24 +33,27 @@ class View:
     """`show` gives the seen form of an object; `take` puts a changed seen form into the object, in place."""
 
     shown: Shown
-    show: Callable[[Object], Object]
-    take: Callable[[Object, Object, Object | None], None]  # (object, changed form, old object)
+    show: Callable[[Object | None], Awaitable[Any]]
+    take: Callable[[Object, Object, Object | None], Awaitable[None]]  # (object, changed form, old object)
 
 
 def view_of(asked: Admission, resource: Resource) -> View:
     """Return the view of a write by a hook whose rules name `resource`: the write's own, or an equivalent."""
     shown = Shown(resource, asked.resource, kind_of(resource, asked), kind_of(asked.resource, asked))
     if asked.subresource == SCALE and asked.resource.subresources[SCALE].kind == "Scale":
-        return View(shown, lambda obj: to_scale(asked.resource, obj), lambda *args: _take_scale(asked, *args))
+        return View(shown, _of(lambda obj: to_scale(asked.resource, obj)), partial(_take_scale, asked))
     if is_body(asked):
-        return View(shown, _same, lambda *args: _take_body(asked, *args))
+        return View(shown, _of(_same), partial(_take_body, asked))
     if resource is asked.resource:
-        return View(shown, _same, lambda *args: _take(asked, *args))
-    return View(
-        shown,
-        lambda obj: converted(obj, asked.resource, resource),
-        lambda obj, changed, old: _take(asked, obj, converted(changed, resource, asked.resource), old),
-    )
+        return View(shown, _of(_same), partial(_take, asked))
+
+    async def show(obj: Object | None) -> Object | None:
+        return None if obj is None else await converted(obj, asked.resource, resource)
+
+    async def take(obj: Object, changed: Object, old: Object | None) -> None:
+        await _take(asked, obj, await converted(changed, resource, asked.resource), old)
+
+    return View(shown, show, take)
 
 
 def kind_of(resource: Resource, asked: Admission) -> Object:
@@ -64,17 +70,33 @@ def is_body(asked: Admission) -> bool:
     return part is not None and part.kind != asked.resource.kind
 
 
-def converted(obj: Object, source: Resource, target: Resource) -> Object:
-    """Return an object of one version as another, by way of what is stored."""
-    stored = obj if source.conversion is None else source.conversion.to_stored(obj)
-    return stored if target.conversion is None else target.conversion.from_stored(stored)
+async def converted(obj: Object, source: Resource, target: Resource) -> Object:
+    """Return an object of one version as another, by way of what is stored. Raises ApiError."""
+    if source.custom is None or target.custom is None:
+        stored = obj if source.conversion is None else source.conversion.to_stored(obj)
+        return stored if target.conversion is None else target.conversion.from_stored(stored)
+    stored = await source.custom.to_stored(obj)
+    entry = await target.custom.view(Entry(b"", encode_stored(stored), 0))
+    seen = entry.decode()
+    if "resourceVersion" in obj["metadata"]:
+        seen["metadata"]["resourceVersion"] = obj["metadata"]["resourceVersion"]
+    else:
+        del seen["metadata"]["resourceVersion"]
+    return seen
+
+
+def _of(show: Callable[[Object], Object]) -> Callable[[Object | None], Awaitable[Object | None]]:
+    async def shown(obj: Object | None) -> Object | None:
+        return None if obj is None else show(obj)
+
+    return shown
 
 
 def _same(obj: Object) -> Object:
     return obj
 
 
-def _take(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
+async def _take(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
     resource = asked.resource
     metadata = dict(obj["metadata"])
     changed, _ = decode.conform_object(changed, resource.api_version, resource.kind, decode.IGNORE, [])
@@ -97,12 +119,12 @@ def _take(asked: Admission, obj: Object, changed: Object, old: Object | None) ->
     _replace(obj, changed)
 
 
-def _take_scale(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
+async def _take_scale(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
     scale, _ = decode.conform_object(changed, "autoscaling/v1", "Scale", decode.IGNORE, [])
-    _take(asked, obj, apply_scale(asked.resource, copy.deepcopy(obj), scale), old)
+    await _take(asked, obj, apply_scale(asked.resource, copy.deepcopy(obj), scale), old)
 
 
-def _take_body(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
+async def _take_body(asked: Admission, obj: Object, changed: Object, old: Object | None) -> None:
     part = asked.resource.subresources[asked.subresource]
     body, _ = decode.conform_object(changed, part.group_version, part.kind, decode.IGNORE, [])
     _replace(obj, body)
