@@ -1,35 +1,12 @@
-"""Fixtures of the real tier: whether it can run here, and clusters that clean up after themselves."""
+"""Clusters for tests, which clean up after themselves."""
 
-import os
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests import traces
 from tests.cluster import Cluster
-
-
-NOT_REAL = pytest.StashKey[str]()
-
-
-def why_not_real(config: pytest.Config) -> str:
-    """Return why a cluster with containerd can't be made here, or nothing."""
-    if NOT_REAL in config.stash:
-        return config.stash[NOT_REAL]
-    if sys.platform != "linux":
-        return "containers need Linux"
-    if os.geteuid() != 0:
-        return "containers need root"
-    return ""
-
-
-def need_real() -> None:
-    """Skip a test where the real tier can't run; in CI that is a failure."""
-    if reason := why_not_real(pytestconfig):
-        if os.environ.get("CI"):
-            pytest.fail(f"the real tier must run in CI, but: {reason}")
-        pytest.skip(f"real tier: {reason}")
+from tests.real_tier import need_real, why_not_real
 
 
 def brought_up(*, real: bool, config: str | None = None) -> Iterator[Cluster]:
@@ -45,16 +22,16 @@ def brought_up(*, real: bool, config: str | None = None) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def real_cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+def real_cluster() -> Iterator[Cluster]:
     """One cluster with containerd for all tests that don't kill it."""
-    need_real()
+    need_real(pytestconfig)
     yield from brought_up(real=True)
 
 
 @pytest.fixture(scope="module")
-def own_real_cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+def own_real_cluster() -> Iterator[Cluster]:
     """A cluster with containerd for one file of tests, which may kill it piece by piece."""
-    need_real()
+    need_real(pytestconfig)
     yield from brought_up(real=True)
 
 
@@ -65,19 +42,9 @@ def simulated_cluster() -> Iterator[Cluster]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Before the first test of the real tier, install what this machine lacks for it, as `kubus up` would.
-
-    Here and not in a fixture: the clusters of tests live in network namespaces, from which no package can be had.
-    """
-    if why_not_real(session.config) or session.config.option.collectonly:
-        return
-    if any(item.get_closest_marker("real") for item in session.items):
-        from actors.cluster import install
-
-        try:
-            install.install_missing(print)
-        except install.InstallError as error:
-            session.config.stash[NOT_REAL] = str(error)
+    """Before the first test of the real tier, install what this machine lacks for it."""
+    if not session.config.option.collectonly and any(item.get_closest_marker("real") for item in session.items):
+        why_not_real()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import REAL_CONFIG, Cluster, eventually
-from tests.conftest import why_not_real
+from tests.conftest import brought_up, need_real
 
 from .test_kubelet_real import await_ready, events, pod, remove, run_pod, script
 from .test_kubelet_real import container as made_container
@@ -17,19 +17,12 @@ BOMB = 1500  # processes; what else the machine does meanwhile makes a differenc
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Cluster]:
-    if reason := why_not_real():
-        pytest.skip(f"real tier: {reason}")
+def node(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    need_real(pytestconfig)
     threads = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
     left = int(Path("/proc/sys/kernel/pid_max").read_text()) - threads
     hard = f'eviction_hard: {{"pid.available": "{left - BOMB + 500}"}}, eviction_pressure_transition_period_s: 5'
-    cluster = Cluster(real=True, config=REAL_CONFIG.replace("lease_renew_s: 2", f"lease_renew_s: 2, {hard}"))
-    try:
-        cluster.up()
-        yield cluster
-    finally:
-        cluster.purge()
-        cluster.forget()
+    yield from brought_up(real=True, config=REAL_CONFIG.replace("lease_renew_s: 2", f"lease_renew_s: 2, {hard}"))
 
 
 def pressed(node: Cluster) -> tuple[str, bool]:
