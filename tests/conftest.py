@@ -24,14 +24,14 @@ def brought_up(*, real: bool, config: str | None = None) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def real_cluster() -> Iterator[Cluster]:
     """One cluster with containerd for all tests that don't kill it."""
-    need_real(pytestconfig)
+    need_real()
     yield from brought_up(real=True)
 
 
 @pytest.fixture(scope="module")
 def own_real_cluster() -> Iterator[Cluster]:
     """A cluster with containerd for one file of tests, which may kill it piece by piece."""
-    need_real(pytestconfig)
+    need_real()
     yield from brought_up(real=True)
 
 

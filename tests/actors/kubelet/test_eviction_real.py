@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import REAL_CONFIG, Cluster, eventually
-from tests.conftest import brought_up, need_real
+from tests.conftest import brought_up
+from tests.real_tier import need_real
 
 from .test_kubelet_real import await_ready, events, pod, remove, run_pod, script
 from .test_kubelet_real import container as made_container
@@ -17,8 +18,8 @@ BOMB = 1500  # processes; what else the machine does meanwhile makes a differenc
 
 
 @pytest.fixture(scope="module")
-def node(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    need_real(pytestconfig)
+def node() -> Iterator[Cluster]:
+    need_real()
     threads = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
     left = int(Path("/proc/sys/kernel/pid_max").read_text()) - threads
     hard = f'eviction_hard: {{"pid.available": "{left - BOMB + 500}"}}, eviction_pressure_transition_period_s: 5'

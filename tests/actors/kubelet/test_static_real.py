@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import REAL_CONFIG, Cluster, eventually
-from tests.conftest import brought_up, need_real
+from tests.conftest import brought_up
+from tests.real_tier import need_real
 
 from .test_kubelet_real import (
     IMAGE,
@@ -32,8 +33,8 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def node(pytestconfig: pytest.Config, manifests: Path) -> Iterator[Cluster]:
-    need_real(pytestconfig)
+def node(manifests: Path) -> Iterator[Cluster]:
+    need_real()
     options = f"lease_renew_s: 2, pod_manifests: {manifests}, shutdown_grace_period_s: 4"
     yield from brought_up(real=True, config=REAL_CONFIG.replace("lease_renew_s: 2", options))
 
