@@ -1,7 +1,7 @@
 """The scheduler: gives each new pod a node.
 
-Watches nodes, pods and namespaces; while it leads, it decides in `core` and writes Bindings, many in flight at once.
-Every scheduler of the cluster keeps its arrays warm, so that a new leader decides at once.
+Watches nodes, pods, namespaces and volumes; while it leads, it decides in `core` and writes Bindings, many in flight at
+once. Every scheduler of the cluster keeps its arrays warm, so that a new leader decides at once.
 
 Sends to: the API server (Bindings, PodScheduled conditions, Events, the Lease kube-system/kube-scheduler).
 Receives: nothing but control. Crashes when an invariant breaks; all it knows is read again from the API server.
@@ -11,6 +11,7 @@ An unanswered binding is looked up before the pod is tried again, so a crash or 
 import asyncio
 import functools
 import random
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -89,7 +90,28 @@ class SchedulerActor(Actor):
         nodes.on_change(self._on_node)
         namespaces.on_change(self._on_namespace)
         self._pods.on_change(self._on_pod)
-        return [nodes, namespaces, self._pods]
+        return [nodes, namespaces, self._pods, *self._make_volume_informers()]
+
+    def _make_volume_informers(self) -> list[Informer]:
+        view = self.core.volumes
+        learn: dict[str, Callable[[str, Object | None], None]] = {
+            "persistentvolumeclaims": view.claim_changed,
+            "persistentvolumes": view.volume_changed,
+            "storageclasses.storage.k8s.io": view.class_changed,
+        }
+        informers = []
+        for resource, tell in learn.items():
+            informer = Informer(self.api.source(resource), name=resource, log=self.log, clock=self.clock)
+            informer.on_change(functools.partial(self._on_volumes, tell))
+            informers.append(informer)
+        return informers
+
+    def _on_volumes(
+        self, tell: Callable[[str, Object | None], None], key: str, old: Object | None, new: Object | None
+    ) -> None:
+        tell(key, new)
+        self.core.volumes_changed(self.clock.monotonic())
+        self._wake.set()
 
     def _make_metrics(self) -> None:
         registry = self.metrics

@@ -7,6 +7,7 @@ NODE_TAINT = "NodeTaintChanged"  # taints or spec.unschedulable
 POD_ADDED = "AssignedPodAdded"
 POD_UPDATED = "AssignedPodUpdated"
 POD_DELETED = "AssignedPodDeleted"
+VOLUMES_CHANGED = "VolumesChanged"  # a claim, a volume or a storage class
 NAMESPACE_CHANGED = "NamespaceChanged"
 
 NODE_EVENTS = frozenset({NODE_ADDED, NODE_ALLOCATABLE, NODE_LABEL, NODE_TAINT})

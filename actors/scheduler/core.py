@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 from weakref import WeakValueDictionary
 
-from actors.scheduler import cluster_events
+from actors.scheduler import cluster_events, volumes
 from actors.scheduler.arrays import NodeArrays
 from actors.scheduler.cache import Cache, placed_pod
 from actors.scheduler.diagnosis import Diagnosis, diagnose
@@ -23,6 +23,7 @@ from actors.scheduler.node_info import node_info, same_for_scheduling
 from actors.scheduler.plan import NOWHERE, Plan, fits_row
 from actors.scheduler.queue import SchedulingQueue
 from actors.scheduler.requirements import Requirements, compile_requirements, signature
+from actors.scheduler.volumes import VolumeView
 
 SCHEDULER_NAME = "default-scheduler"
 MAX_PLANS = 128  # kinds of pods whose plan is kept; the one longest unused is made anew when it comes up again
@@ -59,7 +60,8 @@ class SchedulerCore:
     def __init__(self, seed: int) -> None:
         self.arrays = NodeArrays()
         self.cache = Cache(self.arrays)
-        self.queue = SchedulingQueue({f.NAME: f.EVENTS for f in ALL_FILTERS})
+        self.volumes = VolumeView()
+        self.queue = SchedulingQueue({f.NAME: f.EVENTS for f in ALL_FILTERS} | {volumes.NAME: volumes.EVENTS})
         self._random = Random(seed)
         self._pending: dict[str, Object] = {}
         self._gated: dict[str, Object] = {}  # newly gated, to be reported
@@ -82,6 +84,10 @@ class SchedulerCore:
     def namespace_changed(self, name: str, labels: Mapping[str, str] | None, now_s: float) -> None:
         self.arrays.pods.set_namespace(name, labels)
         self.queue.move(cluster_events.NAMESPACE_CHANGED, now_s)
+
+    def volumes_changed(self, now_s: float) -> None:
+        """`self.volumes` was told of a change."""
+        self.queue.move(cluster_events.VOLUMES_CHANGED, now_s)
 
     def pod_changed(self, key: str, old: Object | None, new: Object | None, now_s: float) -> None:
         """Take in a Pod that was added, changed or (new is None) deleted."""
@@ -131,11 +137,17 @@ class SchedulerCore:
         return min((at_s for at_s in (self.queue.next_wake_s(), self.cache.next_expiry_s()) if at_s), default=None)
 
     def _decide(self, key: str, pod: Object, now_s: float) -> Decision:
-        requirements = self._requirements_of(pod)
+        placement = self.volumes.place(pod)
+        if placement.why:
+            self.queue.unschedulable(key, frozenset({volumes.NAME}), now_s)
+            message = f"0/{len(self.arrays)} nodes are available: {placement.why}."
+            return NotScheduled(key, pod, UNSCHEDULABLE, message)
+        requirements = self._requirements_of(placement.pod)
         row = self._choose(requirements)
         if row == NOWHERE:
             diagnosis = self._diagnosis(requirements)
-            self.queue.unschedulable(key, diagnosis.plugins, now_s)
+            plugins = diagnosis.plugins if placement.pod is pod else diagnosis.plugins | {volumes.NAME}
+            self.queue.unschedulable(key, plugins, now_s)
             return NotScheduled(key, pod, UNSCHEDULABLE, diagnosis.message)
         node = self.arrays.names[row]
         self.cache.assume(key, placed_pod(pod, node, requirements))

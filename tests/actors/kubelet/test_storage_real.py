@@ -72,7 +72,7 @@ def test_volumes_made_by_hand_wait_for_their_claim(node: Cluster) -> None:
     shared = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
               "storageClassName": "manual", "local": {"path": str(directory)},
               "nodeAffinity": {"required": {"nodeSelectorTerms": [where]}}}  # fmt: skip
-    run_pod(node, "waits", container(volumeMounts=MOUNT), volumes=[uses("late", readOnly=True)])
+    run_pod(node, "waits", container(volumeMounts=MOUNT), volumes=[uses("late", readOnly=True)], nodeName="w1")
     told = lambda: [e["message"] for e in node.get("events")["items"] if e["reason"] == "FailedMount"]  # noqa: E731
     eventually(lambda: any('"late" not found' in text for text in told()), "users learn why the pod waits", 20)
     claim(node, "late", storageClassName="manual", accessModes=["ReadWriteMany"])
