@@ -14,6 +14,7 @@ from actors.api.client import ApiClient
 from actors.api.errors import ApiError
 from actors.kubelet import pod as pods
 from bus import BusError
+from runtime.failpoint import passing
 from runtime.workqueue import RetryLimiter
 
 MAX_RETRY_S = 10.0
@@ -97,6 +98,7 @@ class StatusWriter:
         namespace, name = pods.namespace(entry.pod), pods.name(entry.pod)
         try:
             answer = await self._api.patch("pods", name, patch, namespace, subresource="status")
+            passing("kubelet.status-written")
             self.writes += 1
             entry.written = sent
             self._limiter.forget(uid)

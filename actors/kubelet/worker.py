@@ -325,6 +325,7 @@ class PodWorker:
         ready = False
         try:
             await self._with.files.prepare(self.pod)
+            passing("kubelet.files-made")
             ready = True
         except ClaimNotReady as error:
             self._with.tell(self.pod, "Warning", "FailedMount", f"Unable to attach or mount volumes: {error}")
@@ -455,6 +456,7 @@ class PodWorker:
         with_.prober.forget(self.uid)
         passing("kubelet.pod-ended")
         await with_.files.remove_volumes(self.uid)
+        passing("kubelet.volumes-removed")
 
     def _grace_s(self) -> float:
         own_s = pods.grace_period_s(self.pod)

@@ -57,6 +57,7 @@ from actors.kubelet.runtime import (
     SandboxStatus,
 )
 from runtime.actor import Setup
+from runtime.failpoint import passing
 
 # Deadlines by what a call has to do. A healthy containerd takes a hundredth of each; a machine that swaps takes longer.
 READ_S = 10.0  # answered from containerd's memory
@@ -104,7 +105,11 @@ class ContainerdDriver:
             await self._connection.close()
 
     async def _call(self, method: str, request: Any, timeout_s: float | None) -> Any:
-        return await self._connection.call(method, request, timeout_s)
+        """Call containerd. Before and after each call is a failpoint, because a kubelet may die there."""
+        passing(f"containerd.{method}")
+        reply = await self._connection.call(method, request, timeout_s)
+        passing(f"containerd.{method}.done")
+        return reply
 
     def cgroup_of(self, pod_uid: str) -> str:
         return self.cgroups.pod(pod_uid)

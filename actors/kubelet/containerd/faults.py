@@ -101,6 +101,15 @@ def pull_fault_of(reference: str, fault: RuntimeFault) -> RuntimeFault:
     return kind(f"{said[kind]}: {details}")
 
 
+def never_ran(reason: str, message: str) -> bool:
+    """Return whether a container "ended" because whoever started it died before its process was made.
+
+    containerd drops the start then and records a StartError. Nothing of the container ran, and nothing was wrong with
+    it: it may be made anew, whatever its restart policy. A start that was dropped later may have run.
+    """
+    return reason == "StartError" and "failed to create containerd task" in message and "context canceled" in message
+
+
 def exec_timed_out(details: str) -> bool:
     """Return whether a refusal of ExecSync says that the command was killed for its timeout."""
     return "timeout" in details and "exceeded" in details

@@ -5,6 +5,7 @@ containerd's events are decoded here too: an `Any` whose type URL's last part na
 
 from google.protobuf.message import DecodeError
 
+from actors.kubelet.containerd.faults import never_ran
 from actors.kubelet.containerd.proto import cri_pb2 as cri
 from actors.kubelet.containerd.proto import events_pb2, task_events_pb2
 from actors.kubelet.containerd.requests import REQUESTED_IMAGE
@@ -91,6 +92,8 @@ def container_status(message: cri.ContainerStatus, sandbox_id: str) -> Container
         labels=dict(message.labels),
         annotations=dict(message.annotations),
     )
+    if never_ran(message.reason, message.message):
+        known.state = cri.CONTAINER_CREATED
     return ContainerStatus(
         container=container(known),
         exit_code=message.exit_code,

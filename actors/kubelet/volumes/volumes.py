@@ -25,6 +25,7 @@ from actors.kubelet.runtime import Mount, Propagation
 from actors.kubelet.volumes import atomic, content, mounting, ownership
 from actors.kubelet.volumes.claims import Place
 from actors.kubelet.volumes.content import Tokens
+from runtime.failpoint import passing
 
 SECRET_KINDS = ("secret", "projected")  # on a tmpfs
 PLUGINS = {
@@ -106,6 +107,7 @@ class Volumes:
                     raise ConfigError(
                         f"failed to prepare subPath for volumeMount {wanted['name']!r}: {error}"
                     ) from error
+                passing("kubelet.subpath-mounted")
                 source = target
             place = self._place_of(pods.uid(pod), volume["name"])
             mounts.append(_mount(wanted, source, place is not None and place.readonly))
@@ -123,6 +125,7 @@ class Volumes:
         if not root.exists():
             return
         mounting.unmount_below(root)
+        passing("kubelet.unmounted")
         shutil.rmtree(root)
 
     def _prepare(self, pod: pods.Pod, volume: dict[str, Any], around: Surroundings, tokens: Tokens) -> None:
@@ -162,6 +165,7 @@ class Volumes:
             return
         try:
             mounting.mount_tmpfs(path, size_bytes)
+            passing("kubelet.tmpfs-mounted")
         except OSError as error:
             if error.errno != errno.EPERM:
                 raise

@@ -250,3 +250,22 @@ def test_kubus_own_images_come_from_archives():
 def test_an_exec_that_ran_out_of_time():
     assert faults.exec_timed_out("failed to exec in container: timeout 1s exceeded: context deadline exceeded")
     assert not faults.exec_timed_out("no such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("message", "state"),
+    [
+        (
+            "failed to create containerd task: failed to create shim task: context canceled: unknown",
+            ContainerState.CREATED,
+        ),
+        ('failed to start containerd task "x": context canceled: unknown', ContainerState.EXITED),
+        ("failed to create containerd task: exec: no such file", ContainerState.EXITED),
+    ],
+)
+def test_a_container_whose_start_died_with_its_kubelet_never_ran(message, state):
+    """Found by killing kubelets: a pod that never restarts had failed without having run."""
+    ended = cri.ContainerStatus(
+        id="c1", state=cri.CONTAINER_EXITED, reason="StartError", exit_code=128, message=message, created_at=5
+    )
+    assert replies.container_status(ended, "s1").container.state is state
