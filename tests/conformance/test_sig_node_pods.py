@@ -217,10 +217,6 @@ def resize_of(wanted: dict[str, tuple[str, str]]) -> dict:
     return {"spec": {"containers": [{"name": c, "resources": guaranteed(*a)} for c, a in wanted.items()]}}
 
 
-NOT_YET = pytest.mark.xfail(reason="the kubelet does not resize in place yet", run=False)
-
-
-@NOT_YET
 def test_three_containers_are_resized(space: Space):
     """In-place Pod Resize, guaranteed pods with multiple containers, net increase"""
     before = {c: ("100m", "100Mi") for c in ("c1", "c2", "c3")}
@@ -235,7 +231,6 @@ def test_three_containers_are_resized(space: Space):
     space.remove(name)
 
 
-@NOT_YET
 def test_a_pod_is_resized_by_replacing(space: Space):
     """In-place Pod Resize, read and replace endpoints"""
     name = space.start(pod(container(WATCH_CGROUP, resources=guaranteed("100m", "100Mi"))))

@@ -195,38 +195,33 @@ CASES: dict[str, list[Case]] = {
     "SubPath: Reading content from a secret volume.": [sub_path(secrets(), "data-1", "value-1")],
 }
 
-for kind, prefix in ((False, "DownwardAPI volume"), (True, "Projected Volume, DownwardAPI")):
-    which = "projected" if kind else "plain"
-    limit, request, memory, memory_request = (
-        tells(downward(item("file", resource=what), projected=kind), value, resources=AMOUNTS)
-        for what, value in (
-            ("limits.cpu", "2"),
-            ("requests.cpu", "1"),
-            ("limits.memory", str(64 << 20)),
-            ("requests.memory", str(32 << 20)),
-        )
-    )
-    named = tells(downward(item("file", "metadata.name"), projected=kind), f"named-{which}", name=f"named-{which}")
-    mode = tells(
-        downward(item("file", "metadata.name"), projected=kind, defaultMode=0o400), f"mode-{which}", OWNER_READS,
-        name=f"mode-{which}",
-    )  # fmt: skip
-    item_mode = tells(
-        downward(item("file", "metadata.name", mode=0o400), projected=kind), f"item-{which}", OWNER_READS,
-        name=f"item-{which}",
-    )  # fmt: skip
-    CASES |= {f"{prefix}, CPU limits": [limit], f"{prefix}, memory limits": [memory], f"{prefix}, pod name": [named]}
-    if kind:
-        CASES |= {
-            "Projected Volume, DownwardAPI, CPU request": [request],
-            "Projected Volume, DownwardAPI, volume mode 0400": [mode, item_mode],
-        }
-    else:
-        CASES |= {
-            "DownwardAPI volume, memory request": [memory_request],
-            "DownwardAPI volume, volume mode 0400": [mode],
-            "DownwardAPI volume, file mode 0400": [item_mode],
-        }
+
+def own_amount(resource: str, value: str, projected: bool) -> Case:
+    return tells(downward(item("file", resource=resource), projected=projected), value, resources=AMOUNTS)
+
+
+def own_name(name: str, projected: bool, mode: str = PLAIN, of_item: dict | None = None, **fields: Any) -> Case:
+    source = downward(item("file", "metadata.name", **(of_item or {})), projected=projected, **fields)
+    return tells(source, name, mode, name=name)
+
+
+MEMORY, MEMORY_REQUEST = str(64 << 20), str(32 << 20)
+CASES |= {
+    "DownwardAPI volume, CPU limits": [own_amount("limits.cpu", "2", projected=False)],
+    "DownwardAPI volume, memory limits": [own_amount("limits.memory", MEMORY, projected=False)],
+    "DownwardAPI volume, memory request": [own_amount("requests.memory", MEMORY_REQUEST, projected=False)],
+    "DownwardAPI volume, pod name": [own_name("plain-name", projected=False)],
+    "DownwardAPI volume, volume mode 0400": [own_name("plain-mode", False, OWNER_READS, defaultMode=0o400)],
+    "DownwardAPI volume, file mode 0400": [own_name("plain-item", False, OWNER_READS, {"mode": 0o400})],
+    "Projected Volume, DownwardAPI, CPU limits": [own_amount("limits.cpu", "2", projected=True)],
+    "Projected Volume, DownwardAPI, CPU request": [own_amount("requests.cpu", "1", projected=True)],
+    "Projected Volume, DownwardAPI, memory limits": [own_amount("limits.memory", MEMORY, projected=True)],
+    "Projected Volume, DownwardAPI, pod name": [own_name("projected-name", projected=True)],
+    "Projected Volume, DownwardAPI, volume mode 0400": [
+        own_name("projected-mode", True, OWNER_READS, defaultMode=0o400),
+        own_name("projected-item", True, OWNER_READS, {"mode": 0o400}),
+    ],
+}
 
 
 @pytest.fixture(scope="module")
