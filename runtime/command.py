@@ -6,6 +6,7 @@ it is written, is then no special case. A program whose caller is cancelled is k
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -38,7 +39,8 @@ async def run(program: str, *words: str, text: str = "", deadline_s: float = DEA
         async with asyncio.timeout(deadline_s):
             printed, complained = await process.communicate()
     except (TimeoutError, asyncio.CancelledError) as error:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+            process.kill()
         await process.wait()
         if isinstance(error, asyncio.CancelledError):
             raise
