@@ -175,4 +175,9 @@ def test_a_kubelet_that_dies_leaves_nothing_undone(
         place.gone(name, 40)
     kubelet.struck(pid, second)
     assert starts(tmp_path, seed) == {"init": 1, "server": 1, "once": 1, "memory": 1}
-    eventually(lambda: left_behind(own_real_cluster, uids) == [], f"nothing is left behind (seed {seed})", 40)
+
+    def nothing_is_left() -> bool:
+        assert left_behind(own_real_cluster, uids) == []
+        return True
+
+    eventually(nothing_is_left, f"nothing is left behind (seed {seed})", 40)
