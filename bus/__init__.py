@@ -17,14 +17,16 @@ from bus.errors import (
     StreamLost,
     Unavailable,
 )
+from bus.keys import BadKeys, Keyring
 from bus.pubsub import Hint, Publisher, Subscriber
 from bus.record import ANYONE, Empty, Record, Request
 from bus.server import Context, Server
-from bus.transport import CannotSend, EndpointTaken
+from bus.transport import CannotSend, EndpointTaken, ZmqTransport
 
 __all__ = [
     "ANYONE",
     "BadAddress",
+    "BadKeys",
     "BlockingClient",
     "BusError",
     "CannotSend",
@@ -36,6 +38,7 @@ __all__ = [
     "Empty",
     "EndpointTaken",
     "Hint",
+    "Keyring",
     "Overloaded",
     "ProtocolViolation",
     "Publisher",
@@ -47,6 +50,7 @@ __all__ = [
     "StreamLost",
     "Subscriber",
     "Unavailable",
+    "ZmqTransport",
     "ipc_endpoint",
     "role_of",
 ]

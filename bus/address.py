@@ -1,7 +1,8 @@
 """Where actors are: endpoints of their sockets, and the directory that turns a name or a role into endpoints.
 
 On one machine an endpoint is a Unix socket in the cluster's run directory, which only its owner may enter. Off the
-machine it is tcp, and a bind there that is neither loopback nor encrypted is refused.
+machine it is `tcp://HOST:PORT/NAME`, encrypted, and NAME must have the key to it; in the clear tcp reaches no further
+than loopback.
 """
 
 import ipaddress
@@ -34,10 +35,23 @@ def ipc_endpoint(run_dir: Path, name: str, socket: str) -> str:
     return f"ipc://{path}"
 
 
-def check_bind(endpoint: str, *, encrypted: bool) -> None:
-    """Refuse a bind that strangers could reach in the clear."""
+def named(endpoint: str, name: str) -> str:
+    """Return an endpoint that says who must answer there: on tcp, whoever has the key of `name`."""
+    return f"{endpoint}/{name}" if endpoint.startswith("tcp://") else endpoint
+
+
+def split_name(endpoint: str) -> tuple[str, str]:
+    """Return the address in an endpoint, and who must answer there; empty when it does not say."""
+    if not endpoint.startswith("tcp://"):
+        return endpoint, ""
+    address, _, name = endpoint.removeprefix("tcp://").partition("/")
+    return f"tcp://{address}", name
+
+
+def check_in_the_clear(endpoint: str) -> None:
+    """Refuse an address, to bind or to connect to, where strangers could listen or speak."""
     scheme, _, rest = endpoint.partition("://")
-    if scheme in ("ipc", "inproc") or encrypted:
+    if scheme in ("ipc", "inproc"):
         return
     if scheme != "tcp":
         raise BadAddress(f"{endpoint}: scheme must be ipc, tcp or inproc")
@@ -49,11 +63,12 @@ def check_bind(endpoint: str, *, encrypted: bool) -> None:
     except ValueError:
         loopback = False  # "*" or an interface name: every address of the machine, or an unknown one
     if not loopback:
-        raise BadAddress(f"{endpoint}: a bind off loopback needs CURVE keys")
+        raise BadAddress(f"{endpoint}: off loopback, keys are needed (CURVE)")
 
 
 class Directory:
-    """All actors of a cluster by name. `remote` gives the endpoints of those that are not on this machine."""
+    """All actors of a cluster by name. `remote` gives the endpoints, `tcp://HOST:PORT`, of those that are not on this
+    machine."""
 
     def __init__(self, run_dir: Path, names: Iterable[str], remote: Mapping[str, Mapping[str, str]] | None = None):
         self.run_dir = Path(run_dir)
@@ -63,7 +78,7 @@ class Directory:
     def endpoint(self, name: str, socket: str) -> str:
         """Return the endpoint of one of an actor's `SOCKETS`."""
         if name in self.remote:
-            return self.remote[name][socket]
+            return named(self.remote[name][socket], name)
         return ipc_endpoint(self.run_dir, name, socket)
 
     def work(self, name: str) -> str:

@@ -6,15 +6,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from bus.client import Client, Endpoints
+from bus.keys import Keyring
 from bus.pubsub import Hint, Subscriber
 from bus.record import Request
+from bus.transport import ZmqTransport
 
 
 class BlockingClient:
-    """`with BlockingClient("cli@host") as client: client.request(endpoint, request)`"""
+    """`with BlockingClient("cli@host") as client: client.request(endpoint, request)`
 
-    def __init__(self, sender: str):
+    With a keyring, endpoints on the network can be asked too.
+    """
+
+    def __init__(self, sender: str, *, keyring: Keyring | None = None):
         self.sender = sender
+        self._keyring = keyring
         self._runner = asyncio.Runner()
         self._client: Client | None = None
 
@@ -36,7 +42,7 @@ class BlockingClient:
         """Yield what is published under a topic's prefix, for ever."""
 
         async def heard() -> Any:
-            subscriber = Subscriber(endpoints, [topic])
+            subscriber = Subscriber(endpoints, [topic], keyring=self._keyring)
             try:
                 async for hint in subscriber:
                     yield hint
@@ -60,7 +66,7 @@ class BlockingClient:
 
     def _of_loop(self) -> Client:
         if self._client is None:
-            self._client = Client(self.sender)
+            self._client = Client(self.sender, ZmqTransport(self._keyring))
         return self._client
 
     async def _request(self, endpoints: Endpoints, request: Request, timeout_s: float, retry: bool) -> Any:

@@ -40,7 +40,7 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 await self._is_up.wait()
         except TimeoutError:
-            raise Unavailable(f"nobody listens at {self.endpoint}") from None
+            raise Unavailable(f"{self.endpoint}: {self._port.trouble or 'nobody listens there'}") from None
 
     def request(self, message_id: str, header: bytes, body: bytes) -> "asyncio.Future[bytes]":
         """Send a request; the future gets the body of its answer, or its error."""

@@ -18,10 +18,11 @@ import msgpack
 import zmq
 
 from bus import frames
-from bus.address import check_bind
-from bus.errors import ProtocolViolation
+from bus.errors import BusError, ProtocolViolation
 from bus.frames import Kind
+from bus.keys import Keyring
 from bus.socket import LoopSocket, open_socket
+from bus.transport import OnChange, bind, prepare_connect
 
 BOOKMARK_EVERY_S = 2.0  # how late a subscriber may notice that it missed the last hint
 UNREAD_HINTS = 10_000  # that a subscriber holds; then the oldest are dropped, which shows as a gap
@@ -40,26 +41,24 @@ class Hint:
 
 
 class Publisher:
-    def __init__(self, sender: str, endpoint: str):
-        check_bind(endpoint, encrypted=False)
+    """Publishes on one endpoint, and those in `also`. With a keyring, tcp is encrypted."""
+
+    def __init__(self, sender: str, endpoint: str, *, also: Sequence[str] = (), keyring: Keyring | None = None):
         self.sender = sender
         self.endpoint = endpoint
+        self.also = list(also)
+        self._keyring = keyring
         self.epoch = time.time_ns() // 1000 * 1024 + os.getpid() % 1024
         self._sequences: dict[str, int] = {}
         self._subscriptions: dict[bytes, int] = {}
-        self._socket: LoopSocket | None = None
+        self._sockets: list[LoopSocket] = []
+        self._leaves: list[OnChange] = []
         self._bookmarks: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Bind; zmq.ZMQError when the endpoint is taken."""
-        socket = open_socket(zmq.XPUB)
-        socket.setsockopt(zmq.XPUB_VERBOSER, 1)
-        try:
-            socket.bind(self.endpoint)
-        except zmq.ZMQError:
-            socket.close()
-            raise
-        self._socket = LoopSocket(socket, self._on_subscription)
+        """Bind; EndpointTaken when another is there, BadAddress or BadKeys off loopback."""
+        self.endpoint = self._bind(self.endpoint)
+        self.also = [self._bind(endpoint) for endpoint in self.also]
         self._repeat_bookmarks()
 
     def wanted(self, topic: str) -> bool:
@@ -76,12 +75,28 @@ class Publisher:
     def close(self) -> None:
         if self._bookmarks is not None:
             self._bookmarks.cancel()
-        if self._socket is not None:
-            self._socket.close()
+        for socket in self._sockets:
+            socket.close()
+        while self._leaves:
+            self._leaves.pop()()
+
+    def _bind(self, endpoint: str) -> str:
+        socket = open_socket(zmq.XPUB)
+        socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+        try:
+            bound, leave = bind(socket, endpoint, self._keyring)
+        except BusError:
+            socket.close()
+            raise
+        if leave is not None:
+            self._leaves.append(leave)
+        self._sockets.append(LoopSocket(socket, self._on_subscription))
+        return bound
 
     def _send(self, topic: str, kind: Kind, sequence: int, body: bytes) -> None:
-        if self._socket is not None and not self._socket.closed:
-            self._socket.send((topic.encode(), frames.pack(kind, topic, self.epoch, sequence, self.sender), body))
+        for socket in self._sockets:
+            if not socket.closed:
+                socket.send((topic.encode(), frames.pack(kind, topic, self.epoch, sequence, self.sender), body))
 
     def _repeat_bookmarks(self) -> None:
         for topic, sequence in self._sequences.items():
@@ -101,7 +116,7 @@ class Publisher:
 class Subscriber:
     """Hints of some topics (by prefix) from some publishers, by `async for`."""
 
-    def __init__(self, endpoints: Sequence[str], topics: Sequence[str]):
+    def __init__(self, endpoints: Sequence[str], topics: Sequence[str], *, keyring: Keyring | None = None):
         self.violations = 0
         self._hints: deque[Hint] = deque()
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
@@ -111,8 +126,12 @@ class Subscriber:
         for topic in topics:
             socket.subscribe(topic)
         self._socket = LoopSocket(socket, self._on_frames)
-        for endpoint in endpoints:
-            socket.connect(endpoint)
+        try:
+            for endpoint in endpoints:
+                socket.connect(prepare_connect(socket, endpoint, keyring))
+        except BusError:
+            self._socket.close()
+            raise
 
     def __aiter__(self) -> Self:
         return self

@@ -10,11 +10,12 @@ Neighbours: `client` is the other end, `record` the bodies, `once` remembers ans
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from bus import frames
-from bus.address import check_bind, role_of
+from bus.address import role_of
+from bus.doors import Doors
 from bus.errors import BusError, DeadlineExceeded, Overloaded, ProtocolViolation, Refused
 from bus.frames import Kind
 from bus.once import Once
@@ -54,19 +55,21 @@ class Context:
 
 
 class Server:
-    """Serves methods on one endpoint. `violations` counts messages that were dropped as malformed."""
+    """Serves methods on one endpoint, and those in `also`. `violations` counts messages that were dropped as malformed,
+    or whose sender gave a name that is not its own."""
 
     def __init__(
         self,
         name: str,
         endpoint: str,
         *,
+        also: Sequence[str] = (),
         on_failure: Callable[[BaseException], None] | None = None,
         transport: Transport = ZMQ,
     ):
-        check_bind(endpoint, encrypted=False)
         self.name = name
         self.endpoint = endpoint
+        self.also = list(also)
         self.violations = 0
         self._on_failure = on_failure
         self._methods: dict[str, tuple[type[Request], Handler]] = {}
@@ -92,8 +95,12 @@ class Server:
         return {name: request for name, (request, _) in self._methods.items()}
 
     def start(self) -> None:
-        """Bind and serve; EndpointTaken when another server is there."""
-        self._port, self.endpoint = self._transport.listen(self.endpoint, self._on_frames)
+        """Bind and serve; EndpointTaken when another server is there, BadAddress or BadKeys off loopback."""
+        if not self.also:
+            self._port, self.endpoint = self._transport.listen(self.endpoint, self._on_frames)
+            return
+        self._port = doors = Doors(self._transport, (self.endpoint, *self.also), self._on_frames)
+        self.endpoint, *self.also = doors.endpoints
 
     def close(self) -> None:
         """Stop serving: streams end, requests being worked on are cancelled."""
@@ -111,20 +118,21 @@ class Server:
         streams = sum(len(of_peer) for of_peer in self._streams.values())
         return {"in_flight": len(self._in_flight), "streams": streams, "violations": self.violations}
 
-    def _on_frames(self, message: list[bytes]) -> None:
+    def _on_frames(self, message: list[bytes], name: str = "") -> None:
+        """`name` is the sender's, where it has a key."""
         try:
             if len(message) != 3:
                 raise ProtocolViolation(f"{len(message) - 1} frames; a message has 2")
             peer, header, body = message
             fields = frames.unpack(header)
-            self._dispatch(peer, fields, body)
+            self._dispatch(peer, fields, body, name)
         except ProtocolViolation:
             self.violations += 1
 
-    def _dispatch(self, peer: bytes, fields: tuple[Any, ...], body: bytes) -> None:
+    def _dispatch(self, peer: bytes, fields: tuple[Any, ...], body: bytes, name: str) -> None:
         kind, message_id = fields[0], fields[1]
         if kind == Kind.REQUEST:
-            self._on_request(peer, message_id, fields[2:], body)
+            self._on_request(peer, message_id, fields[2:], body, name)
         elif kind in (Kind.CREDIT, Kind.CANCEL):
             stream = self._streams.get(peer, {}).get(message_id)
             if stream is not None:
@@ -150,13 +158,17 @@ class Server:
             raise ProtocolViolation(f"stream {message_id}: an item without credit")
         inputs.put(body)
 
-    def _on_request(self, peer: bytes, message_id: str, fields: tuple[Any, ...], body: bytes) -> None:
+    def _on_request(self, peer: bytes, message_id: str, fields: tuple[Any, ...], body: bytes, name: str) -> None:
         try:
             method, sender, cause, time_left_ms, window_bytes = fields
         except ValueError as error:
             raise ProtocolViolation("a request's header has 8 fields") from error
         if not (isinstance(method, str) and isinstance(sender, str) and isinstance(cause, str)):
             raise ProtocolViolation("method, sender and cause are strings")
+        if name and sender != name:
+            self.violations += 1
+            self._send_error(peer, message_id, Refused(f"{name} may not speak as {sender}"))
+            return
         time_left_s = min(frames.whole((time_left_ms,)), MAX_TIME_LEFT_MS) / 1000
         context = Context(sender, message_id, cause, self._loop.time() + time_left_s, self._loop.time)
         try:

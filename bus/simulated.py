@@ -88,6 +88,7 @@ class _Listener:
         self.on_frames = on_frames
         self.links: dict[bytes, _Link] = {}
         self.closed = False
+        self.trouble = ""
 
     def send(self, frames: Frames) -> None:
         link = self.links.get(frames[0])
@@ -123,6 +124,7 @@ class _Dialer:
         self._on_down = on_down
         self._link: _Link | None = None
         self.closed = False
+        self.trouble = ""
         self._timer = asyncio.get_running_loop().call_later(CONNECT_DELAY_S, self._dial)
 
     def send(self, frames: Frames) -> None:

@@ -89,6 +89,7 @@ class LoopSocket:
         self._loop.call_soon(self._drain)
 
     def _drain(self) -> None:
+        """Hand on what has arrived; the hot path of every process."""
         self._drain_is_due = False
         socket = self._socket
         for _ in range(DRAIN_MESSAGES):
@@ -103,3 +104,27 @@ class LoopSocket:
             self._on_frames(frames)
         if not self.closed:
             self._schedule_drain()
+
+
+class NamedLoopSocket(LoopSocket):
+    """Of a socket whose peers have keys: hands the peer's name on with each message, as the handshake found it."""
+
+    def __init__(self, socket: zmq.Socket, on_frames: Callable[[list[bytes], str], None]):
+        super().__init__(socket, self._never)
+        self._on_named_frames = on_frames
+
+    def _drain(self) -> None:
+        self._drain_is_due = False
+        for _ in range(DRAIN_MESSAGES):
+            if self.closed:
+                return
+            try:
+                parts = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            self._on_named_frames([part.bytes for part in parts], str(parts[-1].get("User-Id")))
+        if not self.closed:
+            self._schedule_drain()
+
+    def _never(self, message: list[bytes]) -> None:
+        raise AssertionError("a message without a name")
