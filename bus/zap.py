@@ -52,13 +52,14 @@ class Authenticator:
         if self._users[domain] <= 0:
             del self._users[domain], self._domains[domain]
         if not self._domains and self._socket is not None:
+            self._raw.unbind(ADDRESS)  # at once; a close alone frees the address only some time later
             self._socket.close()
             self._socket = None
 
     def _open(self) -> None:
-        socket = open_socket(zmq.ROUTER)
-        socket.bind(ADDRESS)
-        self._socket = LoopSocket(socket, self._on_frames)
+        self._raw = open_socket(zmq.ROUTER)
+        self._raw.bind(ADDRESS)
+        self._socket = LoopSocket(self._raw, self._on_frames)
 
     def _on_frames(self, message: list[bytes]) -> None:
         """[peer, empty, version, request id, domain, address, identity, mechanism, credentials...]"""

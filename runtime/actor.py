@@ -22,7 +22,7 @@ import msgspec
 import uvloop
 from prometheus_client import CollectorRegistry, generate_latest
 
-from bus import Client, Context, Directory, Empty, Publisher, RemoteError, Server
+from bus import Client, Context, Directory, Empty, Keyring, Publisher, RemoteError, Server, ZmqTransport
 from runtime import failpoint, logging, tasks
 from runtime.clock import Clock, SystemClock
 from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, EXIT_ORPHANED, last_words
@@ -59,6 +59,12 @@ class Setup(msgspec.Struct, frozen=True):
     actors: list[str]  # all names of the cluster
     remote: dict[str, dict[str, str]] = {}  # endpoints of those that are on other machines
     log_level: str = "info"
+    listen: dict[str, str] = {}  # its sockets that other machines may reach: "work": "tcp://10.0.0.1:7001"
+    keys_dir: Path | None = None  # of CURVE keys; without them nothing is reached and nobody served off this machine
+
+    @property
+    def keyring(self) -> Keyring | None:
+        return Keyring(self.keys_dir, self.name) if self.keys_dir is not None else None
 
     @property
     def directory(self) -> Directory:
@@ -75,14 +81,16 @@ class Actor:
         self.log = logging.logger_of(setup.name)
         self.clock: Clock = SystemClock()
         self.metrics = CollectorRegistry()
-        self.client = Client(setup.name)
-        self.server = Server(setup.name, directory.work(setup.name), on_failure=self.fail)
-        self.publisher = Publisher(setup.name, directory.events(setup.name))
+        self._transport = ZmqTransport(setup.keyring)
+        self.client = Client(setup.name, self._transport)
+        self.server = self._serving("work")
+        self.publisher = Publisher(setup.name, directory.events(setup.name), also=self._also("events"),
+                                   keyring=setup.keyring)  # fmt: skip
         self.dir = Path(setup.data_dir) / "actors" / setup.name
         self.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.state = "starting"
         self.failure: BaseException | None = None
-        self._control = Server(setup.name, directory.control(setup.name), on_failure=self.fail)
+        self._control = self._serving("control")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
 
@@ -131,6 +139,14 @@ class Actor:
             last_words(Path(self.setup.run_dir), self.name).write_text(str(self.failure))
             return EXIT_CANNOT_SERVE
         return EXIT_BROKEN if self.failure is not None else 0
+
+    def _also(self, socket: str) -> list[str]:
+        return [self.setup.listen[socket]] if socket in self.setup.listen else []
+
+    def _serving(self, socket: str) -> Server:
+        endpoint = self.setup.directory.endpoint(self.name, socket)
+        also = self._also(socket)
+        return Server(self.name, endpoint, also=also, on_failure=self.fail, transport=self._transport)
 
     def _open_control(self) -> None:
         self._control.register(HealthRequest, self._health)

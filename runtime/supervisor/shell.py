@@ -43,6 +43,8 @@ class Cluster(msgspec.Struct, frozen=True):
     remote: dict[str, dict[str, str]] = {}
     log_level: str = "info"
     preload: tuple[str, ...] = ()  # modules that the warm parent imports
+    listen: dict[str, dict[str, str]] = {}  # by name: sockets that other machines may reach, as `Setup.listen`
+    keys_dir: Path | None = None  # of CURVE keys
 
     @property
     def directory(self) -> Directory:
@@ -210,6 +212,8 @@ class Supervisor:
             "actors": cluster.actors,
             "remote": cluster.remote,
             "log_level": cluster.log_level,
+            "listen": cluster.listen.get(spec.name, {}),
+            "keys_dir": str(cluster.keys_dir) if cluster.keys_dir is not None else None,
         }
 
     async def _probe(self, name: str, incarnation: int) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from bus import BlockingClient, Directory, Unavailable
+from bus import BlockingClient, Directory, Keyring, Unavailable, keys
 from runtime import failpoint
 from runtime.actor import Actor, CannotServe, Setup, run
 from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, last_words
@@ -35,9 +36,9 @@ class Sample(Actor):
         return {"leader": True, "answer": 42}
 
 
-def born(tmp_path: Path, lifeline: int | None = None, held: int | None = None, **settings):
+def born(tmp_path: Path, lifeline: int | None = None, held: int | None = None, network=None, **settings):
     """Fork a process that lives as Sample; `held` is closed in it, as the warm parent does with the lifeline's end."""
-    setup = Setup("sample@a", "sample", "a", settings, tmp_path, tmp_path, ["sample@a"])
+    setup = Setup("sample@a", "sample", "a", settings, tmp_path, tmp_path, ["sample@a"], **(network or {}))
 
     def live() -> None:
         if held is not None:
@@ -76,6 +77,21 @@ def test_it_answers_on_its_control_socket_and_stops_when_told(tmp_path, client):
     process.join(5)
     assert process.exitcode == 0
     assert (tmp_path / "actors" / "sample@a" / "stopped").exists()
+
+
+def test_it_answers_on_the_network_too_where_it_has_keys(tmp_path, client):
+    for name in ("sample@a", "cli@b"):
+        keys.make(tmp_path / "keys", name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    process = born(tmp_path, network={"listen": {"control": address}, "keys_dir": tmp_path / "keys"})
+    serving(client, tmp_path)
+    far = Directory(tmp_path / "elsewhere", ["sample@a"], {"sample@a": {"control": address}}).control("sample@a")
+    with BlockingClient("cli@b", keyring=Keyring(tmp_path / "keys", "cli@b")) as other:
+        assert other.request(far, InspectRequest()).state["pid"] == process.pid
+        other.request(far, StopRequest())
+    process.join(5)
+    assert process.exitcode == 0
 
 
 def test_a_signal_stops_it_in_good_order(tmp_path, client):
