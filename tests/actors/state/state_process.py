@@ -19,7 +19,7 @@ START_S = 20.0
 
 
 class StateProcess:
-    def __init__(self, path, before=lambda: None, name=NAME, names=(NAME,), **state):
+    def __init__(self, path, before=lambda: None, name=NAME, names=(NAME,), network=None, **state):
         self.path = path
         self.name = name
         self.before = before  # called in the new process
@@ -28,7 +28,7 @@ class StateProcess:
         plain = msgspec.to_builtins(config)
         node = name.partition("@")[2]
         settings = {"cluster": plain, "node": plain["nodes"][node]}
-        self.setup = Setup(name, "state", node, settings, path, path, list(names))
+        self.setup = Setup(name, "state", node, settings, path, path, list(names), **(network or {}))
         directory = Directory(path, names)
         self.endpoint, self.control, self.events = (
             directory.work(name), directory.control(name), directory.events(name)
