@@ -6,8 +6,12 @@ A module of its own, so that its one state is shared by the conftest and by ever
 import functools
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+
+TURN = Path(tempfile.gettempdir()) / "kubus-tests-install.lock"
 
 
 @functools.cache
@@ -15,13 +19,18 @@ def install_missing() -> str:
     """Install what containers need and is missing, as `kubus up` would; return why that did not work, or nothing.
 
     Called before the clusters of tests are made: they live in network namespaces, from which no package can be had.
+    Test processes take turns, since packages are installed by one at a time.
     """
+    import fcntl  # not everywhere
+
     from actors.cluster import install
 
-    try:
-        install.install_missing(print)
-    except install.InstallError as error:
-        return str(error)
+    with TURN.open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            install.install_missing(print)
+        except install.InstallError as error:
+            return str(error)
     return ""
 
 
