@@ -41,12 +41,16 @@ class ClaimTaken(Exception):
 
 @dataclass(slots=True)
 class Write:
-    """What an update decided. `obj` None removes the object; keys in `claims` are taken, those in `releases` freed."""
+    """What an update decided. `obj` None removes the object; keys in `claims` are taken, those in `releases` freed.
+
+    `last` is what the writer is shown of an object that goes: what it made of it, which is never stored.
+    """
 
     obj: dict[str, Any] | None
     claims: Iterable[bytes] = ()
     releases: Iterable[bytes] = ()
     charges: Sequence[Charge] = ()
+    last: dict[str, Any] | None = None
 
 
 Change = Callable[[dict[str, Any], Entry], Awaitable[Write]]
@@ -96,7 +100,7 @@ class Store:
         """Store what `change` makes of the newest object; return it and whether it is still there.
 
         `change(obj, entry)` may be called several times; it owns `obj`. What it raises is the answer. An object that is
-        removed is returned as it was last, and an update that changes nothing writes nothing.
+        removed is returned as the write's `last` or else as it was, and an update that changes nothing writes nothing.
         """
         key = resource.key(namespace, name)
         entry = self._cache.at(resource.storage_prefix).entries.get(key)
@@ -117,7 +121,7 @@ class Store:
                 entry = fresh
                 continue
             value = encode_stored(write.obj) if write.obj is not None else None
-            result = Entry.of_stored(key, value, entry.revision) if value is not None else entry
+            result = _outcome(entry, value, write)
             if dry_run or (value is not None and result.body == entry.body):
                 if newest:
                     return result, value is not None
@@ -144,7 +148,7 @@ class Store:
         )
         reply = await self._state.txn(txn)
         if reply.result.succeeded:
-            return (old if value is None else Entry.of_stored(key, value, reply.revision)), None
+            return (_outcome(old, None, wanted) if value is None else Entry.of_stored(key, value, reply.revision)), None
         existing = _found(reply.result)
         if existing is None:
             return None, None
@@ -153,6 +157,13 @@ class Store:
         if existing.mod_revision == old.revision:
             raise _refusal(reply.result, claims, charges)
         return None, _entry(existing)
+
+
+def _outcome(old: Entry, value: bytes | None, wanted: Write) -> Entry:
+    """The object as its writer is shown it, at the revision before the write."""
+    if value is None and wanted.last is not None:
+        value = encode_stored(wanted.last)
+    return old if value is None else Entry.of_stored(old.key, value, old.revision)
 
 
 def _compares(claims: list[bytes], charges: Sequence[Charge]) -> list[Compare]:

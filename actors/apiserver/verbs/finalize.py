@@ -29,7 +29,7 @@ async def finalize(server: Server, call: ApiCall, info: RequestInfo, resource: R
             spec["finalizers"] = finalizers
         else:
             spec.pop("finalizers", None)
-        return Write(None) if may_go(resource, current) else Write(current)
+        return Write(None, last=current) if may_go(resource, current) else Write(current)
 
     entry, _ = await server.store.update(resource, "", info.name, change, dry_run=is_dry_run(info))
     return written(server, call, info, resource, entry, 200, warnings)

@@ -151,7 +151,7 @@ class Updating:
         await check(asked, obj, old)
         obj["metadata"]["resourceVersion"] = ""
         if may_go(resource, obj):
-            return Write(None, releases=claims_of(resource, old))
+            return Write(None, releases=claims_of(resource, old), last=self._as_stored(obj))
         claims: list[bytes] = []
         releases: list[bytes] = []
         if self._allocation is not None:
@@ -161,8 +161,12 @@ class Updating:
             return Write(current)
         if self._server.quotas.concerns(asked):
             self._charges = await quota.charges_for(asked, obj, old)
-        stored = obj if conversion is None else conversion.to_stored(obj)
-        return Write(stored, claims, releases, self._charges)
+        return Write(self._as_stored(obj), claims, releases, self._charges)
+
+    def _as_stored(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """The object in the version in which it would be stored."""
+        conversion = self._resource.conversion
+        return obj if conversion is None else conversion.to_stored(obj)
 
     def _track(self, obj: dict[str, Any], old: dict[str, Any]) -> None:
         if self._writer is not None:

@@ -5,6 +5,7 @@ counts as absent only when the API has no object of that name, or another one un
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from typing import Any
 
@@ -26,6 +27,8 @@ NEEDED_VERBS = frozenset({"list", "watch", "delete", "patch"})
 DISCOVER_AGAIN_S = 1.0  # after an API server that did not answer
 FILL_TIMEOUT_S = 30.0  # for the first lists of all resources; one that can't be listed must not stop the others
 REDISCOVERY_S = 30.0  # Kubernetes' period for noticing new kinds of resources
+DEFINITIONS = frozenset({"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io"})
+DEFINITIONS_SETTLE_S = 1.0  # after a change of one of these: they often come in numbers, and are served a moment later
 # An object often shows up in its cache before its owner does in another: give that a moment before asking the API.
 OWNER_MAY_COME_S = 1.0
 # An owner that exists but is not in the graph is of a kind that is not watched: nobody will tell us when it goes.
@@ -42,6 +45,7 @@ class GarbageCollector(Controller):
         self._kinds: dict[tuple[str, str], ResourceType] = {}
         self._absent: OrderedDict[str, None] = OrderedDict()
         self._filled = False
+        self._definitions_changed = asyncio.Event()
         super().__init__(around)
 
     def set_up(self) -> None:
@@ -132,10 +136,17 @@ class GarbageCollector(Controller):
 
     async def _rediscover(self) -> None:
         while True:
-            await asyncio.sleep(REDISCOVERY_S)
+            await self._time_to_discover()
             if self._filled and await self._discover():
                 for uid in self.graph.unsettled():
                     self.queue.add_after(uid, OWNER_MAY_COME_S)
+
+    async def _time_to_discover(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REDISCOVERY_S):
+                await self._definitions_changed.wait()
+                await asyncio.sleep(DEFINITIONS_SETTLE_S)
+        self._definitions_changed.clear()
 
     async def _discover(self) -> bool:
         """Watch what is served now; return whether the graph holds resources that it did not before."""
@@ -181,6 +192,8 @@ class GarbageCollector(Controller):
 
     def _changed(self, type_: ResourceType, old: Object | None, new: Object | None) -> None:
         worth: set[str] = set()
+        if type_.resource in DEFINITIONS and (old is None or new is None):
+            self._definitions_changed.set()
         if old is not None and (new is None or old["metadata"]["uid"] != new["metadata"]["uid"]):
             self._remember_absent(old["metadata"]["uid"])
             worth |= self.graph.remove(old["metadata"]["uid"])
