@@ -2,7 +2,7 @@
 
 Does      answers Kubernetes' REST API over HTTPS and over the bus
 Serves    api.request, api.stream (messages.py), HTTPS on the cluster config's address
-Asks      state.range, state.txn, state.revision, state.watch; kubelet.logs
+Asks      state.range, state.txns, state.txn, state.revision, state.watch; kubelet.logs
 Publishes apiserver.requests: now and then one of the requests that were answered, for whoever wants to look on
 
 It keeps nothing of its own: any number of them may run, and each may die at any time. Without the state actor it cannot

@@ -10,7 +10,7 @@ NOT_LEADER and says who leads, and its caller goes there.
 Sender: the API server (and the command line, for reads and membership). Receiver: the state actor.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bus.record import Record, Request
 
@@ -158,6 +158,36 @@ class TxnRequest(Request, frozen=True, array_like=True, gc=False):
 
     txn: Txn
     repeats_since: int = -1
+
+
+class TxnOutcome(Record, frozen=True, array_like=True, gc=False):
+    """Of one txn among several: its reply, or the error that it would have been refused with alone."""
+
+    reply: TxnReply | None
+    error: tuple[str, str, Any, str] | None = None  # as `bus.errors.to_wire` gives it
+
+
+class TxnsReply(Record, frozen=True, array_like=True, gc=False):
+    outcomes: list[TxnOutcome]  # in the order of the request
+    revision: int  # of the store after the last
+
+
+class TxnsRequest(Request, frozen=True, array_like=True, gc=False):
+    """Several txns in one message, for what a message costs. Each stands for itself: they are neither atomic nor in any
+    order, and one may fail where others don't. Answered once all are durable or refused. The n-th, from 0, has the
+    message id `MESSAGE_ID.n`: a TxnRequest under that id repeats it, and gets the same answer.
+    """
+
+    method: ClassVar[str] = "state.txns"
+    roles: ClassVar[frozenset[str]] = WRITERS
+    reply: ClassVar[type[Record]] = TxnsReply
+
+    txns: list[Txn]
+
+
+def id_among(message_id: str, number: int) -> str:
+    """Return the id of one of the txns of a TxnsRequest."""
+    return f"{message_id}.{number}"
 
 
 class RevisionReply(Record, frozen=True, array_like=True, gc=False):

@@ -21,6 +21,7 @@ from actors.state.core import Applied
 from actors.state.frames import FORMAT_VERSION
 from actors.state.store import Store
 from actors.state.watch import WatchHub, event_bytes
+from bus.errors import BusError, to_wire
 from bus.record import Record
 from bus.server import Context, Server
 from runtime.clock import Clock
@@ -46,6 +47,7 @@ class Service:
     def register(self, server: Server) -> None:
         server.register(m.RangeRequest, self.range)
         server.register(m.TxnRequest, self.txn)
+        server.register(m.TxnsRequest, self.txns)
         server.register(m.RevisionRequest, self.revision)
         server.register(m.CompactRequest, self.compact)
         server.register(m.WatchRequest, self.watch)
@@ -96,13 +98,39 @@ class Service:
         return m.RangeReply(self.store.revision, result)
 
     def txn(self, request: m.TxnRequest, context: Context) -> Answer:
-        txn.check(request.txn)
-        if txn.is_read_only(request.txn):
-            return self._when_current(lambda: self._read_txn(request.txn))
-        if self.store.live_bytes > MAX_LIVE_BYTES and txn.has_put(request.txn):
+        return self._txn(request.txn, context.message_id, request.repeats_since)
+
+    def txns(self, request: m.TxnsRequest, context: Context) -> Answer:
+        self._check_leads()  # else each of them would be refused, and repeated, by itself
+        answers: list[Answer | BusError] = []
+        for number, wanted in enumerate(request.txns):
+            try:
+                answers.append(self._txn(wanted, m.id_among(context.message_id, number)))
+            except BusError as error:
+                answers.append(error)
+        return self._all(answers)
+
+    async def _all(self, answers: "list[Answer | BusError]") -> Record:
+        """Return what became of each txn, once that is known of all."""
+        outcomes = []
+        for answer in answers:
+            try:
+                if isinstance(answer, BusError):
+                    raise answer
+                reply = answer if isinstance(answer, Record) else await answer
+                assert isinstance(reply, m.TxnReply), "what a txn is answered with"
+                outcomes.append(m.TxnOutcome(reply))
+            except BusError as error:
+                outcomes.append(m.TxnOutcome(None, to_wire(error)))
+        return m.TxnsReply(outcomes, self.store.revision)
+
+    def _txn(self, wanted: m.Txn, message_id: str, repeats_since: int = -1) -> Answer:
+        txn.check(wanted)
+        if txn.is_read_only(wanted):
+            return self._when_current(lambda: self._read_txn(wanted))
+        if self.store.live_bytes > MAX_LIVE_BYTES and txn.has_put(wanted):
             raise errors.no_space(QUOTA_ALARM)
-        command = TxnCommand(request.txn, context.message_id, request.repeats_since)
-        return self.committer.propose(command, _txn_reply)
+        return self.committer.propose(TxnCommand(wanted, message_id, repeats_since), _txn_reply)
 
     def _read_txn(self, wanted: m.Txn) -> Record:
         result = txn.run(self.store, wanted)

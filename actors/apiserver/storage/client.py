@@ -6,18 +6,21 @@ remembers the answers of writes, so a write whose answer was lost is not done tw
 while only, then another one. When the deadline passes without an answer, or the group can't tell any more whether it
 has done a write, its outcome is unknown, and the `DeadlineExceeded` that is raised means just that.
 
+Writes that come in one turn of the loop travel in one message. One attempt is made with it; a write that it has not
+settled goes on alone, under its own id.
+
 Reads are linearizable at any member; they go to the leader too, which has to ask fewer others.
 
-Neighbours: `store` writes through it, `barrier` and `feed` read through it; tests put a store in memory in its place.
+Neighbours: `store` writes through it, `barrier` and `feed` read through it; `txns_of_turn` puts writes together; tests
+put a store in memory in its place.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
-import msgspec
-
+from actors.apiserver.storage.txns_of_turn import TxnsOfTurn
 from actors.state.messages import (
     NOT_LEADER,
     UNKNOWN_OUTCOME,
@@ -29,6 +32,8 @@ from actors.state.messages import (
     Txn,
     TxnReply,
     TxnRequest,
+    TxnsReply,
+    TxnsRequest,
     WatchBatch,
     WatchRequest,
 )
@@ -49,7 +54,7 @@ class StateClient(Protocol):
 
     async def range(self, range_: Range) -> RangeReply: ...
 
-    async def txn(self, txn: Txn) -> TxnReply: ...
+    def txn(self, txn: Txn) -> Awaitable[TxnReply]: ...
 
     async def revision(self) -> RevisionReply: ...
 
@@ -65,13 +70,13 @@ class BusStateClient:
         self._names = list(members)
         self._target = self._names[0]  # who is asked next: the leader, as far as is known
         self._revision = 0  # the newest that any answer told of
+        self._turn = TxnsOfTurn(self._ask_together, self._ask_alone)
 
     async def range(self, range_: Range) -> RangeReply:
         return await self._ask(RangeRequest(range_), READ_TIMEOUT_S)
 
-    async def txn(self, txn: Txn) -> TxnReply:
-        request = TxnRequest(txn)
-        return await self._ask(request, WRITE_TIMEOUT_S, msgspec.structs.replace(request, repeats_since=self._revision))
+    def txn(self, txn: Txn) -> Awaitable[TxnReply]:
+        return self._turn.add(txn, self._revision)
 
     async def revision(self) -> RevisionReply:
         return await self._ask(RevisionRequest(), READ_TIMEOUT_S)
@@ -82,11 +87,34 @@ class BusStateClient:
         async with self._client.stream(endpoints, request, timeout_s=WATCH_TIMEOUT_S) as batches:
             yield batches
 
-    async def _ask(self, request: Request, timeout_s: float, repeat: Request | None = None) -> Any:
+    async def _ask_together(self, txns: list[Txn], message_id: str) -> TxnsReply:
+        """Send txns to whom leads; one attempt. What becomes of them when it fails is for `_ask_alone` to find out."""
+        target = self._target
+        try:
+            reply = await self._attempt(target, TxnsRequest(txns), message_id, ATTEMPT_S)
+        except (Unavailable, DeadlineExceeded):
+            self._ask_another(target)
+            raise
+        except RemoteError as error:
+            if error.kind == NOT_LEADER:
+                self._follow(target, error)
+            raise
+        self._revision = max(self._revision, reply.revision)
+        return reply
+
+    async def _ask_alone(self, txn: Txn, message_id: str, may_have_happened: bool, known_revision: int) -> TxnReply:
+        """Ask once more for a txn that was sent among others when `known_revision` was the newest."""
+        repeat = TxnRequest(txn, known_revision)
+        request = repeat if may_have_happened else TxnRequest(txn)
+        return await self._ask(request, WRITE_TIMEOUT_S, repeat, message_id)
+
+    async def _ask(
+        self, request: Request, timeout_s: float, repeat: Request | None = None, message_id: str = ""
+    ) -> Any:
         """Ask until somebody answers; `repeat` is what is asked once the request may have reached a member."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + timeout_s
-        message_id = new_id()
+        message_id = message_id or new_id()
         attempt_s, pause_s = ATTEMPT_S, PAUSE_S
         while True:
             target = self._target

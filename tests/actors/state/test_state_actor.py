@@ -86,6 +86,27 @@ def test_refusals_reach_the_caller(state):
     assert state.inspect()["revision"] == 2
 
 
+def test_txns_in_one_message_stand_each_for_itself_and_are_repeated_alone(state):
+    txns = [create(b"/a", b"1").txn, put(b"/lease", lease=12).txn, create(b"/a", b"2").txn, m.Txn([], [m.Range(b"/a")])]
+
+    async def ask():
+        client = Client("apiserver@m1")
+        reply = await client.request(state.endpoint, m.TxnsRequest(txns), message_id="turn-1")
+        repeat = m.TxnRequest(txns[0], repeats_since=1)
+        again = await client.request(state.endpoint, repeat, message_id=m.id_among("turn-1", 0))
+        client.close()
+        return reply, again
+
+    reply, again = asyncio.run(ask())
+    first, refused, second, read = reply.outcomes
+    assert (first.reply.result.succeeded, second.reply.result.succeeded) == (True, False)
+    assert second.reply.result.responses[0].kvs == [m.KeyValue(b"/a", b"1", 2, 2, 1)]
+    assert (refused.reply, refused.error[0], refused.error[3]) == (None, "remote", "lease_not_found")
+    assert (read.error, reply.revision) == (None, 2)
+    assert again == first.reply
+    assert state.inspect()["revision"] == 2
+
+
 def test_an_answer_too_large_for_the_bus_is_refused_and_pages_are_served(state):
     for number in range(52):
         state.ask(put(b"/k%02d" % number, bytes(1_000_000)))

@@ -1,0 +1,106 @@
+"""The txns of one turn of the loop, sent to the state in one message: a message costs more than a txn.
+
+Nothing waits for company: what came in a turn leaves at its end, and the next turn's txns leave without waiting for an
+answer. A txn whose fate the common message leaves open (it was lost, or refused because another member leads) goes on
+by itself under the id that it had, so that it is not done twice.
+
+Neighbours: `client` sends, together and alone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from actors.state.messages import NOT_LEADER, Put, Txn, TxnReply, TxnsReply, id_among
+from bus import BusError, DeadlineExceeded, Overloaded, ProtocolViolation, RemoteError, Unavailable
+from bus.errors import from_wire
+from bus.frames import new_id
+
+MAX_TXNS = 256  # in one message: more than come in a turn; the state actor deals with so many in some milliseconds
+MAX_BYTES = 2 << 20  # of values in one message, so that it does not hold up others for long
+
+NO_REPLY = (ProtocolViolation.code, "the state gave neither a reply nor an error", None, "")
+
+SendTogether = Callable[[list[Txn], str], Awaitable[TxnsReply]]
+SendAlone = Callable[[Txn, str, bool, int], Awaitable[TxnReply]]  # txn, id, whether it may have happened, revision
+
+
+class TxnsOfTurn:
+    def __init__(self, send_together: SendTogether, send_alone: SendAlone) -> None:
+        self._send_together = send_together
+        self._send_alone = send_alone
+        self._txns: list[Txn] = []
+        self._waiters: list[asyncio.Future[TxnReply]] = []
+        self._bytes = 0
+        self._known_revision = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def add(self, txn: Txn, known_revision: int) -> "asyncio.Future[TxnReply]":
+        """Return the future of a txn's reply; it may raise BusError. A waiter that gives up leaves it to happen."""
+        loop = asyncio.get_running_loop()
+        if not self._txns:
+            self._known_revision = known_revision
+            loop.call_soon(self._send)
+        self._txns.append(txn)
+        self._bytes += _size_bytes(txn)
+        waiter: asyncio.Future[TxnReply] = loop.create_future()
+        self._waiters.append(waiter)
+        if len(self._txns) >= MAX_TXNS or self._bytes >= MAX_BYTES:
+            self._send()
+        return waiter
+
+    def _send(self) -> None:
+        if not self._txns:  # it was full before the turn was over
+            return
+        sent = self._carry(self._txns, self._waiters, self._known_revision)
+        self._txns, self._waiters, self._bytes = [], [], 0
+        self._spawn(sent)
+
+    async def _carry(self, txns: list[Txn], waiters: "list[asyncio.Future[TxnReply]]", known_revision: int) -> None:
+        message_id = new_id()
+        try:
+            outcomes = (await self._send_together(txns, message_id)).outcomes
+        except BusError as error:
+            for number, (txn, waiter) in enumerate(zip(txns, waiters, strict=True)):
+                self._settle(txn, id_among(message_id, number), waiter, error, known_revision)
+            return
+        for number, (outcome, waiter) in enumerate(zip(outcomes, waiters, strict=True)):
+            if outcome.reply is None:
+                refusal = from_wire(*(outcome.error or NO_REPLY))
+                self._settle(txns[number], id_among(message_id, number), waiter, refusal, known_revision)
+            elif not waiter.done():
+                waiter.set_result(outcome.reply)
+
+    def _settle(
+        self, txn: Txn, txn_id: str, waiter: "asyncio.Future[TxnReply]", error: BusError, known_revision: int
+    ) -> None:
+        """Tell of an error that is an answer; what is none is asked for again, alone."""
+        if waiter.done():
+            return
+        was_refused = isinstance(error, Overloaded) or (isinstance(error, RemoteError) and error.kind == NOT_LEADER)
+        if was_refused or isinstance(error, (Unavailable, DeadlineExceeded)):
+            self._spawn(self._alone(txn, txn_id, waiter, not was_refused, known_revision))
+        else:
+            waiter.set_exception(error)
+
+    async def _alone(
+        self, txn: Txn, txn_id: str, waiter: "asyncio.Future[TxnReply]", may_have_happened: bool, known_revision: int
+    ) -> None:
+        try:
+            reply = await self._send_alone(txn, txn_id, may_have_happened, known_revision)
+        except BusError as error:
+            if not waiter.done():
+                waiter.set_exception(error)
+        else:
+            if not waiter.done():
+                waiter.set_result(reply)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _size_bytes(txn: Txn) -> int:
+    """About the size of a txn: its values."""
+    return sum([len(each.value) for each in txn.success if type(each) is Put])
