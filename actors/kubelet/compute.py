@@ -38,11 +38,13 @@ Healths = Mapping[str, Health]  # by container id
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start a container anew. `replaces` is the dead instance that it follows, for the backoff."""
+    """Start a container anew. `replaces` is the dead instance that it follows, for the backoff; `adopts` is the id of
+    an instance that was made and, as far as is known, not started: it is the one to start."""
 
     name: str
     restart_count: int
     replaces: ContainerStatus | None = None
+    adopts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,11 @@ class _Decision:
         return Start(name, restart_count_of_next(self.pod, self.runtime, name), self.runtime.newest(name))
 
     def _begin(self, container: pods.ContainerDict) -> None:
-        self.start.append(self._start(container))
+        made = self._in_this_sandbox(container)
+        start = self._start(container)
+        if made is not None and _is_to_be_started(container, made):
+            start = replace(start, adopts=made.container.id)
+        self.start.append(start)
 
 
 def restart_count_of(status: ContainerStatus) -> int:
@@ -266,16 +272,24 @@ def _outdated(container: pods.ContainerDict, status: ContainerStatus) -> bool:
     return made_from is not None and made_from != pods.container_hash(container)
 
 
+def _is_to_be_started(container: pods.ContainerDict, status: ContainerStatus) -> bool:
+    """Tell whether an instance only waits for its start. Its maker died, or the runtime did, in between; or else the
+    start is under way, which the runtime knows. To make another would run both."""
+    is_fresh = status.container.state is ContainerState.CREATED and not status.finished_ns
+    return is_fresh and not _outdated(container, status)
+
+
 def _tidy(pod: pods.Pod, runtime: PodRuntime, actions: PodActions) -> PodActions:
     """Add the removal of dead instances: never started ones that are replaced, and all but the last of the ended."""
     starting = {item.name for item in actions.start}
+    adopted = {item.adopts for item in actions.start}
     remove = []
     for name in {item.container.name for item in runtime.containers}:
         dead = [item for item in runtime.instances(name) if has_exited(item)]
         remove += [item.container.id for item in dead[DEAD_INSTANCES_KEPT:]]
         if name in starting:
             made = (item for item in runtime.instances(name) if item.container.state is ContainerState.CREATED)
-            remove += [item.container.id for item in made]
+            remove += [item.container.id for item in made if item.container.id not in adopted]
     return replace(actions, remove=tuple(sorted(remove))) if remove else actions
 
 

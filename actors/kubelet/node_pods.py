@@ -13,6 +13,7 @@ from typing import Any
 from actors.kubelet import pod as pods
 from actors.kubelet.observed import PodRuntime
 from actors.kubelet.observer import Observer
+from actors.kubelet.pod_files import UNKNOWN_POD
 from actors.kubelet.runtime import POD_TERMINATION_GRACE_PERIOD
 from actors.kubelet.worker import Equipment, PodWorker
 
@@ -80,9 +81,10 @@ class NodePods:
         """Both the API and the runtime are known now, or the runtime is back: look at every pod, and for orphans."""
         for worker in list(self._workers.values()):
             worker.try_again()
-        for uid in {*self._with.observer.uids(), *self._with.files.kept()}:
+        known = dict.fromkeys(self._with.observer.uids(), UNKNOWN_POD) | self._with.files.kept()
+        for uid, key in known.items():
             if uid not in self._workers and self._is_orphan(uid):
-                self._end_orphan(uid)
+                self._end_orphan(uid, key)
 
     def _add(self, pod: pods.Pod) -> PodWorker:
         worker = self._workers[pods.uid(pod)] = PodWorker(self._with, pod, self._drop)
@@ -106,16 +108,16 @@ class NodePods:
     def _is_orphan(self, uid: str) -> bool:
         return self._has_synced() and self._with.observer.synced.is_set()
 
-    def _end_orphan(self, uid: str) -> None:
-        pod = orphan_of(uid, self._with.observer)
+    def _end_orphan(self, uid: str, key: tuple[str, str] = UNKNOWN_POD) -> None:
+        pod = orphan_of(uid, self._with.observer, key)
         self._with.log.info("ending what belongs to no pod", uid=uid, pod=pods.key(pod))
         self._add(pod).gone()
 
 
-def orphan_of(uid: str, observer: Observer) -> dict[str, Any]:
-    """Return a Pod with what the runtime knows of one that the API no longer has."""
+def orphan_of(uid: str, observer: Observer, key: tuple[str, str]) -> dict[str, Any]:
+    """Return a Pod with what the runtime, and else the files, know of one that the API no longer has."""
     runtime = observer.pod(uid)
-    name, namespace = "unknown", "unknown"
+    namespace, name = key
     if runtime.sandbox is not None:
         name, namespace = runtime.sandbox.sandbox.pod_name, runtime.sandbox.sandbox.pod_namespace
     elif runtime.containers:

@@ -18,6 +18,7 @@ from actors.kubelet.observed import PodRuntime, is_alive
 from actors.kubelet.runtime import (
     OWNER,
     Container,
+    ContainerState,
     ContainerStatus,
     EventKind,
     NotInRuntime,
@@ -211,7 +212,11 @@ class Observer:
             return status is None or not status.sandbox.ready or event.kind is not EventKind.EXITED
         if event.id not in self._containers and event.id not in self._expected:
             return True  # not ours
+        if event.kind is EventKind.STARTED and event.id in self._expected:
+            return True  # whoever starts it here asks for it afterwards
         container = await self.refresh_container(event.id)
+        if event.kind is EventKind.STARTED:
+            return container is None or container.container.state is not ContainerState.CREATED
         return container is None or event.kind is not EventKind.EXITED or not is_alive(container)
 
     # -- keeping

@@ -6,6 +6,7 @@
 
 import asyncio
 import functools
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from runtime.informer import Informer
 
 RESOLV_CONF, HOSTS = Path("/etc/resolv.conf"), Path("/etc/hosts")
 DNS_SERVICE = "kube-system/kube-dns"  # whose ClusterIP pods ask for names, when there is one
+UNKNOWN_POD = ("unknown", "unknown")  # namespace and name
 TERMINATION_LOG_MODE = 0o666  # whoever the container runs as may write it
 
 Environment = Sequence[tuple[str, str]]
@@ -62,8 +64,8 @@ class Files(Protocol):
     def remove_container(self, status: ContainerStatus) -> None:
         """Remove what one container instance left: its log, its termination message."""
 
-    def kept(self) -> Sequence[str]:
-        """Return the uids of pods that files are kept for."""
+    def kept(self) -> dict[str, tuple[str, str]]:
+        """Return the uids of pods that files are kept for, with namespace and name where the files tell them."""
 
 
 class NoFiles:
@@ -98,8 +100,8 @@ class NoFiles:
     def remove_container(self, status: ContainerStatus) -> None:
         return None
 
-    def kept(self) -> Sequence[str]:
-        return ()
+    def kept(self) -> dict[str, tuple[str, str]]:
+        return {}
 
 
 class PodFiles:
@@ -192,8 +194,11 @@ class PodFiles:
         for file in log_files(Path(status.log_path)) if status.log_path else ():
             file.unlink(missing_ok=True)
 
-    def kept(self) -> Sequence[str]:
-        return self._volumes.kept()
+    def kept(self) -> dict[str, tuple[str, str]]:
+        logs = os.listdir(self._places.logs) if self._places.logs.is_dir() else ()
+        parts = (folder.split("_") for folder in logs)  # as `log_directory` joins them; none has a "_" of its own
+        named = {part[2]: (part[0], part[1]) for part in parts if len(part) == 3}
+        return dict.fromkeys(self._volumes.kept(), UNKNOWN_POD) | named
 
     def _around(self, pod: pods.Pod, pod_ips: Sequence[str]) -> Surroundings:
         namespace = pods.namespace(pod)

@@ -18,12 +18,20 @@ from actors.kubelet.images import ImageNotReady, Images, normalized
 from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
 from actors.kubelet.pod_files import Files
-from actors.kubelet.runtime import RuntimeDriver, RuntimeFault, RuntimeRefused, RuntimeUnreachable, SandboxStatus
+from actors.kubelet.runtime import (
+    ContainerState,
+    RuntimeDriver,
+    RuntimeFault,
+    RuntimeRefused,
+    RuntimeUnreachable,
+    SandboxStatus,
+)
 from actors.kubelet.runtime_class import GetObject, RuntimeClassUnknown, handler_of
 from runtime.clock import Clock
 from runtime.failpoint import passing
 
 STARTS_AT_ONCE = 8  # sandboxes and containers being made at a time: more only make each other slower
+STARTING_S = 0.5  # until a start that another kubelet asked for is looked at again, if no event tells of it before
 RETRY_S = 10.0  # until the next try after a failure that has no backoff of its own
 
 Tell = Callable[[pods.Pod, str, str, str], None]
@@ -82,11 +90,11 @@ class Starter:
         return status
 
     async def start_container(self, pod: pods.Pod, sandbox: SandboxStatus, start: Start) -> None:
-        """Make and start one container and run its postStart hook."""
+        """Make one container, unless it was made already, start it, and run its postStart hook."""
         container = pods.find_container(pod, start.name)
         assert container is not None, f"{start.name} is not in {pods.key(pod)}"
         ips = sandbox.ips or _host_ips(pod)
-        identity = await self._create(pod, container, sandbox, start, ips)
+        identity = start.adopts or await self._create(pod, container, sandbox, start, ips)
         passing("kubelet.container-made")
         try:
             async with self._slots:
@@ -94,12 +102,20 @@ class Starter:
         except RuntimeUnreachable:
             raise
         except RuntimeFault as error:
-            self._tell(pod, "Warning", "Failed", f"Error: {error}")
-            await self._observer.refresh_container(identity)
-            raise StartFailed("RunContainerError", str(error), self._clock.wall() + RETRY_S) from error
+            await self._not_started(pod, start, identity, error)
         self._tell(pod, "Normal", "Started", f"Started container {start.name}")
         await self._observer.refresh_container(identity)
         await self._post_start(pod, container, identity, ips)
+
+    async def _not_started(self, pod: pods.Pod, start: Start, identity: str, error: RuntimeFault) -> None:
+        """Raise StartFailed, unless the container was started by a kubelet before this one, whose call goes on."""
+        status = await self._observer.refresh_container(identity)
+        if start.adopts and status is not None and status.started_ns:
+            return
+        if start.adopts and status is not None and status.container.state is ContainerState.CREATED:
+            raise StartFailed("ContainerCreating", "", self._clock.wall() + STARTING_S) from error
+        self._tell(pod, "Warning", "Failed", f"Error: {error}")
+        raise StartFailed("RunContainerError", str(error), self._clock.wall() + RETRY_S) from error
 
     async def _create(
         self, pod: pods.Pod, container: pods.ContainerDict, sandbox: SandboxStatus, start: Start, ips: Sequence[str]

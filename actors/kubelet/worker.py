@@ -299,6 +299,8 @@ class PodWorker:
 
     async def _act(self, actions: PodActions) -> None:
         """Carry out what was decided, step by step, until it is done or the pod begins to end."""
+        wanted = {start.name for start in actions.start} | set(actions.back_off)
+        self._waiting = {name: waiting for name, waiting in self._waiting.items() if name in wanted}
         early = asyncio.get_running_loop().call_later(EARLY_STATUS_S, self._report)
         try:
             renew_at_s = self._with.files.renew_at_s(self.pod)

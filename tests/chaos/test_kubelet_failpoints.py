@@ -1,7 +1,12 @@
 """The kubelet dies at each of its effects, by seed: no container is lost, runs twice or is left behind; no mount stays.
 
 A seed chooses a failpoint, how often it is passed before it strikes, and a second one while pods are deleted. With
-KUBUS_KUBELET_KILLS more seeds run than the few of every run; KUBUS_SEED names the first, to repeat a failure.
+KUBUS_KUBELET_KILLS more seeds run than the few of every run; KUBUS_SEED names the first, to repeat a failure. A seed
+answers only for itself: what a failed one before it left is cleared away, and not held against it.
+
+What is promised, and so counted here: each container that shall run once has its first line run once, whenever the
+kubelet dies, for containerd ends a start that it was asked for. (Only a machine or a containerd that dies in the middle
+of a start may make it run a second time; never two at a time.)
 """
 
 import json
@@ -147,9 +152,18 @@ def kubelet(own_real_cluster: Cluster) -> Kubelet:
     return Kubelet(own_real_cluster)
 
 
+@pytest.fixture
+def left_before(own_real_cluster: Cluster, place: Space):
+    """What a failed seed before this one left for good. Pods of this one go, however it ends."""
+    yield set(left_behind(own_real_cluster, []))
+    for left in place.list("pods"):
+        place.delete("pods", left["metadata"]["name"], grace_s=0)
+    eventually(lambda: not place.list("pods"), "the pods of a failed seed are gone")
+
+
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
 def test_a_kubelet_that_dies_leaves_nothing_undone(
-    seed: int, own_real_cluster: Cluster, place: Space, kubelet: Kubelet, tmp_path: Path
+    seed: int, own_real_cluster: Cluster, place: Space, kubelet: Kubelet, left_before: set[str], tmp_path: Path
 ):
     dice = random.Random(seed)
     first, skip_first = dice.choice(STARTING), dice.randrange(4)
@@ -177,7 +191,7 @@ def test_a_kubelet_that_dies_leaves_nothing_undone(
     assert starts(tmp_path, seed) == {"init": 1, "server": 1, "once": 1, "memory": 1}
 
     def nothing_is_left() -> bool:
-        assert left_behind(own_real_cluster, uids) == []
+        assert set(left_behind(own_real_cluster, uids)) - left_before == set()
         return True
 
     eventually(nothing_is_left, f"nothing is left behind (seed {seed})", 40)

@@ -24,6 +24,7 @@ from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.containerd.faults import exec_timed_out, pull_fault_of
+from actors.kubelet.containerd.outliving import OutlivingCalls
 from actors.kubelet.containerd.places import Places, places_of
 from actors.kubelet.containerd.podnetwork import (
     HostPort,
@@ -90,6 +91,7 @@ class ContainerdDriver:
         self._host_ports: dict[str, Sequence[HostPort]] = {}  # by sandbox id: what is in the node's nftables map
         self._importing = asyncio.Lock()
         self._connection: Any = None
+        self._starts: OutlivingCalls | None = None
         self.streams = ContainerdStreams(self._call, self.places.commands)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -98,11 +100,14 @@ class ContainerdDriver:
         from actors.kubelet.containerd.rpc import Connection  # gRPC starts threads: never before the fork
 
         self._connection = Connection(self.socket)
+        self._starts = OutlivingCalls(Connection, self.socket, WORK_S)
 
     async def close(self) -> None:
         if self._connection is not None:
             await self.streams.close()
             await self._connection.close()
+        if self._starts is not None:
+            await self._starts.close()
 
     async def _call(self, method: str, request: Any, timeout_s: float | None) -> Any:
         """Call containerd. Before and after each call is a failpoint, because a kubelet may die there."""
@@ -264,7 +269,11 @@ class ContainerdDriver:
         return str(reply.container_id)
 
     async def start_container(self, container_id: str) -> None:
-        await self._call("StartContainer", cri.StartContainerRequest(container_id=container_id), WORK_S)
+        """What was asked for is done, even if the kubelet dies meanwhile."""
+        assert self._starts is not None, "the driver is open"
+        passing("containerd.StartContainer")
+        await self._starts.call("StartContainer", cri.StartContainerRequest(container_id=container_id), WORK_S)
+        passing("containerd.StartContainer.done")
 
     async def container_status(self, container_id: str) -> ContainerStatus:
         reply = await self._call("ContainerStatus", cri.ContainerStatusRequest(container_id=container_id), READ_S)

@@ -8,6 +8,7 @@ What can go wrong: containerd is away or restarts. The channel reconnects by its
 `RuntimeUnreachable`. A call that ran into its deadline may have happened.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from grpc import aio
 
 from actors.kubelet.containerd.faults import fault_of
 from actors.kubelet.containerd.proto import containers_pb2, cri_pb2, events_pb2, tasks_pb2
+from actors.kubelet.runtime import RuntimeUnreachable
 
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024  # an ExecSync answer may hold 16 MiB of stdout and as much of stderr
 NAMESPACE = "k8s.io"  # where containerd's CRI keeps its images and containers
@@ -96,5 +98,14 @@ class Connection:
     def connected(self) -> bool:
         return bool(self._channel.get_state() == grpc.ChannelConnectivity.READY)
 
-    async def close(self) -> None:
-        await self._channel.close()
+    async def connect(self, timeout_s: float) -> None:
+        """Return when the connection is there; RuntimeUnreachable when that takes too long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._channel.channel_ready()
+        except TimeoutError as error:
+            raise RuntimeUnreachable(f"containerd does not answer at {self.socket}") from error
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Close, once the calls that are under way have ended, or the grace."""
+        await self._channel.close(grace_s or None)

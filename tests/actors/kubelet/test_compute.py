@@ -1,5 +1,7 @@
 """compute_pod_actions, as a table: a pod, what the runtime has, and what is to be done."""
 
+import dataclasses
+
 import pytest
 
 from actors.kubelet.backoff import Backoff
@@ -26,7 +28,8 @@ def summary(actions: PodActions) -> str:
         words.append(f"sandbox/{actions.sandbox_attempt}")
     words += [f"kill:{item.container_id}" for item in actions.kill]
     words += [f"remove:{item}" for item in actions.remove]
-    words += [f"start:{item.name}/{item.restart_count}" for item in actions.start]
+    for item in actions.start:
+        words.append(f"start:{item.name}/{item.restart_count}" + (f"={item.adopts}" if item.adopts else ""))
     words += [f"hold:{name}@{due - NOW_S:+.0f}" for name, due in actions.back_off.items()]
     if actions.finished:
         words.append("finished")
@@ -35,6 +38,11 @@ def summary(actions: PodActions) -> str:
 
 def exited(of, code=0, **how):
     return instance(of, "exited", exit_code=code, **how)
+
+
+def given_up(of):
+    """A container that containerd says has ended, although it never ran: its state is "created" again."""
+    return dataclasses.replace(instance(of, "created"), finished_ns=1)
 
 
 NONE = runtime(sandboxes=())
@@ -62,9 +70,24 @@ CASES = {
         runtime(exited(WEB, 1), instance(SIDE)),
         "",
     ),
-    "a created but never started container is replaced without a count": (
+    "a created but never started container is the one to start": (
         pod(WEB),
         runtime(instance(WEB, "created")),
+        "start:web/0=web-0",
+    ),
+    "a created one of an older definition is replaced without a count": (
+        pod(WEB),
+        runtime(instance(WEB, "created", hashed="old")),
+        "remove:web-0 start:web/0",
+    ),
+    "a created one of a lost sandbox is replaced without a count": (
+        pod(WEB),
+        runtime(instance(WEB, "created"), sandboxes=DEAD),
+        "sandbox/1 remove:web-0 start:web/0",
+    ),
+    "one whose start was given up is replaced without a count": (
+        pod(WEB),
+        runtime(given_up(WEB)),
         "remove:web-0 start:web/0",
     ),
     "an unknown container is killed, then started": (
