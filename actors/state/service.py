@@ -265,12 +265,13 @@ def _seen_at_start(start_revision: int, revision: int) -> int:
 
 
 async def _happens(event: asyncio.Event, timeout_s: float | None) -> bool:
-    """Wait for an event; False when it did not come in time."""
+    """Wait for an event; False when it has not come in time. It may come together with the end of that time: to a
+    process that was stopped, both have happened when it goes on."""
     try:
         async with asyncio.timeout(timeout_s):
             await event.wait()
     except TimeoutError:
-        return False
+        return event.is_set()
     return True
 
 

@@ -11,7 +11,7 @@ Neighbours: `committer` calls it and installs what comes; `image` and `snapshot`
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actors.state import errors, image, snapshot
 from actors.state.damage import DataRefused, NoSpace
@@ -29,6 +29,8 @@ from runtime.clock import Clock
 
 if TYPE_CHECKING:
     from actors.state.committer import Committer
+
+Result = TypeVar("Result")
 
 WINDOW_BYTES = 4 << 20  # of chunks under way
 CONNECT_S = 2.0
@@ -70,7 +72,9 @@ class Snapshots:
         self._loop = asyncio.get_running_loop()
         self._due_bytes = self._next_due_bytes()
         self._taking: asyncio.Task[None] | None = None
+        self._offer: tuple[str, InstallSnapshot] | None = None  # the newest, and who made it, until it is fetched
         self._fetching: asyncio.Task[None] | None = None
+        self._fetching_from = ""
         self._fetch_after_s = 0.0
         self._deadlines: dict[str, float] = {}  # of members that were offered one, or are being given one
 
@@ -122,7 +126,8 @@ class Snapshots:
         self._deadlines[to] = self._clock.monotonic() + FETCH_S
 
     def tick(self) -> None:
-        """Tell Raft about members that do not come for what they were offered, or do not install it."""
+        """Tell Raft about members that do not come for what they were offered, or do not install it; fetch again."""
+        self._begin_to_fetch()
         if not self._deadlines:
             return
         now_s = self._clock.monotonic()
@@ -170,12 +175,29 @@ class Snapshots:
     # Fetched from the leader
 
     def fetch(self, leader: str, offer: InstallSnapshot) -> None:
-        """The leader says that this member needs its state; one fetch at a time."""
-        node = self._committer.core.node
-        is_news = offer.term >= node.term and offer.index > node.log.commit
-        if self._fetching is None and is_news and self._clock.monotonic() >= self._fetch_after_s:
+        """The leader says that this member needs its state. One fetch at a time; one from a leader that is succeeded is
+        given up, for it may hang as the leader does."""
+        if not self._is_news(offer):
+            return
+        self._offer = leader, offer
+        if leader != self._fetching_from:
+            self._fetch_after_s = 0.0
+            if self._fetching is not None:
+                self._fetching.cancel()
+        self._begin_to_fetch()
+
+    def _begin_to_fetch(self) -> None:
+        if self._offer is None or self._fetching is not None or self._clock.monotonic() < self._fetch_after_s:
+            return
+        (leader, offer), self._offer = self._offer, None
+        if self._is_news(offer):
+            self._fetching_from = leader
             self._fetching = self._spawn(self._fetch(leader, offer), "fetch a snapshot")
             self._fetching.add_done_callback(self._on_fetched)
+
+    def _is_news(self, offer: InstallSnapshot) -> bool:
+        node = self._committer.core.node
+        return offer.term >= node.term and offer.index > node.log.commit
 
     async def _fetch(self, leader: str, offer: InstallSnapshot) -> None:
         try:
@@ -190,16 +212,16 @@ class Snapshots:
         disk = self._committer.storage.disk
         request = SnapshotRequest(self._peers.cluster_id)
         endpoint = self._peers.endpoint_of(leader)
-        writer = await asyncio.to_thread(snapshot.Writer, disk, snapshot.INCOMING)
+        writer = await _in_thread(snapshot.Writer, disk, snapshot.INCOMING)
         is_whole = False
         try:
             async with self._peers.client.stream(
                 endpoint, request, timeout_s=CONNECT_S, window_bytes=WINDOW_BYTES
             ) as chunks:
                 async for chunk in chunks:
-                    await asyncio.to_thread(writer.write, chunk.data)
-            size_bytes = await asyncio.to_thread(writer.finish)
-            restored = await asyncio.to_thread(lambda: image.restore(snapshot.read(disk, snapshot.INCOMING)))
+                    await _in_thread(writer.write, chunk.data)
+            size_bytes = await _in_thread(writer.finish)
+            restored = await _in_thread(lambda: image.restore(snapshot.read(disk, snapshot.INCOMING)))
             self._peers.check(restored.cluster_id)
             is_whole = True
         except OSError as error:
@@ -213,3 +235,15 @@ class Snapshots:
 
     def _on_fetched(self, task: "asyncio.Task[None]") -> None:
         self._fetching = None
+        if task.cancelled():
+            self._begin_to_fetch()
+
+
+async def _in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
+    """Run a call in a thread, and don't go on before it is over, even when cancelled: it uses the file."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait((running,))
+        raise

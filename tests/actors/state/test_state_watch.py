@@ -1,10 +1,13 @@
 """Watches: every change once and in order, whatever is written, compacted and read when."""
 
+import asyncio
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.state import image, watch
+from actors.state import image, service, watch
 from actors.state.machine import Machine
 from actors.state.messages import KeyValue
 from actors.state.store import Store, bounds_of, within
@@ -292,3 +295,17 @@ def test_a_put_among_many_watches_looks_at_few(monkeypatch):
     index._tree._intervals = Counting(original)
     assert len(list(index.matching(b"/range/00500"))) == 2
     assert len(visited) < 40
+
+
+def test_what_comes_together_with_the_end_of_a_wait_is_not_missed():
+    """A member that was stopped finds both when it goes on; it used to end over it."""
+
+    async def scenario():
+        loop, awake = asyncio.get_running_loop(), asyncio.Event()
+        waiting = loop.create_task(service._happens(awake, 0.005))
+        await asyncio.sleep(0)
+        loop.call_later(0.006, awake.set)
+        time.sleep(0.02)  # noqa: ASYNC251 - the loop stands still, as under SIGSTOP
+        return await waiting
+
+    assert asyncio.run(scenario()) is True
