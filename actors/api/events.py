@@ -2,6 +2,10 @@
 
 The same event about the same object becomes one Event with a count. A burst about one object is cut, as client-go's
 spam filter does; when the queue is full or the API says no, an event is dropped and counted.
+
+An `Outbox` sends what all recorders of a process tell, one event at a time and no faster than Kubernetes' kubelet by
+default (`--event-qps`, `--event-burst`): of a rush of pods, events are otherwise the greater half of all writes, and
+what users wait for stands in line behind what they may read later.
 """
 
 import asyncio
@@ -15,7 +19,9 @@ from actors.api.meta import Object, object_reference, rfc3339
 from bus import BusError
 from runtime.clock import Clock
 
-QUEUE = 1000  # events that wait to be sent; one more is dropped
+QUEUE = 1000  # events of one process that wait to be sent; one more is dropped
+SENT_PER_S = 50.0  # events, once
+SENT_AT_ONCE = 100  # were sent without a pause
 REMEMBERED = 4096  # events whose Event object is updated when they come again
 BURST = 25  # events about one object in a row; then one each `REFILL_S`
 REFILL_S = 300.0
@@ -24,33 +30,94 @@ MAX_MESSAGE_BYTES = 1024  # of an Event's message, as the API demands
 _Key = tuple[str, ...]
 
 
-class EventRecorder:
-    def __init__(self, api: ApiClient, component: str, host: str, clock: Clock):
-        self._api = api
-        self._source = {"component": component, "host": host} if host else {"component": component}
-        self._clock = clock
+class Outbox:
+    """Sends the events of a process in order. Best effort: what the API refuses, or can't take, is dropped."""
+
+    def __init__(self, api: ApiClient, clock: Clock):
+        self._api, self._clock = api, clock
         self._queue: deque[tuple[_Key, Object]] = deque()
         self._known: OrderedDict[_Key, Object] = OrderedDict()
-        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._sending: asyncio.Task[None] | None = None
+        self._tokens, self._filled_s = float(SENT_AT_ONCE), clock.monotonic()
+        self._hurry = asyncio.Event()
+        self.dropped = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._queue) >= QUEUE
+
+    def put(self, key: _Key, event: Object) -> None:
+        """Have an event sent. Returns at once."""
+        self._queue.append((key, event))
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.get_running_loop().create_task(self._send_all())
+
+    async def flush(self) -> None:
+        """Wait until all that was told is sent or dropped; from now on nothing is held back."""
+        self._hurry.set()
+        if self._sending is not None:
+            await asyncio.wait((self._sending,))
+
+    async def _send_all(self) -> None:
+        while self._queue:
+            await self._turn()
+            key, event = self._queue.popleft()
+            try:
+                self._remember(key, await self._send(key, event))
+            except (ApiError, BusError):
+                self.dropped += 1
+
+    async def _turn(self) -> None:
+        """Return when the next event may be sent."""
+        now_s = self._clock.monotonic()
+        self._tokens = min(float(SENT_AT_ONCE), self._tokens + (now_s - self._filled_s) * SENT_PER_S) - 1.0
+        self._filled_s = now_s
+        if self._tokens < 0.0 and not self._hurry.is_set():
+            try:
+                async with asyncio.timeout(-self._tokens / SENT_PER_S):
+                    await self._hurry.wait()
+            except TimeoutError:
+                return
+
+    async def _send(self, key: _Key, event: Object) -> Object:
+        known = self._known.get(key)
+        if known is not None:
+            metadata = known["metadata"]
+            patch: Any = {"count": known["count"] + 1, "lastTimestamp": event["lastTimestamp"]}
+            try:
+                return await self._api.patch("events", metadata["name"], patch, metadata["namespace"])
+            except ApiError as error:
+                if error.reason != "NotFound":
+                    raise
+        return await self._api.create("events", event)
+
+    def _remember(self, key: _Key, event: Object) -> None:
+        self._known[key] = event
+        self._known.move_to_end(key)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+class EventRecorder:
+    """Tells on behalf of one component, on one node if it has one."""
+
+    def __init__(self, outbox: Outbox, component: str, host: str, clock: Clock):
+        self._outbox = outbox
+        self._source = {"component": component, "host": host} if host else {"component": component}
+        self._clock = clock
+        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self.dropped = 0
 
     def event(self, obj: Object, kind: str, reason: str, message: str) -> None:
         """Tell users; `kind` is Normal or Warning. Returns at once."""
         reference = object_reference(obj)
-        if len(self._queue) >= QUEUE or not self._may_tell(reference.get("uid") or reference.get("name", "")):
+        if self._outbox.is_full or not self._may_tell(reference.get("uid") or reference.get("name", "")):
             self.dropped += 1
             return
         message = message.encode()[:MAX_MESSAGE_BYTES].decode(errors="ignore")
-        key = (reference.get("uid", ""), reference.get("fieldPath", ""), kind, reason, message)
-        self._queue.append((key, self._made(reference, kind, reason, message)))
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.get_running_loop().create_task(self._send_all())
-
-    async def flush(self) -> None:
-        """Wait until all that was told is sent or dropped."""
-        if self._sending is not None:
-            await asyncio.wait((self._sending,))
+        component, host = self._source["component"], self._source.get("host", "")
+        about = (reference.get("uid", ""), reference.get("fieldPath", ""))
+        self._outbox.put((component, host, *about, kind, reason, message), self._made(reference, kind, reason, message))
 
     def _may_tell(self, about: str) -> bool:
         now = self._clock.monotonic()
@@ -82,29 +149,3 @@ class EventRecorder:
             "reportingComponent": self._source["component"],
             "reportingInstance": self._source.get("host", ""),
         }
-
-    async def _send_all(self) -> None:
-        while self._queue:
-            key, event = self._queue.popleft()
-            try:
-                self._remember(key, await self._send(key, event))
-            except (ApiError, BusError):
-                self.dropped += 1
-
-    async def _send(self, key: _Key, event: Object) -> Object:
-        known = self._known.get(key)
-        if known is not None:
-            metadata = known["metadata"]
-            patch: Any = {"count": known["count"] + 1, "lastTimestamp": event["lastTimestamp"]}
-            try:
-                return await self._api.patch("events", metadata["name"], patch, metadata["namespace"])
-            except ApiError as error:
-                if error.reason != "NotFound":
-                    raise
-        return await self._api.create("events", event)
-
-    def _remember(self, key: _Key, event: Object) -> None:
-        self._known[key] = event
-        self._known.move_to_end(key)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)

@@ -33,11 +33,13 @@ def parse_quantity(value: str | int | float) -> Decimal:
     return amount.quantize(_NANO, rounding=ROUND_UP) if amount.adjusted() < 18 else amount
 
 
+@functools.lru_cache(maxsize=4096)
 def cpu_millis(value: str | int | float) -> int:
     """Return thousandths of a core, rounded up."""
     return int((parse_quantity(value) * 1000).to_integral_value(rounding=ROUND_CEILING))
 
 
+@functools.lru_cache(maxsize=4096)
 def whole(value: str | int | float) -> int:
     """Return a whole number of units (bytes, pods), rounded up."""
     return int(parse_quantity(value).to_integral_value(rounding=ROUND_CEILING))

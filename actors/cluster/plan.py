@@ -53,7 +53,10 @@ def _with_nodes(config: ClusterConfig, count: int) -> ClusterConfig:
         )
     first = msgspec.structs.replace(config.nodes[players[0]], count=count)
     others = {name: node for name, node in config.nodes.items() if name not in players[1:]}
-    return msgspec.structs.replace(config, nodes={**others, players[0]: first})
+    made = msgspec.structs.replace(config, nodes={**others, players[0]: first})
+    if len(node_names(made)) > subnets(made):
+        raise ConfigError(f"--nodes {count}: {_too_few_subnets(made)}")
+    return made
 
 
 def node_names(config: ClusterConfig) -> list[str]:
@@ -63,6 +66,16 @@ def node_names(config: ClusterConfig) -> list[str]:
         if "kubelet" in node.roles:
             names += [name] if node.count == 1 else [f"{name}-{index}" for index in range(node.count)]
     return names
+
+
+def subnets(config: ClusterConfig) -> int:
+    """Return how many nodes the pod network has a subnet for."""
+    return 1 << (config.network.node_cidr_mask - ipaddress.IPv4Network(config.network.pod_cidr).prefixlen)
+
+
+def _too_few_subnets(config: ClusterConfig) -> str:
+    network = config.network
+    return f"{network.pod_cidr} has {subnets(config)} subnets of /{network.node_cidr_mask}, fewer than there are nodes"
 
 
 def check(loaded: Loaded[ClusterConfig]) -> None:
@@ -128,6 +141,8 @@ def _check_networks(loaded: Loaded[ClusterConfig]) -> None:
     if not pods.prefixlen <= network.node_cidr_mask <= pods.max_prefixlen - 2:
         expected = f"expected {pods.prefixlen} to {pods.max_prefixlen - 2}"
         raise loaded.error(["network", "node_cidr_mask"], f"{expected}, got {network.node_cidr_mask}")
+    if len(node_names(loaded.value)) > subnets(loaded.value):
+        raise loaded.error(["network", "pod_cidr"], _too_few_subnets(loaded.value))
 
 
 def _network(loaded: Loaded[ClusterConfig], key: str, text: str) -> ipaddress.IPv4Network:

@@ -79,7 +79,7 @@ class Readiness:
             if reply.status == 200:
                 missing = set(names) - ready_nodes(reply.body)
             if missing:
-                await asyncio.sleep(POLL_S * (1 + len(names) // 20))  # a list of many nodes costs more than of few
+                await asyncio.sleep(POLL_S * (1 + len(names) // 200))  # a list of many nodes costs more than of few
         if missing:
             some = ", ".join(sorted(missing)[:5])
             raise NotReady(f"{len(missing)} of {len(names)} nodes are not Ready: {some}")

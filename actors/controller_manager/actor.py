@@ -12,7 +12,7 @@ from typing import Any
 from actors.api.client import ApiClient
 from actors.api.config import of_settings
 from actors.api.election import LeaderElector
-from actors.api.events import EventRecorder
+from actors.api.events import EventRecorder, Outbox
 from actors.controller_manager.caches import Caches
 from actors.controller_manager.controller import Surroundings
 from actors.controller_manager.measures import Measures
@@ -28,6 +28,7 @@ class ControllerManagerActor(Actor):
         self._config = of_settings(setup.settings)
         self._api = ApiClient(self.client, self._endpoints())
         self._measures = Measures(self.metrics)
+        self._outbox = Outbox(self._api, self.clock)
         self._recorders: dict[str, EventRecorder] = {}
         self._term: Term | None = None
         self._election: asyncio.Task[Any] | None = None
@@ -80,7 +81,7 @@ class ControllerManagerActor(Actor):
 
     def _recorder_of(self, component: str) -> EventRecorder:
         if component not in self._recorders:
-            self._recorders[component] = EventRecorder(self._api, component, "", self.clock)
+            self._recorders[component] = EventRecorder(self._outbox, component, "", self.clock)
         return self._recorders[component]
 
     def _endpoints(self) -> list[str]:

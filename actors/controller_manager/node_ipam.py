@@ -102,7 +102,7 @@ def reconcile(node: Object, pool: SubnetPool) -> list[Action]:
         return []
     subnet = pool.allocate(metadata["name"])
     patch = {
-        "metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
+        "metadata": {"uid": metadata["uid"]},
         "spec": {"podCIDR": subnet, "podCIDRs": [subnet]},
     }
     return [Patch("nodes", None, metadata["name"], patch)]
@@ -110,7 +110,6 @@ def reconcile(node: Object, pool: SubnetPool) -> list[Action]:
 
 class NodeIpamController(Controller):
     name = "node-ipam"
-    workers = 1
 
     def set_up(self) -> None:
         network = self.around.config.network

@@ -10,11 +10,13 @@ Crashes:   at any line, without harm: containers go on without it, and the next 
            runtime and on the disk. The API being away stops no container; statuses are written when it is back.
 """
 
+import asyncio
 import functools
 from typing import Any
 
 from actors.api.client import ApiClient
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
+from actors.api.events import Outbox
 from actors.api.network import instance_id
 from actors.kubelet.machine import machine_of, own_address, simulated_machine
 from actors.kubelet.node import Machine
@@ -27,6 +29,10 @@ from actors.kubelet.streaming.node_paths import NodePaths
 from actors.kubelet.streaming.serving import StreamServing
 from runtime.actor import Actor
 from runtime.informer import Informer
+
+# Writes on their way at a time. One node never has so many; a thousand of one process would bury the API server, whose
+# answers then come after the deadline, and all of it would be asked again.
+STATUS_WRITES, HEARTBEATS = 32, 16
 
 
 class KubeletActor(Actor):
@@ -47,6 +53,9 @@ class KubeletActor(Actor):
             data_dir=self.setup.data_dir,
             owner=instance_id(self.setup.data_dir),
             api=api,
+            outbox=Outbox(api, self.clock),
+            status_writes=asyncio.Semaphore(STATUS_WRITES),
+            heartbeats=asyncio.Semaphore(HEARTBEATS),
             nodes=self._nodes,
             pods=self._pods,
             services=services,

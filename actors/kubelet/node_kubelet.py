@@ -13,7 +13,7 @@ from typing import Any
 
 from actors.api.client import ApiClient
 from actors.api.config import ClusterConfig, NodeConfig
-from actors.api.events import EventRecorder
+from actors.api.events import EventRecorder, Outbox
 from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
 from actors.kubelet.admission import Place, refusal, shortage
@@ -66,6 +66,9 @@ class Shared:
     data_dir: Path
     owner: str  # of containers: the data dir's id
     api: ApiClient
+    outbox: Outbox
+    status_writes: asyncio.Semaphore  # of pods, under way at a time
+    heartbeats: asyncio.Semaphore  # statuses of nodes and Leases, likewise: they wait behind no pod
     nodes: Informer
     pods: Informer
     services: Informer | None  # None with simulated nodes
@@ -88,18 +91,18 @@ class NodeKubelet:
         self._patient_until_s = 0.0  # monotonic; until then a runtime that is away is not held against the node
         self._network_fault = "waiting for the node's podCIDR"
         self._node_changed = asyncio.Event()
-        self.recorder = EventRecorder(shared.api, "kubelet", name, shared.clock)
+        self.recorder = EventRecorder(shared.outbox, "kubelet", name, shared.clock)
         complete = functools.partial(with_message, places=self._places)
         self.observer = Observer(driver, self._pod_changed, complete, self._owner, shared.log)
         self.observer.on_reachable = self._runtime_changed
-        self.writer = StatusWriter(shared.api, shared.log)
+        self.writer = StatusWriter(shared.api, shared.status_writes, shared.log)
         self.pods = NodePods(self._equipment(), lambda: shared.pods.has_synced)
         self.sampler = self._sampler()
         self.eviction = self._eviction()
         self.static = self._static()
         self.registration = Registration(
             name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
-            self._observe, shared.nodes, shared.api, shared.clock, shared.log,
+            self._observe, shared.nodes, shared.api, shared.heartbeats, shared.clock, shared.log,
         )  # fmt: skip
 
     async def start(self) -> None:
@@ -145,7 +148,7 @@ class NodeKubelet:
             "runtime": f"{self._version.name}://{self._version.version}",
             "faults": self._faults(),
             "status_writes": self.writer.writes,
-            "events_dropped": self.recorder.dropped,
+            "events_dropped": self.recorder.dropped + self._shared.outbox.dropped,
         }
 
     # -- parts ------------------------------------------------------------------------------------------------------

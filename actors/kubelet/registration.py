@@ -39,15 +39,17 @@ class Registration:
         observe: Observe,
         nodes: Informer,
         api: ApiClient,
+        gate: asyncio.Semaphore,
         clock: Clock,
         log: Any,
     ):
+        """`gate` bounds the writes of all nodes of this process that are under way."""
         self.name = name
         self.machine = machine
         self.registered = asyncio.Event()
         self.settled = asyncio.Event()  # the node is ready, or it is known why not
         self._config, self._labels, self._taints, self._observe = config, labels, taints, observe
-        self._nodes, self._api, self._clock, self._log = nodes, api, clock, log
+        self._nodes, self._api, self._gate, self._clock, self._log = nodes, api, gate, clock, log
         self._limiter = RetryLimiter(base_s=0.02, limit_s=MAX_RETRY_S)
         self._written_s = float("-inf")
         self._written: dict[str, Any] = {}
@@ -90,7 +92,8 @@ class Registration:
         await self.registered.wait()
         while True:
             try:
-                await self._renew()
+                async with self._gate:
+                    await self._renew()
                 self._limiter.forget("lease")
                 pause_s = self._config.lease_renew_s * random.uniform(0.96, 1.04)
             except (ApiError, BusError) as error:
@@ -101,7 +104,8 @@ class Registration:
     async def _write_status(self) -> None:
         node = self.node if self.registered.is_set() else None
         if node is None:
-            node = await self._register()
+            async with self._gate:
+                node = await self._register()
         if not self.settled.is_set():
             await self._wait_until_settled()
         observed: Observation = await self._observe()
@@ -110,7 +114,8 @@ class Registration:
         if not due and not differs(status, self._written):
             return
         patch = {"metadata": {"uid": node["metadata"]["uid"]}, "status": status}
-        answer = await self._api.patch("nodes", self.name, patch, subresource="status", kind="strategic")
+        async with self._gate:
+            answer = await self._api.patch("nodes", self.name, patch, subresource="status", kind="strategic")
         self._written, self._written_s = status, self._clock.monotonic()
         self._log.debug("node status written", node=self.name, version=answer["metadata"]["resourceVersion"])
 
@@ -147,7 +152,9 @@ class Registration:
         """Renew the Lease; its holder is this kubelet alone, so a conflict only means to read it again."""
         made = lease(self.name, self._clock.wall(), self._config.lease_duration_s, self.node)
         if self._lease is None:
-            self._lease = await self._create_or_read(made)
+            self._lease, is_new = await self._create_or_read(made)
+            if is_new:
+                return
         made["metadata"] = self._lease["metadata"]
         try:
             self._lease = await self._api.update(LEASES, made)
@@ -155,13 +162,14 @@ class Registration:
             self._lease = None
             if error.reason not in ("Conflict", "NotFound"):
                 raise
-            self._lease = await self._create_or_read(made)
+            self._lease, _ = await self._create_or_read(made)
 
-    async def _create_or_read(self, made: dict[str, Any]) -> dict[str, Any]:
+    async def _create_or_read(self, made: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Return the Lease, and whether it was made just now."""
         fresh = {**made, "metadata": {key: made["metadata"][key] for key in ("name", "namespace")}}
         try:
-            return await self._api.create(LEASES, fresh)
+            return await self._api.create(LEASES, fresh), True
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
-        return await self._api.get(LEASES, self.name, "kube-node-lease")
+        return await self._api.get(LEASES, self.name, "kube-node-lease"), False

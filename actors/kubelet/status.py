@@ -73,7 +73,7 @@ def status_of(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], fact
         status["initContainerStatuses"] = inits
     if ephemeral:
         status["ephemeralContainerStatuses"] = ephemeral
-    status["qosClass"] = qos.qos_class(pod)
+    status["qosClass"] = previous.get("qosClass") or qos.qos_class(pod)
     status |= _reason(previous, facts)
     return status
 

@@ -36,8 +36,9 @@ class _Entry:
 
 
 class StatusWriter:
-    def __init__(self, api: ApiClient, log: Any):
-        self._api, self._log = api, log
+    def __init__(self, api: ApiClient, gate: asyncio.Semaphore, log: Any):
+        """`gate` bounds the writes under way; what waits before it is replaced by what comes."""
+        self._api, self._gate, self._log = api, gate, log
         self._entries: dict[str, _Entry] = {}
         self._limiter = RetryLimiter(limit_s=MAX_RETRY_S)
         self.writes = 0
@@ -85,19 +86,21 @@ class StatusWriter:
     async def _write_all(self, uid: str, entry: _Entry) -> None:
         try:
             while not entry.gone and entry.wanted is not None:
-                patch = _patch_of(entry)
-                if patch is None:
+                if not await self._write(uid, entry):
                     break
-                await self._write(uid, entry, patch)
         finally:
             entry.task = None
             entry.idle.set()
 
-    async def _write(self, uid: str, entry: _Entry, patch: dict[str, Any]) -> None:
-        sent = entry.wanted
+    async def _write(self, uid: str, entry: _Entry) -> bool:
+        """Write once, or find out why not; tell whether there was anything to say."""
         namespace, name = pods.namespace(entry.pod), pods.name(entry.pod)
         try:
-            answer = await self._api.patch("pods", name, patch, namespace, subresource="status")
+            async with self._gate:
+                patch, sent = _patch_of(entry), entry.wanted
+                if patch is None:
+                    return False
+                answer = await self._api.patch("pods", name, patch, namespace, subresource="status")
             passing("kubelet.status-written")
             self.writes += 1
             entry.written = sent
@@ -108,6 +111,7 @@ class StatusWriter:
         except BusError as error:
             self._log.debug("will write a pod's status later", pod=f"{namespace}/{name}", error=str(error))
             await asyncio.sleep(self._limiter.delay_s(uid))
+        return True
 
     async def _refused(self, uid: str, entry: _Entry, error: ApiError) -> None:
         if error.reason == "NotFound":

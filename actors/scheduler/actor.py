@@ -20,7 +20,7 @@ from actors.api.client import ApiClient
 from actors.api.config import of_settings
 from actors.api.election import LeaderElector, NotLeader
 from actors.api.errors import ApiError
-from actors.api.events import EventRecorder
+from actors.api.events import EventRecorder, Outbox
 from actors.scheduler.binding import BindingRefused, bind, condition_patch
 from actors.scheduler.core import SCHEDULER_NAME, Bind, NotScheduled, SchedulerCore
 from bus import BusError
@@ -43,7 +43,8 @@ class SchedulerActor(Actor):
         endpoints = [directory.work(name) for name in directory.of_role("apiserver")]
         self.api = ApiClient(self.client, endpoints)
         self.core = SchedulerCore(seed=setup.settings.get("seed", random.SystemRandom().getrandbits(63)))
-        self.recorder = EventRecorder(self.api, SCHEDULER_NAME, setup.node, self.clock)
+        self.outbox = Outbox(self.api, self.clock)
+        self.recorder = EventRecorder(self.outbox, SCHEDULER_NAME, setup.node, self.clock)
         controllers = of_settings(setup.settings).controllers
         self.elector = LeaderElector(
             self.api,
@@ -69,7 +70,7 @@ class SchedulerActor(Actor):
 
     async def stop(self) -> None:
         await self.elector.release()
-        await self.recorder.flush()
+        await self.outbox.flush()
 
     def inspect(self) -> dict[str, Any]:
         return {
@@ -79,7 +80,7 @@ class SchedulerActor(Actor):
             "assumed": self.core.cache.assumed_count,
             "in_flight": self._in_flight,
             "synced": all(informer.has_synced for informer in self._informers),
-            "events_dropped": self.recorder.dropped,
+            "events_dropped": self.recorder.dropped + self.outbox.dropped,
         }
 
     def _make_informers(self) -> list[Informer]:

@@ -34,6 +34,7 @@ def config(text: str) -> ClusterConfig:
         ("nodes: {MASTER}\napiserver: {port: 30001}", "30001 is within network.node_ports"),
         ("nodes: {MASTER}\nnetwork: {service_cidr: 10.96.0.1/12}", "expected an IPv4 network"),
         ("nodes: {MASTER}\nnetwork: {node_cidr_mask: 8}", "network.node_cidr_mask: expected 16 to 30, got 8"),
+        ("nodes: {MASTER, w1: {roles: [kubelet], runtime: simulated, count: 257}}", "has 256 subnets of /24, fewer"),
         ("nodes: {MASTER}\ncontrollers: {renew_deadline_s: 20}", "lease_duration_s > renew_deadline_s"),
         ("nodes: {MASTER}\nstate: {segment_bytes: 0}", "state.segment_bytes: expected more than 0"),
         ("nodes: {MASTER, w1: {roles: [kubelet], count: 2}}", "only simulated nodes can be more than one"),
@@ -95,6 +96,9 @@ def test_the_command_line_changes_count_and_port():
     assert (changed.nodes["w1"].count, changed.apiserver.port) == (100, 0)
     assert node_names(changed)[:2] == ["w1-0", "w1-1"]
     assert node_names(adjusted(cluster, nodes=1)) == ["w1"]
+    assert len(node_names(adjusted(cluster, nodes=10_000))) == 10_000
+    with pytest.raises(ConfigError, match="--nodes 300: 10.244.0.0/16 has 256 subnets"):
+        adjusted(simulated(load_cluster(None).value), nodes=300)
     with pytest.raises(ConfigError, match="this config has none"):
         adjusted(load_cluster(None).value, nodes=5)
 

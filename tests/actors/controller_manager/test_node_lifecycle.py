@@ -247,7 +247,7 @@ def test_a_node_gets_its_subnet_with_a_guarded_patch():
     pool = SubnetPool("10.244.0.0/16", 24)
     (patch,) = allocate(node(version=7), pool)
     assert patch.patch["spec"] == {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"]}
-    assert patch.patch["metadata"]["resourceVersion"] == "7"
+    assert patch.patch["metadata"] == {"uid": node()["metadata"]["uid"]}
     assert allocate(node(spec={"podCIDR": "10.244.0.0/24"}), pool) == []
 
 

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from actors.api.config import ClusterConfig, KubeletConfig, NodeConfig
+from actors.api.events import Outbox
 from actors.kubelet.machine import simulated_machine
 from actors.kubelet.node_kubelet import NodeKubelet, Shared
 from runtime.informer import Informer
@@ -46,7 +47,8 @@ class World:
         shared = Shared(
             cluster=ClusterConfig(nodes={}),
             config=NodeConfig(roles=["kubelet"], runtime="simulated", kubelet=self.config),
-            data_dir=self.data_dir, owner="test", api=self.api, nodes=nodes, pods=pods, services=None,
+            data_dir=self.data_dir, owner="test", api=self.api, outbox=Outbox(self.api, self.clock),
+            status_writes=asyncio.Semaphore(8), heartbeats=asyncio.Semaphore(8), nodes=nodes, pods=pods, services=None,
             spawn=spawn, clock=self.clock, log=log,
         )  # fmt: skip
         node = self.node = NodeKubelet("w1", self.driver, simulated_machine(110, {}, "192.0.2.1"), shared)
