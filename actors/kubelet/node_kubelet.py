@@ -46,7 +46,7 @@ from actors.kubelet.termination_message import with_message
 from actors.kubelet.terminator import Terminator
 from actors.kubelet.tokens import Tokens
 from actors.kubelet.volumes.claims import Claims
-from actors.kubelet.worker import Equipment
+from actors.kubelet.worker.equipment import Equipment
 from runtime.clock import Clock
 from runtime.informer import Informer
 from runtime.workqueue import RetryLimiter

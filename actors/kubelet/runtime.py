@@ -16,10 +16,20 @@ image can't be had (`ImagePullFailed`).
 import enum
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from actors.kubelet.streaming.process import Streams
+from actors.kubelet.faults import (
+    ExecTimeout,
+    ImagePullFailed,
+    NotInRuntime,
+    RuntimeFault,
+    RuntimeRefused,
+    RuntimeUnreachable,
+)
+from actors.kubelet.streaming.process import Streams
+
+# What a driver raises is part of its interface; it has a module of its own because streams raise it, too.
+__all__ = ["ExecTimeout", "ImagePullFailed", "NotInRuntime", "RuntimeFault", "RuntimeRefused", "RuntimeUnreachable"]
 
 # Labels on sandboxes and containers, and annotations on containers, are those of Kubernetes' own kubelet, so that
 # crictl and its kin understand them. The annotations make a restarted kubelet able to adopt what runs.
@@ -34,30 +44,6 @@ TERMINATION_MESSAGE_PATH = "io.kubernetes.container.terminationMessagePath"
 TERMINATION_MESSAGE_POLICY = "io.kubernetes.container.terminationMessagePolicy"
 POD_TERMINATION_GRACE_PERIOD = "io.kubernetes.pod.terminationGracePeriod"
 OWNER = "kubus.dev/owner"  # which kubelet made it: a containerd that was there before may serve others too
-
-
-class RuntimeFault(Exception):
-    """The base of what a driver raises on purpose. The message is fit for an event and a pod's status."""
-
-
-class RuntimeUnreachable(RuntimeFault):
-    """The runtime does not answer: it is down, starting, or hung beyond the call's deadline."""
-
-
-class NotInRuntime(RuntimeFault):
-    """The runtime knows no such sandbox, container or image."""
-
-
-class RuntimeRefused(RuntimeFault):
-    """The runtime answered that it can't: a bad mount, no such executable, a failing CNI plugin."""
-
-
-class ImagePullFailed(RuntimeFault):
-    """The image could not be fetched: no such image, no permission, no registry."""
-
-
-class ExecTimeout(RuntimeFault):
-    """A command in a container did not finish in time; it was killed."""
 
 
 class ContainerState(enum.Enum):
@@ -331,7 +317,7 @@ class RuntimeDriver(Protocol):
     """One node's container runtime. Calls may overlap; the driver bounds nothing, the kubelet does."""
 
     @property
-    def streams(self) -> "Streams":
+    def streams(self) -> Streams:
         """Processes with their stdio, and where pods' networks are."""
 
     def cgroup_of(self, pod_uid: str) -> str:

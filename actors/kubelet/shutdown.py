@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from actors.api.config import KubeletConfig
 from actors.kubelet.eviction.ranking import is_critical
 from actors.kubelet.status import Ending
-from actors.kubelet.worker import PodWorker
+from actors.kubelet.worker.worker import PodWorker
 
 MESSAGE = "Pod was terminated in response to imminent node shutdown."
 SLACK_S = 2.0  # beyond the grace: SIGKILL, and the final status

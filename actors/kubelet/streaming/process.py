@@ -1,6 +1,6 @@
 """What a runtime driver offers for streams: processes with their stdio, and where pods' networks are.
 
-Every call may raise a `RuntimeFault`, as those of `actors.kubelet.runtime`. Flow control is by waiting: a process whose
+Every call may raise a `RuntimeFault`, as those of a `RuntimeDriver`. Flow control is by waiting: a process whose
 output is not read is held back by its pipe, and `write` returns when the process's pipe has taken the bytes.
 
 Neighbours: `containerd.streaming` implements it; `serving` joins it to the bus; `NoStreams` is a simulated node's.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from actors.kubelet.runtime import RuntimeFault
+from actors.kubelet.faults import RuntimeFault
 
 
 class StreamsUnsupported(RuntimeFault):
