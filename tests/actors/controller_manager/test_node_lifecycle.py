@@ -245,9 +245,10 @@ def test_a_mask_that_does_not_fit_is_refused():
 
 def test_a_node_gets_its_subnet_with_a_guarded_patch():
     pool = SubnetPool("10.244.0.0/16", 24)
-    (patch,) = allocate(node(version=7), pool)
+    found = node()
+    (patch,) = allocate(found, pool)
     assert patch.patch["spec"] == {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"]}
-    assert patch.patch["metadata"] == {"uid": node()["metadata"]["uid"]}
+    assert patch.patch["metadata"] == {"uid": found["metadata"]["uid"]}
     assert allocate(node(spec={"podCIDR": "10.244.0.0/24"}), pool) == []
 
 
