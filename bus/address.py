@@ -67,8 +67,8 @@ def check_in_the_clear(endpoint: str) -> None:
 
 
 class Directory:
-    """All actors of a cluster by name. `remote` gives the endpoints, `tcp://HOST:PORT`, of those that are not on this
-    machine."""
+    """All actors of a cluster by name. `remote` gives the endpoints, `tcp://HOST:PORT`, that are not in the run
+    directory."""
 
     def __init__(self, run_dir: Path, names: Iterable[str], remote: Mapping[str, Mapping[str, str]] | None = None):
         self.run_dir = Path(run_dir)
@@ -77,8 +77,8 @@ class Directory:
 
     def endpoint(self, name: str, socket: str) -> str:
         """Return the endpoint of one of an actor's `SOCKETS`."""
-        if name in self.remote:
-            return named(self.remote[name][socket], name)
+        if (elsewhere := self.remote.get(name, {}).get(socket)) is not None:
+            return named(elsewhere, name)
         return ipc_endpoint(self.run_dir, name, socket)
 
     def work(self, name: str) -> str:

@@ -61,6 +61,12 @@ class InStream:
         if not self._ended:
             self.end(StreamLost(why))
 
+    def give_up(self, why: str) -> None:
+        """The reader has found out by itself that nothing more will come."""
+        if not self._ended:
+            self._connection.cancel(self._id)
+            self.lose(why)
+
     def close(self) -> None:
         """Tell the peer that no more is wanted."""
         if not self._ended:
@@ -102,8 +108,7 @@ class InStream:
     def _check_silence(self) -> None:
         silent_s = self._loop.time() - self._heard_at
         if silent_s >= SILENCE_S:
-            self._connection.cancel(self._id)
-            self.lose(f"{self._connection.endpoint}: silent for {silent_s:.0f} s")
+            self.give_up(f"{self._connection.endpoint}: silent for {silent_s:.0f} s")
         else:
             self._watchdog = self._loop.call_later(SILENCE_S - silent_s, self._check_silence)
 
@@ -114,6 +119,10 @@ class Records:
     def __init__(self, stream: InStream, kind: Any):
         self._stream = stream
         self._kind = kind
+
+    def give_up(self, why: str) -> None:
+        """End it as lost, for what the reader knows from elsewhere; whoever reads it gets StreamLost."""
+        self._stream.give_up(why)
 
     def __aiter__(self) -> "Records":
         return self

@@ -1,13 +1,14 @@
 """The Kubernetes API for components, over the bus.
 
 Objects are plain dicts. A refusal raises `ApiError`; what passes by itself (`Unavailable`, `DeadlineExceeded`,
-`Overloaded` of the bus) passes through, and callers requeue. Reads are repeated at another API server; writes are not:
-after a lost answer their outcome is unknown, and the caller's next reconcile finds out.
+`Overloaded` of the bus) passes through, and callers requeue. Reads are repeated at another API server; writes are not,
+once they were sent: after a lost answer their outcome is unknown, and the caller's next reconcile finds out.
 
 A resource is named `plural[.group][/version]`, as `pods`, `deployments.apps`, `events.events.k8s.io`; the version is v1
 unless given.
 
-Neighbours: `actors.apiserver.messages` is the wire, `runtime.informer` takes what `source` makes.
+Neighbours: `client_servers` chooses among API servers, `actors.apiserver.messages` is the wire, `runtime.informer`
+takes what `source` makes.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,10 +17,11 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
+from actors.api.client_servers import Servers, endpoints_for
 from actors.api.errors import ApiError
 from actors.api.meta import key_of
 from actors.apiserver.messages import STATUS, ApiReply, ApiRequest, ApiStreamRequest
-from bus import Client, RemoteError
+from bus import Client, Directory, RemoteError
 from runtime.informer import Expired, SourceFailed
 
 REQUEST_TIMEOUT_S = 10.0
@@ -61,8 +63,12 @@ class ApiClient:
     """Asks the API servers at `endpoints`, of which any will do."""
 
     def __init__(self, client: Client, endpoints: Sequence[str]):
-        self._client = client
-        self._endpoints = tuple(endpoints)
+        self._servers = Servers(client, endpoints)
+
+    @classmethod
+    def of_node(cls, client: Client, directory: Directory, node: str) -> "ApiClient":
+        """Return the API as the actors of a node ask it."""
+        return cls(client, endpoints_for(directory, node))
 
     async def get(
         self, resource: str, name: str, namespace: str | None = None, subresource: str | None = None
@@ -163,7 +169,7 @@ class ApiClient:
         """Send one REST request and return its decoded answer; ApiError when the API says no."""
         encoded = orjson.dumps(body) if body is not None else b""
         request = ApiRequest(verb, path, query, content_type if encoded else "", "application/json", encoded)
-        reply: ApiReply = await self._client.request(self._endpoints, request, timeout_s=timeout_s, retry=verb == "GET")
+        reply: ApiReply = await self._servers.request(request, timeout_s, repeat=verb == "GET")
         answer = orjson.loads(reply.body) if reply.body else {}
         if reply.status >= 300:
             raise ApiError.from_status(answer, reply.status)
@@ -173,7 +179,7 @@ class ApiClient:
         """Yield the chunks of an answer that does not end by itself; ApiError when it is refused or breaks."""
         request = ApiStreamRequest(path, query)
         try:
-            async with self._client.stream(self._endpoints, request, timeout_s=WATCH_OPEN_TIMEOUT_S) as chunks:
+            async with self._servers.stream(request, WATCH_OPEN_TIMEOUT_S) as chunks:
                 async for chunk in chunks:
                     yield chunk.data
         except RemoteError as error:

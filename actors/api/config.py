@@ -46,12 +46,19 @@ class AuditConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bind: str = "127.0.0.1"
-    port: int = 6443  # 0: any free port; the kubeconfig says which
+    port: int = 6443  # of the first on a machine, the others have the next ones; 0: any, the kubeconfig says which
     extra_names: list[str] = []  # DNS names and addresses that the serving certificate shall cover too
     oidc: OidcConfig | None = None
     audit: AuditConfig | None = None
     shutdown_delay_s: float = 0.0  # between no longer being ready and taking no more requests, for load balancers
     max_requests_inflight: int = 400  # seats that priority levels share
+
+
+class BalancerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The door in front of several API servers, on each node that has the role `balancer`."""
+
+    bind: str = "127.0.0.1"
+    port: int = 6443  # 0: any free port; the kubeconfig says which
 
 
 class StateConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -98,12 +105,14 @@ class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    roles: list[str]  # state | apiserver | scheduler | controller-manager | kubelet | proxy
+    roles: list[str]  # state | apiserver | scheduler | controller-manager | kubelet | proxy | balancer
     runtime: Literal["containerd", "simulated"] = "containerd"
     containerd_socket: str = ""  # of a containerd that is there already; empty: Kubus starts its own
     count: int = 1  # simulated nodes that this kubelet plays; more than one are named NAME-0, NAME-1 ...
     labels: dict[str, str] = {}
     taints: list[dict[str, str]] = []
+    address: str = ""  # where other machines find this node; empty: all nodes without one are on the same machine
+    bus_port: int = 7440  # the first of those on which this node's actors listen at `address`
     capacity: dict[str, str] = {}  # overrides, as cpu: "32", memory: 64Gi, pods: "110"
     kubelet: KubeletConfig = KubeletConfig()
 
@@ -117,6 +126,7 @@ class ClusterConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str = "kubus"
     network: NetworkConfig = NetworkConfig()
     apiserver: ApiServerConfig = ApiServerConfig()
+    balancer: BalancerConfig = BalancerConfig()
     state: StateConfig = StateConfig()
     controllers: ControllerConfig = ControllerConfig()
     log: LogConfig = LogConfig()

@@ -18,6 +18,7 @@ from typing import Any
 
 from prometheus_client import ProcessCollector
 
+from actors.api.addresses import Address, apiserver_bind
 from actors.api.config import AuditConfig, OidcConfig, of_settings
 from actors.apiserver.audit.auditor import AuditCollector, Auditor
 from actors.apiserver.audit.file import LineWriter, RotatingFile
@@ -59,7 +60,7 @@ class ApiServerActor(Actor):
         self._config = config.apiserver
         pki = Path(self.setup.data_dir) / "pki"
         schema.use_cache(Path(self.setup.data_dir) / "cache")
-        listener = self._listen(config.apiserver.bind, config.apiserver.port)
+        listener = self._listen(*apiserver_bind(config, self.setup.node))
         directory = self.setup.directory
         own = f"state@{self.setup.node}"  # is asked first, and serves the watch
         members = sorted(directory.of_role("state"), key=lambda name: name != own)
@@ -112,7 +113,7 @@ class ApiServerActor(Actor):
         self.server.register(ApiStreamRequest, bus_front.stream)
         await self._https.start()
         host, port = self._https.address
-        self._write_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self._write_endpoint(str(Address(host, port)))
         self.spawn(self._https.sweep(), "connection sweep")
         self.spawn(self._handler.deadlines.sweep(), "deadlines of requests")
         self.spawn(self._send_bookmarks(), "bookmarks")

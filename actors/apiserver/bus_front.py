@@ -14,14 +14,16 @@ from actors.api import errors
 from actors.apiserver.auth.bus_identity import BusIdentities
 from actors.apiserver.call import Answer, ApiCall, StreamAnswer, of_error
 from actors.apiserver.handler import Handler
+from actors.apiserver.health import is_health
 from actors.apiserver.messages import STATUS, ApiChunk, ApiReply, ApiRequest, ApiStreamRequest
-from bus import Context, Refused, RemoteError
+from bus import Context, Overloaded, Refused, RemoteError
 
 USER_AGENT_OF_ROLE = {  # the names by which managed fields know Kubernetes' components
     "controller-manager": "kube-controller-manager",
     "proxy": "kube-proxy",
     "scheduler": "kube-scheduler",
 }
+STOPPING_RETRY_MS = 100  # what callers are told; another API server answers at once
 MAX_COLLECTED_BYTES = 16 << 20  # of a stream that was asked for by api.request
 
 
@@ -31,6 +33,7 @@ class BusFront:
         self._identities = identities
 
     async def request(self, request: ApiRequest, context: Context) -> ApiReply:
+        self._turn_away(request.path)
         call = self._call(context, request.verb, request.path, request.query)
         call.content_type = request.content_type
         call.accept = request.accept
@@ -44,6 +47,7 @@ class BusFront:
         return ApiReply(answer.status, answer.content_type, answer.body, headers)
 
     async def stream(self, request: ApiStreamRequest, context: Context) -> AsyncIterator[ApiChunk]:
+        self._turn_away(request.path)
         answer = await self._handler.handle(self._call(context, "GET", request.path, request.query))
         if isinstance(answer, Answer):
             if answer.status >= 300:
@@ -58,6 +62,11 @@ class BusFront:
             raise RemoteError(error.message, error.status(), STATUS) from error
         finally:
             await answer.close()
+
+    def _turn_away(self, path: str) -> None:
+        """At the end of its life it takes nothing new: the caller knows that nothing was done, and asks another."""
+        if self._handler.stopping and not is_health(path):
+            raise Overloaded("the API server is stopping", {"retry_after_ms": STOPPING_RETRY_MS})
 
     def _call(self, context: Context, method: str, path: str, query: str) -> ApiCall:
         identity = self._identities.of(context.sender, context.role)

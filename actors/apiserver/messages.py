@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from bus.record import Record, Request
 
-COMPONENTS = frozenset({"scheduler", "controller-manager", "kubelet", "proxy", "dns", "supervisor", "cli"})
+COMPONENTS = frozenset({"scheduler", "controller-manager", "kubelet", "proxy", "dns", "balancer", "supervisor", "cli"})
 
 STATUS = "status"
 

@@ -6,30 +6,35 @@ may hold the port. Keys and certificates are made in a process aside; only then 
 slow to import is imported where nobody waits for it.
 """
 
+import contextlib
 import errno
 import functools
 import importlib
 import os
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 from setproctitle import setproctitle
 
+from actors.api.addresses import Address, apiserver_bind, balancer_bind
 from actors.api.config import ClusterConfig
 from actors.cluster import exits
 from actors.cluster.aside import Aside, AsideFailed
-from actors.cluster.compose import Composition, actor_names, compose, preload_of, preparations_of
+from actors.cluster.compose import Composition, actor_names, compose, nodes_here, preload_of, preparations_of
+from actors.cluster.founders import BadFounders, new_members, with_founders
 from actors.cluster.plan import node_names
 from actors.cluster.report import Report
-from actors.cluster.simulate import has_real_nodes
+from actors.cluster.simulate import runs_containers
 from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse
 from runtime.supervisor.records import LeftOver, Recorder
 from runtime.warm.link import WarmLink
 
 CONFIG_RECORD = "cluster.json"  # in the data dir: the config that the cluster last ran with
+HERE_RECORD = "here.json"  # in the data dir: the nodes of it that ran on this machine; empty: all
 READY_DEADLINE_S = 120.0  # until the API is ready and every node registered; a long log may have to be replayed
 READY_PER_NODE_S = 0.1  # more for each simulated node
 
@@ -50,6 +55,9 @@ class Wish:
     data_dir: Path
     begun: float  # monotonic: when the command began
     detached: bool = False  # from the terminal: what is printed goes to the supervisor's log
+    here: tuple[str, ...] = ()  # the nodes that run on this machine; empty: all of them
+    join: bool = False  # new masters of this machine join the cluster instead of founding it
+    joining: tuple[str, ...] = ()  # the state actors that do
 
 
 def serve(wish: Wish, report: Report) -> int:
@@ -81,9 +89,9 @@ def _serve_in(data_dir: DataDir, wish: Wish, report: Report) -> int:
     setproctitle("kubus: supervisor")
     if wish.detached:
         _redirect(data_dir.path / "logs" / "supervisor.log")
-    link = WarmLink(data_dir.path / "logs" / "warm-parent.log", preload_of(wish.config))
+    link = WarmLink(data_dir.path / "logs" / "warm-parent.log", preload_of(wish.config, wish.here))
     try:
-        composition, run_dir = _prepare(data_dir.path, wish.config)
+        wish, composition, run_dir = _prepare(data_dir.path, wish)
     except CannotStart:
         link.end()
         raise
@@ -94,23 +102,30 @@ def _serve_in(data_dir: DataDir, wish: Wish, report: Report) -> int:
     return asyncio.run(live(wish, composition, data_dir.path, run_dir, link, report))
 
 
-def _prepare(data_dir: Path, config: ClusterConfig) -> tuple[Composition, Path]:
+def _prepare(data_dir: Path, wish: Wish) -> tuple[Wish, Composition, Path]:
     """Make everything that must be there before the first actor starts; raises CannotStart."""
+    config, here = wish.config, wish.here
     try:
         Recorder(data_dir).end_left_over()
-        _check_port(config)
-        _check_networks(config, data_dir)
-        aside = Aside([functools.partial(_prepare_pki, data_dir, config), *preparations_of(config, data_dir)])
-        _record(data_dir, config)
+        joining = tuple(new_members(config, data_dir, here)) if wish.join else ()
+        config = with_founders(config, data_dir, here, join=wish.join)
+        _check_ports(config, here)
+        _check_networks(config, data_dir, here)
+        make_pki = functools.partial(_prepare_pki, data_dir, config, here)
+        aside = Aside([make_pki, *preparations_of(config, data_dir, here)])
+        _record(data_dir, config, here)
         # The imports that the loop needs cost as much as the work aside: so they come while that goes on.
         from runtime.supervisor import rundir
 
         importlib.import_module("actors.cluster.supervise")
-        run_dir = rundir.prepare(data_dir, [*actor_names(config), "supervisor"])
+        run_dir = rundir.prepare(data_dir, [*actor_names(config, here), "supervisor"])
         aside.wait()
+    except BadFounders as error:
+        raise CannotStart(str(error), exits.BAD_CONFIG) from error
     except (AsideFailed, DataDirError, LeftOver, OSError) as error:
         raise CannotStart(str(error)) from error
-    return compose(config, data_dir, run_dir), run_dir
+    wish = replace(wish, config=config, joining=joining)
+    return wish, compose(config, data_dir, run_dir, here), run_dir
 
 
 def _redirect(log_path: Path) -> None:
@@ -120,9 +135,17 @@ def _redirect(log_path: Path) -> None:
     os.close(log)
 
 
-def _check_port(config: ClusterConfig) -> None:
+def _check_ports(config: ClusterConfig, here: Collection[str]) -> None:
     """Find a taken port before anything is started, and say it in the user's words."""
-    bind, port = config.apiserver.bind, config.apiserver.port
+    for node, its in nodes_here(config, here).items():
+        if "apiserver" in its.roles:
+            _check_port(apiserver_bind(config, node), "apiserver.port")
+        if "balancer" in its.roles:
+            _check_port(balancer_bind(config, node), "balancer.port")
+
+
+def _check_port(wanted: Address, key: str) -> None:
+    bind, port = wanted
     if port == 0:
         return
     try:
@@ -132,14 +155,12 @@ def _check_port(config: ClusterConfig) -> None:
             probe.bind(address)
     except OSError as error:
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"can't be bound: {error.strerror}"
-        raise CannotStart(
-            f"port {port} on {bind} {reason}; another one: apiserver.port in the config, or --port"
-        ) from error
+        raise CannotStart(f"port {port} on {bind} {reason}; another one: {key} in the config, or --port") from error
 
 
-def _check_networks(config: ClusterConfig, data_dir: Path) -> None:
+def _check_networks(config: ClusterConfig, data_dir: Path, here: Collection[str]) -> None:
     """Find another cluster, or a network, in the way of the pods' and the Services' addresses."""
-    if not has_real_nodes(config):
+    if not any(runs_containers(node) for node in nodes_here(config, here).values()):
         return
     from actors.api.network import bridge_name
     from actors.cluster.collisions import network_collisions
@@ -148,18 +169,19 @@ def _check_networks(config: ClusterConfig, data_dir: Path) -> None:
         raise CannotStart(collisions[0], exits.BAD_CONFIG)
 
 
-def _prepare_pki(data_dir: Path, config: ClusterConfig) -> None:
+def _prepare_pki(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> None:
     from actors.cluster import kubeconfig, pki
 
     pki.prepare(data_dir, config)
-    if config.apiserver.port != 0:
-        kubeconfig.write(data_dir, config)
+    with contextlib.suppress(kubeconfig.EndpointUnknown):  # it is written again once somebody listens
+        kubeconfig.write(data_dir, config, here)
 
 
-def _record(data_dir: Path, config: ClusterConfig) -> None:
-    beside = data_dir / f"{CONFIG_RECORD}.new"
-    beside.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2))
-    os.replace(beside, data_dir / CONFIG_RECORD)
+def _record(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> None:
+    for name, content in ((CONFIG_RECORD, config), (HERE_RECORD, list(here))):
+        beside = data_dir / f"{name}.new"
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
+        os.replace(beside, data_dir / name)
 
 
 def recorded_config(data_dir: Path) -> ClusterConfig | None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "tap": "tap",
     "kill": "kill",
     "restart": "restart",
+    "member": "member",
     "kubeconfig": "kubeconfig",
     "image": "image",
     "doctor": "doctor",

@@ -1,21 +1,22 @@
 """From a cluster's config to what the supervisor runs: child specs, and what the children have in common.
 
-The order of starts is in `after`: the API server once the state actor serves, everybody else once the API server does,
-a kubelet also after its containerd. A start that finds a long log to replay, or a cold disk, takes its time: hence the
-deadlines.
+The order of starts is in `after`: an API server once its node's state actor serves, everybody else once an API server
+does, a kubelet also after its containerd. A start that finds a long log to replay, or a cold disk, takes its time:
+hence the deadlines. Of what runs on other machines only the addresses matter here.
 
 Neighbours: `plan` gives a checked config; `runtime.supervisor` runs what comes out of here.
 """
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from actors.api.addresses import bus_endpoints
 from actors.api.config import ClusterConfig, NodeConfig
 from runtime.supervisor.spec import ActorLaunch, ChildSpec, CommandLaunch
 
@@ -26,6 +27,7 @@ TARGETS = {
     "controller-manager": "actors.controller_manager.actor:ControllerManagerActor",
     "kubelet": "actors.kubelet.actor:KubeletActor",
     "proxy": "actors.proxy.actor:ProxyActor",
+    "balancer": "actors.balancer.actor:BalancerActor",
 }
 CONTAINERD = "containerd"  # the role of a node's containerd, which is no actor
 
@@ -39,37 +41,44 @@ class Composition:
     """All that runs on this machine. `preparations_of` must have been called before anything starts."""
 
     specs: list[ChildSpec]
-    actors: list[str]  # names on the bus
+    actors: list[str]  # names on the bus, of all machines
+    remote: dict[str, dict[str, str]]  # endpoints of those that are not in the run directory
     preload: tuple[str, ...]
 
 
-def actor_names(config: ClusterConfig) -> list[str]:
-    """Return the names of all actors of a cluster, in the config's order."""
-    return [f"{role}@{name}" for name, node in config.nodes.items() for role in node.roles]
+def actor_names(config: ClusterConfig, here: Collection[str] = ()) -> list[str]:
+    """Return the names of all actors of a cluster, or of those nodes in `here`, in the config's order."""
+    return [f"{role}@{name}" for name, node in nodes_here(config, here).items() for role in node.roles]
 
 
-def compose(config: ClusterConfig, data_dir: Path, run_dir: Path) -> Composition:
-    """Return what this machine shall run."""
+def compose(config: ClusterConfig, data_dir: Path, run_dir: Path, here: Collection[str] = ()) -> Composition:
+    """Return what this machine shall run: the nodes in `here`, or all of them."""
     names = actor_names(config)
     plain = msgspec.to_builtins(config)
+    local = actor_names(config, here)
     specs: list[ChildSpec] = []
-    for name, node in config.nodes.items():
+    for name, node in nodes_here(config, here).items():
         if needs_containerd(node):
             specs.append(_containerd(config, data_dir, run_dir, name))
         settings = {"cluster": plain, "node": plain["nodes"][name]}
-        specs += [_actor(role, name, node, settings, names) for role in node.roles]
-    return Composition(_in_start_order(specs), names, preload_of(config))
+        specs += [_actor(role, name, node, settings, local) for role in node.roles]
+    return Composition(_in_start_order(specs), names, bus_endpoints(config), preload_of(config, here))
 
 
-def preload_of(config: ClusterConfig) -> tuple[str, ...]:
+def nodes_here(config: ClusterConfig, here: Collection[str]) -> dict[str, NodeConfig]:
+    """Return the nodes that this machine runs: those in `here`, or all of them."""
+    return {name: node for name, node in config.nodes.items() if not here or name in here}
+
+
+def preload_of(config: ClusterConfig, here: Collection[str] = ()) -> tuple[str, ...]:
     """Return the modules for the warm parent to import, in the order in which children will want them."""
-    roles = {role for node in config.nodes.values() for role in node.roles}
+    roles = {role for node in nodes_here(config, here).values() for role in node.roles}
     return ("runtime.actor", *(target.partition(":")[0] for role, target in TARGETS.items() if role in roles))
 
 
-def preparations_of(config: ClusterConfig, data_dir: Path) -> list[Callable[[], Any]]:
+def preparations_of(config: ClusterConfig, data_dir: Path, here: Collection[str] = ()) -> list[Callable[[], Any]]:
     """Return what is to be called before the specs of `compose` may start."""
-    nodes = [name for name, node in config.nodes.items() if needs_containerd(node)]
+    nodes = [name for name, node in nodes_here(config, here).items() if needs_containerd(node)]
     work: list[Callable[[], Any]] = [functools.partial(_prepare_containerd, config, data_dir, name) for name in nodes]
     return [*work, functools.partial(_build_images, data_dir)] if nodes else []
 
@@ -79,12 +88,12 @@ def needs_containerd(node: NodeConfig) -> bool:
     return "kubelet" in node.roles and node.runtime == "containerd" and not node.containerd_socket
 
 
-def _actor(role: str, name: str, node: NodeConfig, settings: dict[str, Any], names: list[str]) -> ChildSpec:
+def _actor(role: str, name: str, node: NodeConfig, settings: dict[str, Any], local: list[str]) -> ChildSpec:
     after: list[str] = []
     if role == "apiserver":
-        after = _of_role("state", names)
+        after = _nearest("state", name, local)
     elif role != "state":
-        after = _of_role("apiserver", names)
+        after = _nearest("apiserver", name, local)
     if role == "kubelet" and needs_containerd(node):
         after = [*after, f"{CONTAINERD}@{name}"]
     return ChildSpec(
@@ -122,8 +131,11 @@ def _build_images(data_dir: Path) -> None:
     build_archives(data_dir / "cache" / "images")
 
 
-def _of_role(role: str, names: list[str]) -> list[str]:
-    return [name for name in names if name.partition("@")[0] == role]
+def _nearest(role: str, node: str, names: list[str]) -> list[str]:
+    """Return the actor of a role on a node, or the first one there is: one that works is enough to begin."""
+    found = [name for name in names if name.partition("@")[0] == role]
+    own = f"{role}@{node}"
+    return [own] if own in found else found[:1]
 
 
 def _in_start_order(specs: list[ChildSpec]) -> list[ChildSpec]:

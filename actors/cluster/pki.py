@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from actors.api.addresses import is_unspecified
 from actors.api.config import ClusterConfig
 
 CA_LIFETIME_DAYS = 3650  # ten years, as kubeadm's CA
@@ -105,17 +106,10 @@ def serving_names(config: ClusterConfig) -> list[str]:
     names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{domain}"]
     names += ["localhost", "127.0.0.1", "::1"]
     names.append(str(next(ipaddress.ip_network(config.network.service_cidr).hosts())))
-    if not _is_unspecified(config.apiserver.bind):
-        names.append(config.apiserver.bind)
+    hosts = [config.apiserver.bind, config.balancer.bind, *(node.address for node in config.nodes.values())]
+    names += [host for host in hosts if host and not is_unspecified(host)]
     names += config.apiserver.extra_names
     return list(dict.fromkeys(names))
-
-
-def _is_unspecified(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_unspecified
-    except ValueError:
-        return False
 
 
 def _name(user: str, groups: Iterable[str] = ()) -> x509.Name:

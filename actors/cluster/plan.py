@@ -9,15 +9,18 @@ Neighbours: `compose` turns the config into children; `simulate` turns real node
 import importlib.resources
 import ipaddress
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
+from actors.api.addresses import PORTS_PER_NODE, Address, apiserver_bind, balancer_bind, is_loopback, nodes_of_role
 from actors.api.config import ClusterConfig, ControllerConfig, NodeConfig
 from runtime.config import ConfigError, Loaded, load, parse, suggestion
 
 DEFAULT = "single.yaml"
-ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy")
+ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy", "balancer")
+MAX_STATE_MEMBERS = 5  # more would only make writes slower: four of seven must store each
 MAX_NODES = 10_000  # that one kubelet plays; twice what Kubernetes supports in a cluster
 MAX_NODE_NAME = 52  # so that a socket's path, which holds `controller-manager@NAME.control`, fits in a run directory
 
@@ -37,9 +40,15 @@ def load_cluster(path: Path | None) -> Loaded[ClusterConfig]:
 
 
 def adjusted(config: ClusterConfig, *, nodes: int | None = None, port: int | None = None) -> ClusterConfig:
-    """Return the config with what the command line changes in it; raises ConfigError."""
+    """Return the config with what the command line changes in it; raises ConfigError.
+
+    The port is the door that clients use: the balancer's where there is one. Any free one will then do behind it, too.
+    """
     if port is not None:
-        config = msgspec.structs.replace(config, apiserver=msgspec.structs.replace(config.apiserver, port=port))
+        door = "balancer" if nodes_of_role(config, "balancer") else "apiserver"
+        config = msgspec.structs.replace(config, **{door: msgspec.structs.replace(getattr(config, door), port=port)})
+        if port == 0:
+            config = msgspec.structs.replace(config, apiserver=msgspec.structs.replace(config.apiserver, port=0))
     if nodes is not None:
         config = _with_nodes(config, nodes)
     return config
@@ -59,11 +68,11 @@ def _with_nodes(config: ClusterConfig, count: int) -> ClusterConfig:
     return made
 
 
-def node_names(config: ClusterConfig) -> list[str]:
-    """Return the names that the cluster's Nodes will have."""
+def node_names(config: ClusterConfig, here: Collection[str] = ()) -> list[str]:
+    """Return the names that the cluster's Nodes will have, or those that this machine's nodes in `here` will have."""
     names: list[str] = []
     for name, node in config.nodes.items():
-        if "kubelet" in node.roles:
+        if "kubelet" in node.roles and (not here or name in here):
             names += [name] if node.count == 1 else [f"{name}-{index}" for index in range(node.count)]
     return names
 
@@ -78,11 +87,28 @@ def _too_few_subnets(config: ClusterConfig) -> str:
     return f"{network.pod_cidr} has {subnets(config)} subnets of /{network.node_cidr_mask}, fewer than there are nodes"
 
 
+def check_here(config: ClusterConfig, here: Collection[str]) -> None:
+    """Raise ConfigError when these nodes of a config can't run on this machine by themselves."""
+    for name in here:
+        if name not in config.nodes:
+            raise ConfigError(f"--only {name}: no such node; {suggestion(name, config.nodes)}")
+    if here and set(here) != config.nodes.keys() and not all(node.address for node in config.nodes.values()):
+        raise ConfigError("--only: nodes on several machines find each other by nodes.NAME.address, which all need")
+
+
+def doors(config: ClusterConfig) -> list[Address]:
+    """Return where API servers and balancers will listen."""
+    binds = {"apiserver": apiserver_bind, "balancer": balancer_bind}
+    return [bind(config, name) for role, bind in binds.items() for name in nodes_of_role(config, role)]
+
+
 def check(loaded: Loaded[ClusterConfig]) -> None:
     """Raise ConfigError for the first thing that is well-formed but can't work."""
     _check_names(loaded)
     _check_roles(loaded)
     _check_ports(loaded)
+    _check_addresses(loaded)
+    _check_members(loaded)
     _check_networks(loaded)
     _check_times(loaded)
     for name in loaded.value.nodes:
@@ -109,27 +135,81 @@ def _check_roles(loaded: Loaded[ClusterConfig]) -> None:
             if role in node.roles[:index]:
                 raise loaded.error(["nodes", name, "roles", index], f"{role} is there twice")
     for role in ("state", "apiserver"):
-        holders = [name for name, node in nodes.items() if role in node.roles]
+        holders = nodes_of_role(loaded.value, role)
         if not holders:
             raise loaded.error(["nodes"], f"no node has the role {role}")
-        if role == "state" and len(holders) > 1:
-            raise loaded.error(
-                ["nodes", holders[1], "roles"], "the store has a single member: one node has the role state"
-            )
+        if role == "state" and len(holders) > MAX_STATE_MEMBERS:
+            place = ["nodes", holders[MAX_STATE_MEMBERS], "roles"]
+            raise loaded.error(place, f"at most {MAX_STATE_MEMBERS} nodes have the role state")
+
+
+def _check_members(loaded: Loaded[ClusterConfig]) -> None:
+    """Who founds the group of state actors must be there."""
+    known = [f"state@{name}" for name in nodes_of_role(loaded.value, "state")]
+    for index, name in enumerate(loaded.value.state.initial_members):
+        if name not in known:
+            complaint = f"{name} is no state actor of this cluster; {suggestion(name, known)}"
+            raise loaded.error(["state", "initial_members", index], complaint)
 
 
 def _check_ports(loaded: Loaded[ClusterConfig]) -> None:
     config = loaded.value
-    if not 0 <= config.apiserver.port <= 65535:
-        raise loaded.error(["apiserver", "port"], f"expected a port from 0 to 65535, got {config.apiserver.port}")
     found = _PORT_RANGE.match(config.network.node_ports)
     if found is None or not 1 <= int(found[1]) <= int(found[2]) <= 65535:
         raise loaded.error(["network", "node_ports"], "expected a range of ports, as 30000-32767")
-    if int(found[1]) <= config.apiserver.port <= int(found[2]):
-        raise loaded.error(["apiserver", "port"], f"{config.apiserver.port} is within network.node_ports")
-    servers = [name for name, node in config.nodes.items() if "apiserver" in node.roles]
-    if len(servers) > 1 and config.apiserver.port != 0:
-        raise loaded.error(["nodes", servers[1], "roles"], "two API servers on one machine need apiserver.port: 0")
+    for key in ("apiserver", "balancer"):
+        port = getattr(config, key).port
+        if not 0 <= port <= 65535:
+            raise loaded.error([key, "port"], f"expected a port from 0 to 65535, got {port}")
+        if int(found[1]) <= port <= int(found[2]):
+            raise loaded.error([key, "port"], f"{port} is within network.node_ports")
+    _check_doors(loaded)
+
+
+def _check_doors(loaded: Loaded[ClusterConfig]) -> None:
+    """No two API servers or balancers listen at the same place."""
+    config = loaded.value
+    taken: dict[tuple[str, str, int], str] = {}
+    for role, bind in (("apiserver", apiserver_bind), ("balancer", balancer_bind)):
+        for name in nodes_of_role(config, role):
+            host, port = bind(config, name)
+            if not port:
+                continue
+            other = taken.setdefault((config.nodes[name].address, host, port), f"{role}@{name}")
+            if other != f"{role}@{name}":
+                complaint = f"{role}@{name} and {other} would both listen on {host} port {port}; choose another one"
+                raise loaded.error([role, "port"], complaint)
+
+
+def _check_addresses(loaded: Loaded[ClusterConfig]) -> None:
+    """Nodes on several machines: each has an address, and no two actors the same one."""
+    nodes = loaded.value.nodes
+    if not any(node.address for node in nodes.values()):
+        return
+    ports: dict[tuple[str, int], str] = {}
+    for name, node in nodes.items():
+        if not node.address:
+            raise loaded.error(["nodes", name], "key address is missing: where one node has one, all need one")
+        _check_address(loaded, name, node)
+        for other, (address, first) in ((other, place) for place, other in ports.items()):
+            if address == node.address and abs(first - node.bus_port) < PORTS_PER_NODE:
+                complaint = f"{other} has ports at {address}, too: {PORTS_PER_NODE} from bus_port on; give another one"
+                raise loaded.error(["nodes", name, "bus_port"], complaint)
+        ports[node.address, node.bus_port] = name
+
+
+def _check_address(loaded: Loaded[ClusterConfig], name: str, node: NodeConfig) -> None:
+    try:
+        ipaddress.ip_address(node.address)
+    except ValueError as error:
+        raise loaded.error(["nodes", name, "address"], f"expected an IP address: {error}") from error
+    if not is_loopback(node.address):
+        complaint = f"{node.address} is off loopback, and the bus can't be encrypted in this version"
+        raise loaded.error(["nodes", name, "address"], complaint)
+    if not 1 <= node.bus_port <= 65536 - PORTS_PER_NODE:
+        raise loaded.error(["nodes", name, "bus_port"], f"expected 1 to {65536 - PORTS_PER_NODE}, got {node.bus_port}")
+    if "apiserver" in node.roles and not loaded.value.apiserver.port:
+        raise loaded.error(["apiserver", "port"], "other machines can't guess it: 0 is for a cluster on one machine")
 
 
 def _check_networks(loaded: Loaded[ClusterConfig]) -> None:

@@ -10,7 +10,11 @@ from actors.api.config import ClusterConfig, NodeConfig
 
 def has_real_nodes(config: ClusterConfig) -> bool:
     """Whether this cluster would run containers."""
-    return any("kubelet" in node.roles and node.runtime != "simulated" for node in config.nodes.values())
+    return any(runs_containers(node) for node in config.nodes.values())
+
+
+def runs_containers(node: NodeConfig) -> bool:
+    return "kubelet" in node.roles and node.runtime != "simulated"
 
 
 def simulated(config: ClusterConfig) -> ClusterConfig:

@@ -5,15 +5,17 @@ Neighbours: `bringup` has made everything ready for this loop; `readiness` knows
 
 import asyncio
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from actors.cluster import exits, kubeconfig
+from actors.cluster import exits, kubeconfig, members
 from actors.cluster.bringup import Wish, ready_deadline_s
 from actors.cluster.compose import Composition
 from actors.cluster.plan import node_names
 from actors.cluster.readiness import NotReady, Readiness
 from actors.cluster.report import Report
 from bus.client import Client
+from bus.errors import BusError
 from runtime.supervisor.events import Announce
 from runtime.supervisor.shell import Cluster, Supervisor, handle_signals
 from runtime.warm.link import WarmLink
@@ -25,8 +27,13 @@ async def live(
     """Supervise until told to stop; return the exit status."""
     config = wish.config
     cluster = Cluster(
-        data_dir, run_dir, composition.actors, log_level=config.log.level, preload=composition.preload
-    )  # fmt: skip
+        data_dir,
+        run_dir,
+        composition.actors,
+        remote=composition.remote,
+        log_level=config.log.level,
+        preload=composition.preload,
+    )
     observer = _Observer(report, wish.begun, {spec.name for spec in composition.specs})
     supervisor = Supervisor(cluster, composition.specs, observer=observer.see)
     handle_signals(supervisor)
@@ -47,7 +54,7 @@ class _Observer:
         self._begun = begun
         self.status = exits.OK
         self.waiting = names  # have not served yet
-        self.all_served = asyncio.Event()
+        self.served = asyncio.Event()
         self.given_up = asyncio.get_running_loop().create_future()  # what a child says that crashes too often
 
     def see(self, announcement: Announce) -> None:
@@ -55,8 +62,7 @@ class _Observer:
         if announcement.what == "serving":
             detail = f"{detail}, at {time.monotonic() - self._begun:.2f} s" if detail else ""
             self.waiting.discard(announcement.name)
-            if not self.waiting:
-                self.all_served.set()
+            self.served.set()
         if announcement.what == "failed" and not self.given_up.done():
             self.given_up.set_result(f"{announcement.name}: {detail}")
         self._report.actor(announcement.name, announcement.what, detail)
@@ -79,15 +85,18 @@ async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Re
     config = wish.config
     try:
         deadline = time.monotonic() + ready_deadline_s(config)
+        await _join(wish, cluster, client, report)
         readiness = Readiness(client, cluster.directory.work_of_role("apiserver"), deadline)
         await readiness.api()
         api_after_s = time.monotonic() - wish.begun
-        path = kubeconfig.write(cluster.data_dir, config)
-        server = kubeconfig.server_url(cluster.data_dir, config)
+        await _until_served(observer, deadline, [name for name in observer.waiting if name.startswith("balancer@")])
+        path = kubeconfig.write(cluster.data_dir, config, wish.here)
+        server = kubeconfig.server_url(cluster.data_dir, config, wish.here)
         report.note(f"API ready after {api_after_s:.2f} s at {server}")
-        names = node_names(config)
+        names = node_names(config, wish.here)
         await readiness.nodes(names)
         await _until_served(observer, deadline)
+        kubeconfig.write(cluster.data_dir, config, wish.here)  # by now every API server has said where it listens
         facts = {
             "seconds": f"{time.monotonic() - wish.begun:.2f}",
             "api_seconds": f"{api_after_s:.2f}",
@@ -100,12 +109,26 @@ async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Re
         client.close()
 
 
-async def _until_served(observer: _Observer, deadline: float) -> None:
+async def _join(wish: Wish, cluster: Cluster, client: Client, report: Report) -> None:
+    """Have the masters that joined with this start added to the group of state actors; NotReady when that fails."""
+    endpoints = {name: cluster.directory.work(name) for name in cluster.directory.of_role("state")}
+    for name in wish.joining:
+        try:
+            await members.add(client, endpoints, name, within_s=members.CATCH_UP_S)
+        except (BusError, members.NoLeader) as error:
+            raise NotReady(f"{name} was not added: {error}; `kubus member add {name}` tries again") from error
+        report.note(f"{name} has joined, and votes")
+
+
+async def _until_served(observer: _Observer, deadline: float, names: Collection[str] | None = None) -> None:
+    """Return when all of these have served, or all there are; NotReady at the deadline."""
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
-            await observer.all_served.wait()
+            while left := observer.waiting if names is None else observer.waiting & set(names):
+                observer.served.clear()
+                await observer.served.wait()
     except TimeoutError:
-        raise NotReady(f"{', '.join(sorted(observer.waiting))} did not start") from None
+        raise NotReady(f"{', '.join(sorted(left))} did not start") from None
 
 
 def _end_of_wait(task: "asyncio.Task[None]", supervisor: Supervisor, report: Report, observer: _Observer) -> None:

@@ -26,7 +26,7 @@ class ControllerManagerActor(Actor):
     def __init__(self, setup: Setup):
         super().__init__(setup)
         self._config = of_settings(setup.settings)
-        self._api = ApiClient(self.client, self._endpoints())
+        self._api = ApiClient.of_node(self.client, setup.directory, setup.node)
         self._measures = Measures(self.metrics)
         self._outbox = Outbox(self._api, self.clock)
         self._recorders: dict[str, EventRecorder] = {}
@@ -83,9 +83,3 @@ class ControllerManagerActor(Actor):
         if component not in self._recorders:
             self._recorders[component] = EventRecorder(self._outbox, component, "", self.clock)
         return self._recorders[component]
-
-    def _endpoints(self) -> list[str]:
-        """Return the API servers, the one of this machine first."""
-        directory = self.setup.directory
-        names = sorted(directory.of_role("apiserver"), key=lambda name: name.partition("@")[2] != self.setup.node)
-        return [directory.work(name) for name in names]

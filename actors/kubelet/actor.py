@@ -41,7 +41,7 @@ class KubeletActor(Actor):
         self._config: NodeConfig = node_of_settings(self.setup.settings)
         self._simulated = self._config.runtime == "simulated"
         directory = self.setup.directory
-        api = ApiClient(self.client, [directory.work(name) for name in directory.of_role("apiserver")])
+        api = ApiClient.of_node(self.client, directory, self.setup.node)
         names = self._node_names()
         only = names[0] if len(names) == 1 else ""
         self._pods = self._informer(api, "pods", f"spec.nodeName={only}" if only else "spec.nodeName!=")

@@ -42,8 +42,7 @@ class ProxyActor(Actor):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         config = of_settings(setup.settings)
-        directory = setup.directory
-        self.api = ApiClient(self.client, [directory.work(name) for name in directory.of_role("apiserver")])
+        self.api = ApiClient.of_node(self.client, setup.directory, setup.node)
         self.network = config.network
         self.simulated = node_of_settings(setup.settings).runtime == "simulated"
         self.table = table_name(setup.data_dir)

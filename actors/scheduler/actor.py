@@ -39,9 +39,7 @@ Object = dict[str, Any]
 class SchedulerActor(Actor):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        directory = setup.directory
-        endpoints = [directory.work(name) for name in directory.of_role("apiserver")]
-        self.api = ApiClient(self.client, endpoints)
+        self.api = ApiClient.of_node(self.client, setup.directory, setup.node)
         self.core = SchedulerCore(seed=setup.settings.get("seed", random.SystemRandom().getrandbits(63)))
         self.outbox = Outbox(self.api, self.clock)
         self.recorder = EventRecorder(self.outbox, SCHEDULER_NAME, setup.node, self.clock)

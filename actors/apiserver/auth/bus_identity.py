@@ -16,6 +16,7 @@ _USER_OF_ROLE = {
     "controller-manager": "system:kube-controller-manager",
     "proxy": "system:kube-proxy",
     "dns": "system:kube-dns",
+    "balancer": "system:kubus-balancer",
 }
 _MASTER_ROLES = frozenset({"cli", "supervisor"})  # whoever may open the run directory of mode 0700 owns the cluster
 

@@ -2,14 +2,17 @@
 
 Writes are the leader's. Any member says who leads, so a write goes where the last one was answered, and follows the
 lead when it moves. What may be repeated is repeated under the same message id, at whoever leads by then: the group
-remembers the answers of writes, so a write whose answer was lost is not done twice. A member that hangs is asked for a
-while only, then another one. When the deadline passes without an answer, or the group can't tell any more whether it
-has done a write, its outcome is unknown, and the `DeadlineExceeded` that is raised means just that.
+remembers the answers of writes, so a write whose answer was lost is not done twice. While an answer is slow to come,
+the other members are asked who leads: so a leader that hangs or is cut off is left as soon as it has a successor. When
+the deadline passes without an answer, or the group can't tell any more whether it has done a write, its outcome is
+unknown, and the `DeadlineExceeded` that is raised means just that.
 
 Writes that come in one turn of the loop travel in one message. One attempt is made with it; a write that it has not
 settled goes on alone, under its own id.
 
-Reads are linearizable at any member; they go to the leader too, which has to ask fewer others.
+Reads are linearizable at any member; they go to the leader too, which has to ask fewer others. A watch is served by any
+member, the one of this node first; one that falls behind what is known to be stored is ended, and the next one goes
+elsewhere.
 
 Neighbours: `store` writes through it, `barrier` and `feed` read through it; `txns_of_turn` puts writes together; tests
 put a store in memory in its place.
@@ -29,6 +32,8 @@ from actors.state.messages import (
     RangeRequest,
     RevisionReply,
     RevisionRequest,
+    StatusReply,
+    StatusRequest,
     Txn,
     TxnReply,
     TxnRequest,
@@ -39,6 +44,7 @@ from actors.state.messages import (
 )
 from bus import BusError, Client, DeadlineExceeded, Overloaded, RemoteError, Request, Unavailable
 from bus.frames import new_id
+from bus.stream_in import Records
 
 READ_TIMEOUT_S = 10.0  # of a read of the state
 WRITE_TIMEOUT_S = 20.0  # of a write; a disk may stall for seconds, and giving up early makes the outcome unknown
@@ -46,6 +52,9 @@ WATCH_TIMEOUT_S = 10.0  # until a watch's first batch, which the state actor sen
 ATTEMPT_S = 1.0  # for one member to answer, then another one is asked; doubles. Longer than an election takes
 PAUSE_S = 0.01  # before the next attempt, so that a group without a leader is not flooded; doubles
 MAX_PAUSE_S = 0.1
+SLOW_S = 0.1  # without an answer; most come within a few milliseconds, and asking who leads costs two small requests
+LOOK_S = 0.05  # between two such questions, and for their answers
+STALLED_S = 0.5  # that a watch brings nothing while something is known to be there
 CONNECT_S = 0.2  # for a connection to a member; one that is dead must not cost the time of an election
 
 
@@ -71,6 +80,8 @@ class BusStateClient:
         self._target = self._names[0]  # who is asked next: the leader, as far as is known
         self._revision = 0  # the newest that any answer told of
         self._turn = TxnsOfTurn(self._ask_together, self._ask_alone)
+        self._looking: asyncio.Task[str] | None = None
+        self._stalled = ""  # whose watch fell behind last
 
     async def range(self, range_: Range) -> RangeReply:
         return await self._ask(RangeRequest(range_), READ_TIMEOUT_S)
@@ -83,9 +94,37 @@ class BusStateClient:
 
     @asynccontextmanager
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:
-        endpoints = [self._endpoints[name] for name in self._names]  # any member serves a watch, the nearest first
-        async with self._client.stream(endpoints, request, timeout_s=WATCH_TIMEOUT_S) as batches:
-            yield batches
+        name = await self._nearest()
+        async with self._client.stream(self._endpoints[name], request, timeout_s=WATCH_TIMEOUT_S) as batches:
+            if len(self._names) == 1:
+                yield batches
+                return
+            progress = _Progress(batches, request.start_revision - 1)
+            keeper = asyncio.get_running_loop().create_task(self._end_when_stalled(name, progress))
+            try:
+                yield progress.batches()
+            finally:
+                keeper.cancel()
+
+    async def _nearest(self) -> str:
+        """Return the first member that can be reached, whoever stalled last after the others."""
+        names = sorted(self._names, key=lambda name: name == self._stalled)
+        for name in names[:-1]:
+            if await self._client.reaches(self._endpoints[name], CONNECT_S):
+                return name
+        return names[-1]
+
+    async def _end_when_stalled(self, name: str, progress: "_Progress") -> None:
+        """End a watch that does not bring what is there: its member hangs, or has lost the others."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(STALLED_S / 2)
+            if progress.revision >= self._revision:
+                progress.heard_at = loop.time()
+            elif loop.time() - progress.heard_at > STALLED_S:
+                self._stalled = name
+                progress.records.give_up(f"the watch at {name} is behind revision {self._revision}")
+                return
 
     async def _ask_together(self, txns: list[Txn], message_id: str) -> TxnsReply:
         """Send txns to whom leads; one attempt. What becomes of them when it fails is for `_ask_alone` to find out."""
@@ -140,9 +179,41 @@ class BusStateClient:
 
     async def _attempt(self, target: str, request: Request, message_id: str, timeout_s: float) -> Any:
         endpoint = self._endpoints[target]
-        if len(self._names) > 1 and not await self._client.reaches(endpoint, min(CONNECT_S, timeout_s)):
+        if len(self._names) == 1:
+            return await self._client.request(endpoint, request, timeout_s=timeout_s, message_id=message_id)
+        if not await self._client.reaches(endpoint, min(CONNECT_S, timeout_s)):
             raise Unavailable(f"{target} cannot be reached")
-        return await self._client.request(endpoint, request, timeout_s=timeout_s, message_id=message_id)
+        asking = self._client.request(endpoint, request, timeout_s=timeout_s, message_id=message_id)
+        task = asyncio.get_running_loop().create_task(asking)
+        pause_s = SLOW_S
+        try:
+            while not (await asyncio.wait((task,), timeout=pause_s))[0]:
+                leader = await self._look_for_leader(target)
+                if leader not in ("", target) and not task.done():
+                    self._target = leader
+                    raise Unavailable(f"{target} leads no more")
+                pause_s = LOOK_S
+            return task.result()
+        finally:
+            task.cancel()
+
+    async def _look_for_leader(self, target: str) -> str:
+        """Return who leads as the other members know; empty when they don't. One question for all who wait."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._leader_besides(target))
+        return await asyncio.shield(self._looking)
+
+    async def _leader_besides(self, target: str) -> str:
+        others = [self._endpoints[name] for name in self._names if name != target]
+        asked = (self._client.request(endpoint, StatusRequest(), timeout_s=LOOK_S) for endpoint in others)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        known: tuple[int, str] = 0, ""
+        for answer in answers:
+            if isinstance(answer, StatusReply):
+                known = max(known, (answer.term, answer.leader))
+            elif not isinstance(answer, BusError):
+                raise answer
+        return known[1] if known[1] in self._endpoints else ""
 
     def _ask_another(self, failed: str) -> None:
         """A member gave no answer: go on with the next one, unless another request has moved on already."""
@@ -156,6 +227,21 @@ class BusStateClient:
             self._target = leader
         elif self._target == asked:
             self._ask_another(asked)
+
+
+class _Progress:
+    """How far the batches of a watch have come, and when the last one came."""
+
+    def __init__(self, records: Records, revision: int) -> None:
+        self.records = records
+        self.revision = revision
+        self.heard_at = asyncio.get_running_loop().time()
+
+    async def batches(self) -> AsyncIterator[WatchBatch]:
+        async for batch in self.records:
+            self.revision = max(self.revision, batch.revision)
+            self.heard_at = asyncio.get_running_loop().time()
+            yield batch
 
 
 def _unknown(error: BusError, request: Request) -> BusError:

@@ -37,7 +37,7 @@ def command(actor: str, method: str, argument: str, data_dir: Path, timeout: flo
         if actor not in names:
             names += [row.name for row in status(blocking, run_dir, memory=False).actors if row.role != "containerd"]
         name = find_actor(names, actor)
-        endpoint, kind = _method(run_dir, name, method)
+        endpoint, kind = _method(data_dir, run_dir, name, method)
         try:
             request = to_record(json.loads(argument), kind)
         except (json.JSONDecodeError, BadArgument) as error:
@@ -56,10 +56,11 @@ def _show(value: Any, indent: int | None = None) -> None:
     click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
-def _method(run_dir: Path, name: str, method: str) -> tuple[str, Any]:
+def _method(data_dir: Path, run_dir: Path, name: str, method: str) -> tuple[str, Any]:
     """Return where a method is answered, and the request that it takes."""
     from actors.cluster import methods
-    from bus.address import ipc_endpoint, role_of
+    from actors.cluster.commands.talk import directory_of
+    from bus.address import role_of
 
     if name == "supervisor":
         offered = {"control": methods.of_supervisor()}
@@ -67,6 +68,6 @@ def _method(run_dir: Path, name: str, method: str) -> tuple[str, Any]:
         offered = {"control": methods.of_control(), "work": methods.of_role(role_of(name))}
     for socket, requests in offered.items():
         if method in requests:
-            return ipc_endpoint(run_dir, name, socket), requests[method]
+            return directory_of(data_dir, run_dir).endpoint(name, socket), requests[method]
     known = [known for requests in offered.values() for known in requests]
     return fail(f"{name} has no method {method}; it has {', '.join(known)}", exits.USAGE)

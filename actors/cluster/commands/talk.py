@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.cluster.commands.shared_options import fail
-from bus.address import ipc_endpoint
+from bus.address import Directory, ipc_endpoint
 from bus.blocking import BlockingClient
 from bus.errors import BusError, RemoteError
 from runtime.supervisor import messages
@@ -35,6 +35,18 @@ def client() -> Iterator[BlockingClient]:
             fail(error.message + (f" ({error.kind})" if error.kind else ""))
         except BusError as error:
             fail(f"{error.code}: {error.message}")
+
+
+def directory_of(data_dir: Path, run_dir: Path) -> Directory:
+    """Return where the actors of the cluster that runs on a data directory are."""
+    from actors.api.addresses import bus_endpoints
+    from actors.cluster.bringup import recorded_config
+    from actors.cluster.compose import actor_names
+
+    config = recorded_config(Path(data_dir).absolute())
+    if config is None:
+        return Directory(run_dir, [])
+    return Directory(run_dir, actor_names(config), bus_endpoints(config))
 
 
 def supervisor_endpoint(run_dir: Path) -> str:

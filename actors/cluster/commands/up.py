@@ -15,9 +15,18 @@ from actors.cluster.commands.shared_options import data_dir_option, fail
 @click.option("--detach", "-d", is_flag=True, help="Return once the cluster is ready; `kubus down` stops it.")
 @click.option("--install-missing", is_flag=True, help="Install what containers need (containerd, runc, ...) with apt.")
 @click.option("--nodes", type=click.IntRange(1), help="How many simulated nodes to play.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API server; 0: any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API server, or its balancer; 0: any free one.")
+@click.option("--only", multiple=True, metavar="NODE", help="Run this node of the config here, the others elsewhere.")
+@click.option("--join", is_flag=True, help="Masters that are new here join the cluster instead of founding it.")
 def command(
-    config: Path | None, data_dir: Path, detach: bool, install_missing: bool, nodes: int | None, port: int | None
+    config: Path | None,
+    data_dir: Path,
+    detach: bool,
+    install_missing: bool,
+    nodes: int | None,
+    port: int | None,
+    only: tuple[str, ...],
+    join: bool,
 ) -> None:
     """Bring the cluster up.
 
@@ -27,7 +36,7 @@ def command(
     begun = time.monotonic()
     from actors.cluster.bringup import Wish, serve
     from actors.cluster.means import affordable
-    from actors.cluster.plan import adjusted, load_cluster
+    from actors.cluster.plan import adjusted, check_here, load_cluster
     from actors.cluster.report import ConsoleReport
     from runtime.config import ConfigError
 
@@ -36,9 +45,10 @@ def command(
         loaded = load_cluster(config)
         affordable_config = affordable(loaded.value, install_missing=install_missing, say=report.note)
         wanted = adjusted(affordable_config, nodes=nodes, port=port)
+        check_here(wanted, only)
     except ConfigError as error:
         fail(str(error), exits.BAD_CONFIG)
-    wish = Wish(wanted, data_dir.absolute(), begun, detached=detach)
+    wish = Wish(wanted, data_dir.absolute(), begun, detached=detach, here=only, join=join)
     if detach:
         from actors.cluster.detach import run_detached
 

@@ -29,7 +29,15 @@ def config(text: str) -> ClusterConfig:
         ("name: My Cluster\nnodes: {MASTER}", "c.yaml:1: name: expected lower-case letters"),
         ("nodes:\n  MASTER\n  W_1: {roles: [kubelet]}", "c.yaml:3: nodes.W_1: a node's name"),
         ("nodes: {m1: {roles: [state, state, apiserver]}}", "state is there twice"),
-        ("nodes:\n  MASTER\n  m2: {roles: [state]}", "c.yaml:3: nodes.m2.roles: the store has a single member"),
+        (f"nodes: {{MASTER, {', '.join(f's{n}: {{roles: [state]}}' for n in range(5))}}}", "at most 5 nodes have the"),
+        ("nodes: {MASTER}\nstate: {initial_members: [state@m2]}", "initial_members[0]: state@m2 is no state actor"),
+        ("nodes: {MASTER, b: {roles: [balancer]}}", "balancer@b and apiserver@m1 would both listen on 127.0.0.1 port"),
+        ("nodes: {MASTER, m2: {roles: [state], address: 127.0.1.1}}", "nodes.m1: key address is missing"),
+        ("nodes: {m1: {roles: [state, apiserver], address: 10.0.0.1}}", "10.0.0.1 is off loopback"),
+        (
+            "nodes: {m1: {roles: [state, apiserver], address: 127.0.1.1}, m2: {roles: [state], address: 127.0.1.1}}",
+            "nodes.m2.bus_port: m1 has ports at 127.0.1.1, too",
+        ),
         ("nodes: {MASTER}\nnetwork: {node_ports: 3-2}", "expected a range of ports, as 30000-32767"),
         ("nodes: {MASTER}\napiserver: {port: 30001}", "30001 is within network.node_ports"),
         ("nodes: {MASTER}\nnetwork: {service_cidr: 10.96.0.1/12}", "expected an IPv4 network"),
@@ -40,7 +48,6 @@ def config(text: str) -> ClusterConfig:
         ("nodes: {MASTER, w1: {roles: [kubelet], count: 2}}", "only simulated nodes can be more than one"),
         ("nodes: {MASTER, w1: {roles: [kubelet, proxy], runtime: simulated}}", "has no network for a proxy"),
         ("nodes: {MASTER, w1: {roles: [kubelet], kubelet: {lease_renew_s: 50}}}", "less than lease_duration_s"),
-        ("nodes: {m1: {roles: [state, apiserver]}, m2: {roles: [apiserver]}}", "need apiserver.port: 0"),
     ],
 )  # fmt: skip
 def test_what_can_not_work_is_refused_with_its_place(text, complaint):

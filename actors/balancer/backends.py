@@ -1,0 +1,80 @@
+"""What is known of the API servers behind a balancer, and which of them gets the next connection.
+
+Each is asked all the time whether it is ready. An answer says UP or, of one that ends or has lost its state, DRAINING:
+it gets nothing new as long as another is UP, and keeps the connections that it has. One that is silent is SUSPECT at
+first and gets nothing new; if it stays silent it is DOWN, and its connections are cut, for a client that waits for an
+answer from a machine that hangs or is out of reach would wait for ever. One that refuses to be connected is DOWN at
+once; its connections are gone by themselves.
+
+Pure: times are handed in, as monotonic seconds. Neighbours: `actor` asks, connects and cuts.
+"""
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+# A busy API server answers within some tens of milliseconds; a loop that is stalled for longer is rare. Silence until
+# DOWN is within the second in which clients want to go on, and longer than the state takes to elect another leader.
+SUSPECT_AFTER_S = 0.3
+DOWN_AFTER_S = 0.55
+
+
+class Health(enum.IntEnum):
+    """In the order of preference."""
+
+    UP = 0
+    DRAINING = 1
+    SUSPECT = 2
+    DOWN = 3
+
+
+@dataclass(slots=True)
+class Backend:
+    """`heard_at`: when it last answered."""
+
+    name: str
+    heard_at: float
+    health: Health = Health.DOWN
+    connections: int = 0
+
+
+class Backends:
+    """All API servers by name."""
+
+    def __init__(self, names: Iterable[str], now: float):
+        self._backends = {name: Backend(name, now - DOWN_AFTER_S) for name in names}
+
+    def __getitem__(self, name: str) -> Backend:
+        return self._backends[name]
+
+    def __iter__(self) -> Iterator[Backend]:
+        return iter(self._backends.values())
+
+    def answered(self, name: str, *, is_ready: bool, now: float) -> None:
+        backend = self._backends[name]
+        backend.heard_at = now
+        backend.health = Health.UP if is_ready else Health.DRAINING
+
+    def silent(self, name: str, now: float) -> bool:
+        """It has not answered. Return whether it is given up just now, and its connections are to be cut."""
+        backend = self._backends[name]
+        silence_s = now - backend.heard_at
+        if silence_s >= DOWN_AFTER_S:
+            was_alive = backend.health is not Health.DOWN
+            backend.health = Health.DOWN
+            return was_alive
+        if silence_s >= SUSPECT_AFTER_S:
+            backend.health = Health.SUSPECT
+        return False
+
+    def refused(self, name: str) -> None:
+        """Nobody listens there."""
+        self._backends[name].health = Health.DOWN
+
+    def in_order(self) -> list[str]:
+        """Return whom to try for a new connection: the healthiest, among them those with the fewest connections.
+
+        Whoever is DOWN comes last and is tried all the same: what is known of it may be old.
+        """
+        order = sorted(self._backends.values(), key=lambda backend: (backend.health, backend.connections))
+        return [backend.name for backend in order]
