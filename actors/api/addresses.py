@@ -1,8 +1,8 @@
 """Where the doors of a cluster are, as its config says: API servers, balancers, and the bus of nodes on other machines.
 
 API servers that share a machine get ports one after the other, in the config's order. An actor of a node with an
-`address` listens there for the bus, at a port that its role decides, so that every machine finds it from the config
-alone; all others meet in the run directory.
+`address` listens there for the bus, too, at a port that its role decides, so that every machine finds it from the
+config alone; on one machine actors meet in the run directory.
 
 Neighbours: the API server and the balancer listen where this says; `actors.cluster` hands it on to clients and actors.
 """
@@ -74,7 +74,7 @@ def apiserver_address(config: ClusterConfig, node: str) -> Address:
 
 
 def bus_endpoints(config: ClusterConfig) -> dict[str, dict[str, str]]:
-    """Return the endpoints on tcp, by actor and socket, of the actors on nodes with an address."""
+    """Return the endpoints for other machines, by actor and socket, of the actors on nodes with an address."""
     found = {}
     for name, node in config.nodes.items():
         if node.address:

@@ -18,6 +18,7 @@ import msgspec
 
 from actors.api.addresses import bus_endpoints
 from actors.api.config import ClusterConfig, NodeConfig
+from actors.cluster import bus_keys
 from runtime.supervisor.spec import ActorLaunch, ChildSpec, CommandLaunch
 
 TARGETS = {
@@ -42,7 +43,9 @@ class Composition:
 
     specs: list[ChildSpec]
     actors: list[str]  # names on the bus, of all machines
-    remote: dict[str, dict[str, str]]  # endpoints of those that are not in the run directory
+    remote: dict[str, dict[str, str]]  # endpoints of those on other machines
+    listen: dict[str, dict[str, str]]  # and where other machines reach those on this one
+    keys_dir: Path | None  # of CURVE keys; None where all is on one machine
     preload: tuple[str, ...]
 
 
@@ -62,7 +65,15 @@ def compose(config: ClusterConfig, data_dir: Path, run_dir: Path, here: Collecti
             specs.append(_containerd(config, data_dir, run_dir, name))
         settings = {"cluster": plain, "node": plain["nodes"][name]}
         specs += [_actor(role, name, node, settings, local) for role in node.roles]
-    return Composition(_in_start_order(specs), names, bus_endpoints(config), preload_of(config, here))
+    endpoints = bus_endpoints(config)
+    return Composition(
+        _in_start_order(specs),
+        names,
+        remote={name: sockets for name, sockets in endpoints.items() if name not in local},
+        listen={name: sockets for name, sockets in endpoints.items() if name in local},
+        keys_dir=bus_keys.directory_of(data_dir) if endpoints else None,
+        preload=preload_of(config, here),
+    )
 
 
 def nodes_here(config: ClusterConfig, here: Collection[str]) -> dict[str, NodeConfig]:

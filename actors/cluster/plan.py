@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.api.addresses import PORTS_PER_NODE, Address, apiserver_bind, balancer_bind, is_loopback, nodes_of_role
+from actors.api.addresses import PORTS_PER_NODE, Address, apiserver_bind, balancer_bind, nodes_of_role
 from actors.api.config import ClusterConfig, ControllerConfig, NodeConfig
 from runtime.config import ConfigError, Loaded, load, parse, suggestion
 
@@ -203,9 +203,6 @@ def _check_address(loaded: Loaded[ClusterConfig], name: str, node: NodeConfig) -
         ipaddress.ip_address(node.address)
     except ValueError as error:
         raise loaded.error(["nodes", name, "address"], f"expected an IP address: {error}") from error
-    if not is_loopback(node.address):
-        complaint = f"{node.address} is off loopback, and the bus can't be encrypted in this version"
-        raise loaded.error(["nodes", name, "address"], complaint)
     if not 1 <= node.bus_port <= 65536 - PORTS_PER_NODE:
         raise loaded.error(["nodes", name, "bus_port"], f"expected 1 to {65536 - PORTS_PER_NODE}, got {node.bus_port}")
     if "apiserver" in node.roles and not loaded.value.apiserver.port:

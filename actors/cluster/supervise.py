@@ -33,6 +33,8 @@ async def live(
         remote=composition.remote,
         log_level=config.log.level,
         preload=composition.preload,
+        listen=composition.listen,
+        keys_dir=composition.keys_dir,
     )
     observer = _Observer(report, wish.begun, {spec.name for spec in composition.specs})
     supervisor = Supervisor(cluster, composition.specs, observer=observer.see)
