@@ -1,9 +1,9 @@
 """What three state actors can bear: python -m tests.bench.bench_state_group [KILLS]
 
 Three members as processes on a real directory, asked over ipc by the API server's client. Prints puts of 1 KB alone and
-with many clients at once, then kills the leader with -9 again and again (default 20) under a light load and prints how
-long it took until the next write was acknowledged; last, how often a leader changed without a kill while all of them
-were busy.
+with many at once, by one client and by several, with the CPU time of each put, which says more than its rate on a busy
+machine. Then kills the leader with -9 again and again (default 20) under a light load and prints how long it took until
+the next write was acknowledged; last, how often a leader changed without a kill while all of them were busy.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import uvloop
 
 from actors.apiserver.storage.client import BusStateClient
@@ -23,6 +24,7 @@ from tests.actors.state.state_group import StateGroup
 from tests.bench.bench_state import show
 
 VALUE = os.urandom(1024)
+SEVERAL = 32  # clients that know nothing of each other, so that few of their puts share a message
 WRITERS = 4  # while leaders are killed
 REST_S = 0.002
 
@@ -31,8 +33,29 @@ def put(key: bytes) -> m.Txn:
     return m.Txn([m.Compare(key, "mod", "=", 0)], [m.Put(key, VALUE)], [m.Range(key)])
 
 
-async def load(endpoints: dict[str, str]) -> None:
-    client = BusStateClient(Client("apiserver@bench"), endpoints)
+class CpuTime:
+    """CPU time since it was made: of the leader, of the others, of the clients."""
+
+    def __init__(self, group: StateGroup):
+        leader = group.wait_for_leader().name
+        self._processes = {name: psutil.Process(member.process.pid) for name, member in group.members.items()}
+        self._processes = {"leader" if name == leader else name: each for name, each in self._processes.items()}
+        self._processes["clients"] = psutil.Process()
+        self._begin = self._all()
+
+    def show(self, count: int) -> str:
+        used = {name: (now - self._begin[name]) / count * 1e6 for name, now in self._all().items()}
+        leader, clients = used.pop("leader"), used.pop("clients")
+        total = leader + clients + sum(used.values())
+        others = " ".join(f"{each:.0f}" for each in used.values())
+        return f"{total:.0f} µs of CPU each: leader {leader:.0f}, others {others}, clients {clients:.0f}"
+
+    def _all(self) -> dict[str, float]:
+        return {name: sum(process.cpu_times()[:2]) for name, process in self._processes.items()}
+
+
+async def load(group: StateGroup) -> None:
+    client = BusStateClient(Client("apiserver@bench"), group.endpoints)
     times = []
     for number in range(1000):
         begin = time.perf_counter()
@@ -40,7 +63,9 @@ async def load(endpoints: dict[str, str]) -> None:
         times.append(time.perf_counter() - begin)
     show("put of 1 KB alone", times)
     for workers, count in ((64, 10_000), (128, 20_000), (256, 20_000)):
-        await at_once(client, workers, count)
+        await at_once(group, [client], workers, count)
+    several = [BusStateClient(Client(f"apiserver@bench{number}"), group.endpoints) for number in range(SEVERAL)]
+    await at_once(group, several, 256, 20_000)
     times = []
     for number in range(500):
         begin = time.perf_counter()
@@ -49,19 +74,21 @@ async def load(endpoints: dict[str, str]) -> None:
     show("linearizable read alone", times)
 
 
-async def at_once(client: BusStateClient, workers: int, count: int) -> None:
+async def at_once(group: StateGroup, clients: list[BusStateClient], workers: int, count: int) -> None:
     numbers = iter(range(count))
     times = []
 
-    async def work() -> None:
+    async def work(client: BusStateClient) -> None:
         for number in numbers:
             begin = time.perf_counter()
-            await client.txn(put(b"/w%d/%07d" % (workers, number)))
+            await client.txn(put(b"/w%d-%d/%07d" % (workers, len(clients), number)))
             times.append(time.perf_counter() - begin)
 
+    used = await asyncio.to_thread(CpuTime, group)
     begin = time.perf_counter()
-    await asyncio.gather(*(work() for _ in range(workers)))
-    print(f"put of 1 KB: {count / (time.perf_counter() - begin):.0f} puts/s with {workers} at once")
+    await asyncio.gather(*(work(clients[number % len(clients)]) for number in range(workers)))
+    rate = count / (time.perf_counter() - begin)
+    print(f"put of 1 KB: {rate:.0f} puts/s with {workers} at once by {len(clients)} clients; {used.show(count)}")
     show("    latency", times)
 
 
@@ -103,7 +130,7 @@ def main() -> None:
         group = StateGroup(Path(folder)).start()
         try:
             before = group.status(group.names[0]).term
-            uvloop.run(load(group.endpoints))
+            uvloop.run(load(group))
             print(f"elections under load: {group.status(group.names[0]).term - before}")
             uvloop.run(kill_leaders(group, kills))
         finally:

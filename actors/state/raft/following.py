@@ -55,7 +55,7 @@ def _on_append(node: "Node", sender: str, message: Append) -> None:
     log = node.log
     if message.prev_index < log.commit:
         # What is committed agrees for certain; the entries after it come again.
-        node.send_when_persisted(sender, Appended(node.term, log.commit, round=message.round))
+        _acknowledge(node, sender, message, log.commit)
         return
     if log.term(message.prev_index) != message.prev_term:
         hint_index = log.last_of_term_upto(message.prev_term, message.prev_index)
@@ -68,7 +68,15 @@ def _on_append(node: "Node", sender: str, message: Append) -> None:
         node.append_entries(message.entries[first.index - message.entries[0].index :])
     agreed = message.prev_index + len(message.entries)
     log.commit_to(min(message.commit, agreed))
-    node.send_when_persisted(sender, Appended(node.term, agreed, round=message.round))
+    _acknowledge(node, sender, message, agreed)
+
+
+def _acknowledge(node: "Node", sender: str, message: Append, agreed: int) -> None:
+    """Say how far the logs agree. A sign of life does not wait for a disk that is slow: it promises what is there."""
+    if not message.entries and node.durable_term == node.term:
+        node.send(sender, Appended(node.term, min(agreed, node.log.stable), round=message.round))
+    else:
+        node.send_when_persisted(sender, Appended(node.term, agreed, round=message.round))
 
 
 def _on_snapshot(node: "Node", sender: str, message: InstallSnapshot) -> None:

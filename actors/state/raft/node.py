@@ -41,6 +41,7 @@ from actors.state.raft.role import Role
 
 PERSIST_BYTES = 4 << 20  # of entries in one Ready: 10 to 40 ms of a slow disk; more waits for the next one
 APPLY_BYTES = 1 << 20  # of committed entries in one Ready: about 30 ms of work, then messages get a turn
+MAX_DOUBLINGS = 8  # of the wait between campaigns
 UNCOMMITTED_BYTES = 64 << 20  # proposed and not committed; past it a proposal is refused
 
 
@@ -63,6 +64,7 @@ class Timing:
     election: int = 10
     heartbeat: int = 1
     succession: int = 3  # between the campaigns of two who both saw their leader go; longer than a vote takes
+    campaign: int = 4  # after `campaign` to twice that one that nobody won is tried again; doubles up to `election`
 
 
 @dataclass(slots=True)
@@ -100,6 +102,7 @@ class Node:
         self.elapsed = 0  # ticks since the last sign of a leader, or as a leader since the last look at its quorum
         self.patience = self.timing.election
         self.votes: dict[str, bool] = {}
+        self.campaigns = 0  # since there was a leader
         self.progress: dict[str, Progress] = {}
         self.leading = leading.Reign()
         self.following = following.Asked()
@@ -110,6 +113,7 @@ class Node:
         self._after_persist: list[Envelope] = []
         self._reads: list[tuple[int, int]] = []
         self._lost_reads: list[int] = []
+        self._early: dict[str, RequestVote] = {}  # asked while this member still heard its leader
         self._snapshot: InstallSnapshot | None = None
         self._persisting: Ready | None = None
         self._persisting_messages: list[Envelope] = []
@@ -124,6 +128,8 @@ class Node:
     def tick(self) -> None:
         """A tick of time has passed."""
         self.elapsed += 1
+        if self._early and not self.hears_leader:
+            self._hear_early()
         if self.role is Role.LEADER:
             leading.tick(self)
         elif self.elapsed >= self.patience and self.may_campaign:
@@ -144,6 +150,7 @@ class Node:
         self.elapsed = max(self.elapsed, self.timing.election)
         wait = 1 + self.timing.succession * heirs.index(self.name)
         self.patience = min(max(self.patience, self.elapsed + 1), self.elapsed + wait)
+        self._hear_early()
 
     def step(self, sender: str, message: Message) -> None:
         """A message came from another member."""
@@ -325,10 +332,14 @@ class Node:
             self._lost_reads += self.following.abandon()
         self.role = Role.FOLLOWER
         self.leader = leader
+        if leader:
+            self.campaigns = 0
+        self._early.clear()
         self._restart_patience()
 
     def become_pre_candidate(self) -> None:
         self.role = Role.PRE_CANDIDATE
+        self.campaigns += 1
         self._leaderless()
 
     def become_candidate(self) -> None:
@@ -339,6 +350,7 @@ class Node:
     def become_leader(self) -> None:
         self.role = Role.LEADER
         self.leader = self.name
+        self.campaigns = 0
         self._restart_patience()
         leading.begin(self)
 
@@ -354,20 +366,33 @@ class Node:
         self.history = History(snapshot.index, Members(snapshot.members))
         self._snapshot = snapshot
 
+    def _hear_early(self) -> None:
+        """This member hears its leader no more, and somebody saw that before: hear now what it asked."""
+        early, self._early = self._early, {}
+        for sender, request in early.items():
+            self.step(sender, request)
+
     def _leaderless(self) -> None:
         self._lost_reads += self.following.abandon()
         self.leader = ""
         self.votes = {}
+        self._early.clear()
         self._restart_patience()
 
     def _restart_patience(self) -> None:
+        """Wait for a leader's sign of life; or for the outcome of a campaign, which takes only as long as a vote."""
+        wait = self.timing.election
+        if self.campaigns:
+            wait = min(wait, self.timing.campaign << min(self.campaigns - 1, MAX_DOUBLINGS))
         self.elapsed = 0
-        self.patience = self.timing.election + self.randomness.randrange(self.timing.election)
+        self.patience = wait + self.randomness.randrange(wait)
 
     def _keeps_term(self, sender: str, message: Message) -> bool:
         """A message of a later term: follow its term, unless it must not count. Return True when it is dealt with."""
         if isinstance(message, RequestVote):
             if not message.transfer and self.hears_leader:
+                if message.pre:
+                    self._early[sender] = message
                 return True  # we have a leader: a member that was away must not disturb it (paper, end of 6)
             if message.pre:
                 return False

@@ -1,0 +1,85 @@
+"""Single decisions of a Raft node that the simulation would show only as time lost."""
+
+import random
+
+from actors.state.raft.entries import Entries
+from actors.state.raft.node import Node, Timing
+from actors.state.raft.records import Append, Appended, Entry, HardState, RequestVote, Vote
+from actors.state.raft.role import Role
+
+NAMES = ["a", "b", "c"]
+TIMING = Timing(election=16, heartbeat=4)
+
+
+def follower(name="b", term=1):
+    node = Node(name, dict.fromkeys(NAMES, True), Entries(), HardState(term, "", 0), randomness=random.Random(0),
+                timing=TIMING)  # fmt: skip
+    node.step("a", Append(term, 0, 0, [], 0))
+    work(node)
+    return node
+
+
+def work(node):
+    """Store at once; return what is sent."""
+    sent = []
+    while (ready := node.ready()) is not None:
+        sent += ready.messages
+        if ready.must_persist:
+            sent += node.persisted(ready)
+    return [(each.to, each.message) for each in sent]
+
+
+def test_a_beat_is_answered_while_the_disk_is_busy_and_promises_no_more_than_is_on_it():
+    node = follower()
+    node.step("a", Append(1, 0, 0, [Entry(1, 1, b"x")], 0))
+    ready = node.ready()
+    assert ready.must_persist and ready.messages == []
+    node.step("a", Append(1, 1, 1, [], 0, round=7))
+    assert [each.message for each in node.ready().messages] == [Appended(1, 0, round=7)]
+    assert [each.message for each in node.persisted(ready)] == [Appended(1, 1)]
+    node.step("a", Append(1, 1, 1, [], 1, round=8))
+    assert work(node) == [("a", Appended(1, 1, round=8))]
+
+
+def test_the_first_beat_of_a_new_term_is_answered_once_the_term_is_on_disk():
+    node = follower()
+    node.step("c", Append(2, 0, 0, [], 0))
+    ready = node.ready()
+    assert ready.must_persist and ready.messages == []
+    assert [each.message for each in node.persisted(ready)] == [Appended(2, 0)]
+
+
+def test_who_asks_for_a_vote_too_early_is_answered_when_this_member_misses_the_leader_too():
+    request = RequestVote(2, 0, 0, pre=True)
+    node = follower()
+    node.step("c", request)
+    assert work(node) == [], "it hears its leader"
+    node.leader_is_gone()
+    assert work(node) == [("c", Vote(2, True, pre=True))]
+    node = follower()
+    node.step("c", request)
+    node.step("a", Append(1, 0, 0, [], 0))
+    for _ in range(TIMING.election - 1):
+        node.tick()
+    assert (node.role, [to for to, message in work(node) if isinstance(message, Vote)]) == (Role.FOLLOWER, [])
+    node.tick()
+    assert ("c", Vote(2, True, pre=True)) in work(node)
+
+
+def test_a_campaign_that_nobody_won_is_tried_again_soon_then_less_often():
+    node = follower()
+    node.leader_is_gone()
+    waits, since = [], 0
+    for _ in range(400):
+        node.tick()
+        since += 1
+        if any(isinstance(message, RequestVote) for _, message in work(node)):
+            waits.append(since)
+            since = 0
+    first, *rest = waits
+    assert first <= TIMING.succession
+    assert TIMING.campaign <= rest[0] < 2 * TIMING.campaign
+    assert 2 * TIMING.campaign <= rest[1] < 4 * TIMING.campaign
+    assert all(TIMING.election <= wait < 2 * TIMING.election for wait in rest[2:])
+    node.step("a", Append(1, 0, 0, [], 0))
+    assert (node.campaigns, node.leader) == (0, "a")
