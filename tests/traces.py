@@ -1,11 +1,17 @@
-"""What a cluster left behind: processes, mounts, network namespaces, rules, bridges, cgroups, files."""
+"""What a cluster, or a node's ended pods, left behind: processes, mounts, namespaces, rules, links, cgroups, files."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import psutil
+
+from actors.kubelet.containerd.places import Places, places_of
+
+CGROUPS = Path("/sys/fs/cgroup")
+UID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 def of_cluster(data_dir: Path, namespace: str = "") -> list[str]:
@@ -64,3 +70,57 @@ def _files(data_dir: Path) -> list[str]:
 
 def _output(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
+
+
+def of_pods(data_dir: Path, node: str, inside: list[str]) -> list[str]:
+    """Return a line for each thing that a node has for its pods: when no pod is bound to it, all are leaks.
+
+    `inside` begins a command that looks into the node's network. What needs a process to ask is asked last, and only
+    when the rest is clean.
+    """
+    places = places_of(data_dir, node)
+    found = [*_pod_files(places), *_mounts(data_dir), *_pod_cgroups(places), *_shims(places)]
+    return found or [*_pod_links(inside), *_in_containerd(places)]
+
+
+def of_gone_pods(data_dir: Path, node: str, known: set[str]) -> list[str]:
+    """Return a line for each thing that a node has for a pod whose uid is not known. Asks no process."""
+    places = places_of(data_dir, node)
+    found = [*_pod_files(places), *_mounts(data_dir / "nodes" / node / "pods"), *_pod_cgroups(places)]
+    return [line for line in found if (uid := UID.search(line)) is not None and uid[0] not in known]
+
+
+def _pod_files(places: Places) -> list[str]:
+    node = places.data_dir / "nodes" / places.node
+    folders = (node / "pods", node / "logs" / "pods", places.commands)
+    found = [f"file {path}" for folder in folders for path in folder.glob("*")]
+    leases = (path for path in places.cni_addresses.rglob("*") if path.is_file() and path.name[:1].isdigit())
+    return found + [f"address {path.name}" for path in leases]
+
+
+def _pod_cgroups(places: Places) -> list[str]:
+    """Kubernetes' own layout: a folder for each pod, below that of its class."""
+    roots = (path / places.cgroup.lstrip("/") for path in (CGROUPS, *CGROUPS.glob("*")))
+    return [f"cgroup {path}" for root in roots if root.is_dir() for path in root.rglob("pod*") if path.is_dir()]
+
+
+def _shims(places: Places) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if words and "containerd-shim" in words[0] and str(places.socket) in words:
+            found.append(f"shim {process.pid}: {' '.join(words)[:120]}")
+    return found
+
+
+def _pod_links(inside: list[str]) -> list[str]:
+    links = json.loads(_output([*inside, "ip", "-j", "link", "show", "type", "veth"]) or "[]")
+    return [f"link {link['ifname']}" for link in links if link]
+
+
+def _in_containerd(places: Places) -> list[str]:
+    ctr = ["ctr", "-a", str(places.socket), "-n", "k8s.io"]
+    containers = _output([*ctr, "containers", "ls", "-q"]).splitlines()
+    snapshots = _output([*ctr, "snapshots", "ls"]).splitlines()
+    found = [f"container {line}" for line in containers if line.strip()]
+    return found + [f"snapshot {line}" for line in snapshots if line.split()[-1:] == ["Active"]]

@@ -189,6 +189,8 @@ class Child:
         self.wake_at = None
         if self.again:
             self.again = False
+            self.crashes.clear()  # whoever asks for a restart has looked after it: what was before says no more
+            self.gave_up = False
             self.phase = Phase.WAITING
             self.restarts += 1
         else:

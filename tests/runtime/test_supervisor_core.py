@@ -192,6 +192,15 @@ def test_a_restart_on_request_is_orderly_and_no_crash():
     assert (child.restarts, len(child.crashes)) == (1, 0)
 
 
+def test_a_restart_on_request_forgets_the_crashes_before_it():
+    script = Script(spec("a"), policy=RestartPolicy(intensity=0))
+    script.up("a")
+    assert said(script.do(Exited("a", 1000, 1, 0)), "a") == ["exited", "failed"]
+    assert without_talk(script.do(Restart("a"))) == [Fork("a", 2)]
+    child = script.core.children["a"]
+    assert (child.gave_up, len(child.crashes)) == (False, 0)
+
+
 def test_with_the_warm_parent_its_children_start_again():
     script = Script(spec("a"), spec("b", "a"), spec("c"))
     script.up("a", "b")
