@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 from setproctitle import setproctitle
 
-from actors.api.addresses import Address, apiserver_bind, balancer_bind
+from actors.api.addresses import Address, apiserver_bind, balancer_bind, nodes_of_role
 from actors.api.config import ClusterConfig
 from actors.cluster import exits
 from actors.cluster.aside import Aside, AsideFailed
@@ -29,6 +29,7 @@ from actors.cluster.founders import BadFounders, new_members, with_founders
 from actors.cluster.plan import node_names
 from actors.cluster.report import Report
 from actors.cluster.simulate import runs_containers
+from bus.keys import BadKeys
 from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse
 from runtime.supervisor.records import LeftOver, Recorder
 from runtime.warm.link import WarmLink
@@ -58,6 +59,7 @@ class Wish:
     here: tuple[str, ...] = ()  # the nodes that run on this machine; empty: all of them
     join: bool = False  # new masters of this machine join the cluster instead of founding it
     joining: tuple[str, ...] = ()  # the state actors that do
+    bundle: Path | None = None  # what the machine that founded the cluster gave to this one
 
 
 def serve(wish: Wish, report: Report) -> int:
@@ -111,6 +113,7 @@ def _prepare(data_dir: Path, wish: Wish) -> tuple[Wish, Composition, Path]:
         config = with_founders(config, data_dir, here, join=wish.join)
         _check_ports(config, here)
         _check_networks(config, data_dir, here)
+        _take_bundle(data_dir, wish)
         make_pki = functools.partial(_prepare_pki, data_dir, config, here)
         aside = Aside([make_pki, *preparations_of(config, data_dir, here)])
         _record(data_dir, config, here)
@@ -169,12 +172,41 @@ def _check_networks(config: ClusterConfig, data_dir: Path, here: Collection[str]
         raise CannotStart(collisions[0], exits.BAD_CONFIG)
 
 
-def _prepare_pki(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> None:
-    from actors.cluster import kubeconfig, pki
+def _take_bundle(data_dir: Path, wish: Wish) -> None:
+    """Unpack what was brought here; refuse a machine that would make authorities of its own. Raises CannotStart."""
+    config, here = wish.config, wish.here
+    if wish.bundle is not None:
+        from actors.cluster.machine_bundle import BadBundle, unpack
 
+        try:
+            unpack(data_dir, config, here or tuple(config.nodes), wish.bundle.read_bytes())
+        except (BadBundle, BadKeys) as error:
+            raise CannotStart(f"{wish.bundle}: {error}", exits.BAD_CONFIG) from error
+        return
+    founder = nodes_of_role(config, "state")[0]
+    if here and founder not in here and not (data_dir / "pki" / "ca.crt").exists():
+        raise CannotStart(
+            f"this machine knows nothing of the cluster, which {founder} founds. There: `kubus bundle create "
+            f"{' '.join(here)} > FILE`; here: `kubus up ... --bundle FILE`",
+            exits.BAD_CONFIG,
+        )
+
+
+def _prepare_pki(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> None:
+    from actors.cluster import bus_keys, kubeconfig, pki
+
+    if is_founder(config, here) and any(node.address for node in config.nodes.values()):
+        bus_keys.prepare(bus_keys.directory_of(data_dir), actor_names(config))
+    if pki.Pki(data_dir / "pki").ca_crt.exists() and not pki.Pki(data_dir / "pki").ca_key.exists():
+        return  # a machine of workers, which signs nothing
     pki.prepare(data_dir, config)
     with contextlib.suppress(kubeconfig.EndpointUnknown):  # it is written again once somebody listens
         kubeconfig.write(data_dir, config, here)
+
+
+def is_founder(config: ClusterConfig, here: Collection[str]) -> bool:
+    """Whether the cluster's keys are made on this machine."""
+    return not here or nodes_of_role(config, "state")[0] in here
 
 
 def _record(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> None:
@@ -182,6 +214,14 @@ def _record(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> Non
         beside = data_dir / f"{name}.new"
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
         os.replace(beside, data_dir / name)
+
+
+def recorded_here(data_dir: Path) -> tuple[str, ...]:
+    """Return the nodes that last ran on this machine; empty: all of the config's."""
+    try:
+        return tuple(msgspec.json.decode((data_dir / HERE_RECORD).read_bytes(), type=list[str]))
+    except FileNotFoundError:
+        return ()
 
 
 def recorded_config(data_dir: Path) -> ClusterConfig | None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "kill": "kill",
     "restart": "restart",
     "member": "member",
+    "bundle": "bundle",
     "kubeconfig": "kubeconfig",
     "image": "image",
     "doctor": "doctor",

@@ -144,7 +144,7 @@ def _authority(path: Path, name: str, key: ec.EllipticCurvePrivateKey, now: date
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(path, ca.public_bytes(serialization.Encoding.PEM), CERTIFICATE_MODE)
+    write_file(path, ca.public_bytes(serialization.Encoding.PEM), CERTIFICATE_MODE)
     return ca
 
 
@@ -164,7 +164,7 @@ def _leaf(
     if pki.crt(name).exists() and _is_good(_load_certificate(pki.crt(name)), key, ca, wanted, subject, now):
         return
     certificate = _sign(subject, key, purpose, ca, ca_key, now, wanted)
-    _write(pki.crt(name), certificate.public_bytes(serialization.Encoding.PEM), CERTIFICATE_MODE)
+    write_file(pki.crt(name), certificate.public_bytes(serialization.Encoding.PEM), CERTIFICATE_MODE)
 
 
 def _is_good(
@@ -239,7 +239,7 @@ def _token_key(pki: Pki) -> None:
     key = _key(pki.sa_key)
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     if not pki.sa_pub.exists() or pki.sa_pub.read_bytes() != public:
-        _write(pki.sa_pub, public, CERTIFICATE_MODE)
+        write_file(pki.sa_pub, public, CERTIFICATE_MODE)
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -255,7 +255,7 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
             path.chmod(KEY_MODE)
         return key
     key = ec.generate_private_key(ec.SECP256R1())
-    _write(path, _private_pem(key), KEY_MODE)
+    write_file(path, _private_pem(key), KEY_MODE)
     return key
 
 
@@ -272,7 +272,7 @@ def _load_certificate(path: Path) -> x509.Certificate:
         raise PkiError(f"{path} is not a certificate in PEM: {error}") from error
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def write_file(path: Path, content: bytes, mode: int) -> None:
     """Write a file that is there complete, durable and with its mode, or not at all."""
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from actors.cluster import exits, kubeconfig, members
 from actors.cluster.bringup import Wish, ready_deadline_s
 from actors.cluster.compose import Composition
+from actors.cluster.identity import client_of
 from actors.cluster.plan import node_names
 from actors.cluster.readiness import NotReady, Readiness
 from actors.cluster.report import Report
@@ -83,8 +84,8 @@ async def _until_ready(wish: Wish, cluster: Cluster, observer: _Observer, report
 
 
 async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Report) -> None:
-    client = Client("supervisor")
     config = wish.config
+    client = client_of(cluster.data_dir, config, wish.here, "supervisor")
     try:
         deadline = time.monotonic() + ready_deadline_s(config)
         await _join(wish, cluster, client, report)
@@ -92,13 +93,13 @@ async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Re
         await readiness.api()
         api_after_s = time.monotonic() - wish.begun
         await _until_served(observer, deadline, [name for name in observer.waiting if name.startswith("balancer@")])
-        path = kubeconfig.write(cluster.data_dir, config, wish.here)
+        path = _write_kubeconfig(wish, cluster)
         server = kubeconfig.server_url(cluster.data_dir, config, wish.here)
         report.note(f"API ready after {api_after_s:.2f} s at {server}")
         names = node_names(config, wish.here)
         await readiness.nodes(names)
         await _until_served(observer, deadline)
-        kubeconfig.write(cluster.data_dir, config, wish.here)  # by now every API server has said where it listens
+        _write_kubeconfig(wish, cluster)  # by now every API server has said where it listens
         facts = {
             "seconds": f"{time.monotonic() - wish.begun:.2f}",
             "api_seconds": f"{api_after_s:.2f}",
@@ -109,6 +110,13 @@ async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Re
         report.ready(facts)
     finally:
         client.close()
+
+
+def _write_kubeconfig(wish: Wish, cluster: Cluster) -> Path:
+    """Write the administrator's kubeconfig where there is one: not on a machine of workers."""
+    if (cluster.data_dir / "pki" / "admin.crt").exists():
+        return kubeconfig.write(cluster.data_dir, wish.config, wish.here)
+    return kubeconfig.path(cluster.data_dir)
 
 
 async def _join(wish: Wish, cluster: Cluster, client: Client, report: Report) -> None:

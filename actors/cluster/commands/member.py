@@ -77,16 +77,21 @@ def _ask(data_dir: Path, request: Any, **options: float) -> Any:
 def _run(data_dir: Path, ask: Any) -> Any:
     """Run what asks the state actors of the cluster that runs here."""
     run_dir, _ = running(data_dir)
+    from actors.cluster.bringup import recorded_config, recorded_here
     from actors.cluster.commands.talk import directory_of, sender
+    from actors.cluster.identity import client_of
     from actors.cluster.members import NoLeader
-    from bus.client import Client
     from bus.errors import BusError
+
+    data_dir = data_dir.absolute()
+    config = recorded_config(data_dir)
+    assert config is not None, "what runs is recorded"
 
     directory = directory_of(data_dir, run_dir)
     endpoints = {name: directory.work(name) for name in directory.of_role("state")}
 
     async def run() -> Any:
-        client = Client(sender())
+        client = client_of(data_dir, config, recorded_here(data_dir), sender())
         try:
             return await ask(client, endpoints)
         finally:

@@ -40,13 +40,15 @@ def client() -> Iterator[BlockingClient]:
 def directory_of(data_dir: Path, run_dir: Path) -> Directory:
     """Return where the actors of the cluster that runs on a data directory are."""
     from actors.api.addresses import bus_endpoints
-    from actors.cluster.bringup import recorded_config
+    from actors.cluster.bringup import recorded_config, recorded_here
     from actors.cluster.compose import actor_names
 
     config = recorded_config(Path(data_dir).absolute())
     if config is None:
         return Directory(run_dir, [])
-    return Directory(run_dir, actor_names(config), bus_endpoints(config))
+    local = actor_names(config, recorded_here(Path(data_dir).absolute()))
+    elsewhere = {name: sockets for name, sockets in bus_endpoints(config).items() if name not in local}
+    return Directory(run_dir, actor_names(config), elsewhere)
 
 
 def supervisor_endpoint(run_dir: Path) -> str:

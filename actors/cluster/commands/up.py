@@ -17,6 +17,7 @@ from actors.cluster.commands.shared_options import data_dir_option, fail
 @click.option("--nodes", type=click.IntRange(1), help="How many simulated nodes to play.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the API server, or its balancer; 0: any free one.")
 @click.option("--only", multiple=True, metavar="NODE", help="Run this node of the config here, the others elsewhere.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="What `kubus bundle create` made for this machine.")
 @click.option("--join", is_flag=True, help="Masters that are new here join the cluster instead of founding it.")
 def command(
     config: Path | None,
@@ -26,6 +27,7 @@ def command(
     nodes: int | None,
     port: int | None,
     only: tuple[str, ...],
+    bundle: Path | None,
     join: bool,
 ) -> None:
     """Bring the cluster up.
@@ -48,7 +50,7 @@ def command(
         check_here(wanted, only)
     except ConfigError as error:
         fail(str(error), exits.BAD_CONFIG)
-    wish = Wish(wanted, data_dir.absolute(), begun, detached=detach, here=only, join=join)
+    wish = Wish(wanted, data_dir.absolute(), begun, detached=detach, here=only, join=join, bundle=bundle)
     if detach:
         from actors.cluster.detach import run_detached
 

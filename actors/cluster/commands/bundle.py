@@ -1,0 +1,74 @@
+"""`kubus bundle`: what another machine needs of this cluster, in a file."""
+
+import sys
+from pathlib import Path
+from typing import IO
+
+import click
+
+from actors.cluster import exits
+from actors.cluster.commands.shared_options import data_dir_option, fail
+
+
+@click.group("bundle")
+def command() -> None:
+    """Let other machines take part.
+
+    On the machine that founded the cluster: `kubus bundle create m2 > m2.bundle`. Carry that to the other one, as
+    carefully as the keys in it, and start it there with `kubus up --config X --only m2 --bundle m2.bundle`.
+    """
+
+
+@command.command("create")
+@click.argument("nodes", nargs=-1, required=True)
+@data_dir_option
+@click.option("--config", type=click.Path(path_type=Path), help="Where the nodes are new: the config that has them.")
+def create(nodes: tuple[str, ...], data_dir: Path, config: Path | None) -> None:
+    """Print the bundle of a machine that runs NODES: certificates, and keys of the bus. It is secret."""
+    from actors.cluster.bringup import recorded_config
+    from actors.cluster.machine_bundle import BadBundle, make
+    from actors.cluster.plan import load_cluster
+    from bus import BadKeys
+    from runtime.config import ConfigError
+
+    data_dir = data_dir.absolute()
+    try:
+        cluster = load_cluster(config).value if config is not None else recorded_config(data_dir)
+        if cluster is None:
+            fail(f"no cluster has run on {data_dir}", exits.NOT_RUNNING)
+        click.echo(make(data_dir, cluster, nodes), nl=False)
+    except ConfigError as error:
+        fail(str(error), exits.BAD_CONFIG)
+    except (BadBundle, BadKeys, OSError) as error:
+        fail(str(error))
+
+
+@command.command("introduce")
+@click.argument("nodes", nargs=-1, required=True)
+@data_dir_option
+def introduce(nodes: tuple[str, ...], data_dir: Path) -> None:
+    """Print the public keys of NODES, for the machines that were there before them. It is no secret."""
+    from actors.cluster import bus_keys
+    from bus import BadKeys, keys
+
+    directory = bus_keys.directory_of(data_dir.absolute())
+    try:
+        names = [name for name in keys.allowed(directory) if name.partition("@")[2] in nodes]
+        click.echo(bus_keys.introduction(directory, names), nl=False)
+    except (BadKeys, OSError) as error:
+        fail(str(error))
+
+
+@command.command("accept")
+@click.argument("file", type=click.File("rb"), default=sys.stdin.buffer)
+@data_dir_option
+def accept(file: IO[bytes], data_dir: Path) -> None:
+    """Believe whom an introduction names, from now on; nothing has to be started again."""
+    from actors.cluster import bus_keys
+    from bus import BadKeys
+
+    try:
+        names = bus_keys.unpack(bus_keys.directory_of(data_dir.absolute()), file.read())
+    except (BadKeys, OSError) as error:
+        fail(str(error))
+    click.echo(f"{', '.join(names)} are believed")
