@@ -31,13 +31,13 @@ class Deadlines:
         self._late: set[asyncio.Task[Any]] = set()
         self.given_up = 0
 
-    async def keep(self, info: RequestInfo, work: Callable[[], Awaitable[T]]) -> T:
+    async def keep(self, info: RequestInfo, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Do a piece of work in time. Raises ApiError Timeout."""
         task = asyncio.current_task()
         assert task is not None, "requests are worked on in tasks"
         self._running[task] = self._clock.monotonic() + timeout_of(info)
         try:
-            return await work()
+            return await work(*arguments)
         except asyncio.CancelledError:
             if task not in self._late:
                 raise

@@ -77,6 +77,7 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
     **{("portforward", verb): port_forward for verb in ("create", "get")},
     **{("proxy", verb): proxy for verb in ("create", "delete", "get", "patch", "update")},
 }
+_READS = frozenset({"GET", "HEAD"})
 _LASTING = frozenset({"log", "exec", "attach", "portforward", "proxy"})  # subresources that answer with a stream
 
 
@@ -111,7 +112,7 @@ class Handler:
             info = parse(call.method, call.raw_path, call.query)
             if self.auditor is not None:
                 trail = self.auditor.begin(call, info)
-            answer = await self._admitted(call, info)
+            answer = await self._begin(call, info)
         except errors.ApiError as error:
             answer = of_error(error)
         except BusError as error:
@@ -155,7 +156,12 @@ class Handler:
             self._hint_after = now + HINT_PERIOD_S
             self._hint(_sample(call, answer))
 
-    async def _admitted(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+    def _begin(self, call: ApiCall, info: RequestInfo) -> Awaitable[Answer | StreamAnswer]:
+        """Return the work on a call. Raises ApiError for one that nobody may ask for like this.
+
+        As few coroutines as may be lie around the work: each of them costs on the way in, on the way out, and at every
+        wake in between. That is why what can be a plain function here is one.
+        """
         identity = call.identity
         if identity.user == ANONYMOUS_USER and info.path not in nonresource.PUBLIC_PATHS:
             raise errors.unauthorized()
@@ -164,33 +170,34 @@ class Handler:
         if call.content_type.startswith(wire.MEDIA_TYPE):
             call.body, call.content_type = wire.to_json(call.body), JSON
         if info.is_resource and (info.verb == "watch" or info.subresource in _LASTING):
-            return await self._stream(call, info)
-        return await self.deadlines.keep(info, lambda: self._passing(call, info))
+            return self._stream(call, info)
+        return self.deadlines.keep(info, self._passing, call, info)
 
     async def _passing(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
-        limits = self.in_flight
-        if call.method in ("GET", "HEAD"):
-            limits.admit_read()
-            try:
-                return await self._seated(call, info)
-            finally:
-                limits.reads -= 1
-        limits.admit_write()
+        """Do it within the limits, when its turn has come."""
+        limits, gate = self.in_flight, self.gate
+        is_read = call.method in _READS
+        limits.admit(is_read)
         try:
-            return await self._seated(call, info)
+            turn = gate.enter(call, info)
+            if not turn.seated:
+                await gate.wait(turn)
+            try:
+                return await self._do(call, info)
+            finally:
+                gate.leave(turn)
         finally:
-            limits.writes -= 1
+            limits.leave(is_read)
 
-    async def _seated(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
-        """Do it when its turn has come."""
-        gate = self.gate
-        turn = gate.enter(call, info)
+    async def _watch(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        """Begin a watch when its turn has come."""
+        turn = self.gate.enter(call, info)
         if not turn.seated:
-            await gate.wait(turn)
+            await self.gate.wait(turn)
         try:
             return await self._do(call, info)
         finally:
-            gate.leave(turn)
+            self.gate.leave(turn)
 
     async def _stream(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         limits = self.in_flight
@@ -199,7 +206,7 @@ class Handler:
         limits.admit_stream()
         answer: Answer | StreamAnswer | None = None
         try:
-            answer = await (self._seated(call, info) if info.verb == "watch" else self._do(call, info))
+            answer = await (self._watch(call, info) if info.verb == "watch" else self._do(call, info))
         finally:
             if not isinstance(answer, StreamAnswer):
                 limits.streams -= 1
@@ -211,43 +218,50 @@ class Handler:
     def _stream_ended(self) -> None:
         self.in_flight.streams -= 1
 
-    async def _do(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+    def _do(self, call: ApiCall, info: RequestInfo) -> Awaitable[Answer | StreamAnswer]:
+        """Return the work itself, if it is allowed. Raises ApiError."""
         server = self._server
         if not info.is_resource:
-            if info.path not in nonresource.PUBLIC_PATHS:
-                server.authorizer.check(call.identity, info)
-            elsewhere = nonresource.elsewhere(server, info.path)
-            if elsewhere is not None:
-                return await elsewhere.forward(server, call)
-            return nonresource.answer(server, call, info, self._is_ready)
+            return self._nonresource(call, info)
         server.authorizer.check(call.identity, info)
         if server.aggregator is not None and info.group:
             elsewhere = server.aggregator.remote_of(info.group, info.version)
             if elsewhere is not None:
-                return await elsewhere.forward(server, call)
-        resource = await self._find(info)
-        if (
-            resource is None
-            or (info.tail and info.subresource != "proxy")
-            or (info.namespace and not resource.namespaced and info.resource != "namespaces")
-        ):
+                return elsewhere.forward(server, call)
+        resource = server.registry.lookup(info.group, info.version, info.resource)
+        if resource is None or resource.warning:
+            return self._found(call, info, resource)
+        return self._verb(info, resource)(server, call, info, resource)
+
+    async def _nonresource(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        server = self._server
+        if info.path not in nonresource.PUBLIC_PATHS:
+            server.authorizer.check(call.identity, info)
+        elsewhere = nonresource.elsewhere(server, info.path)
+        if elsewhere is not None:
+            return await elsewhere.forward(server, call)
+        return nonresource.answer(server, call, info, self._is_ready)
+
+    async def _found(self, call: ApiCall, info: RequestInfo, resource: Resource | None) -> Answer | StreamAnswer:
+        """Do it with a resource that is not known, for it may be a custom one, established a moment ago elsewhere; or
+        with one that its users are warned of."""
+        server = self._server
+        if resource is None and "." in info.group:
+            await server.barrier.fresh()
+            resource = server.registry.lookup(info.group, info.version, info.resource)
+        if resource is None:
             raise errors.path_not_found()
         answer = await self._verb(info, resource)(server, call, info, resource)
         if resource.warning and isinstance(answer, Answer):
             answer.warnings = [resource.warning, *(answer.warnings or ())]
         return answer
 
-    async def _find(self, info: RequestInfo) -> Resource | None:
-        """Look a resource up. One that is not known may be a custom one, established a moment ago elsewhere."""
-        server = self._server
-        found = server.registry.lookup(info.group, info.version, info.resource)
-        if found is None and "." in info.group:
-            await server.barrier.fresh()
-            found = server.registry.lookup(info.group, info.version, info.resource)
-        return found
-
     def _verb(self, info: RequestInfo, resource: Resource) -> Verb:
         verb, subresource = info.verb, info.subresource
+        if (info.tail and subresource != "proxy") or (
+            info.namespace and not resource.namespaced and info.resource != "namespaces"
+        ):
+            raise errors.path_not_found()
         if subresource:
             offered = resource.subresources.get(subresource)
             if offered is None:

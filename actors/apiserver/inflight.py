@@ -22,15 +22,21 @@ class InFlight:
         self.streams = 0
         self.rejected = 0
 
-    def admit_read(self) -> None:
-        if self.reads >= MAX_REQUESTS:
-            raise self._reject()
-        self.reads += 1
+    def admit(self, is_read: bool) -> None:
+        if is_read:
+            if self.reads >= MAX_REQUESTS:
+                raise self._reject()
+            self.reads += 1
+        else:
+            if self.writes >= MAX_REQUESTS:
+                raise self._reject()
+            self.writes += 1
 
-    def admit_write(self) -> None:
-        if self.writes >= MAX_REQUESTS:
-            raise self._reject()
-        self.writes += 1
+    def leave(self, is_read: bool) -> None:
+        if is_read:
+            self.reads -= 1
+        else:
+            self.writes -= 1
 
     def admit_stream(self) -> None:
         if self.streams >= MAX_STREAMS:

@@ -10,12 +10,15 @@ the Namespace itself and lies in the namespace NS for the purpose of authorizati
 Neighbours: `handler` parses every call; `auth` decides on the result; `verbs` act on it.
 """
 
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 VERB_OF_METHOD = {
     "GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete",
 }  # fmt: skip
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+KNOWN = 1024  # request lines remembered: most requests are for what was asked for before
+LONGEST_KNOWN = 512  # characters of one; a longer one is read anew each time
 MAX_QUERY_FIELDS = 2_000  # of a request: each word of a command that is run in a pod is one
 
 
@@ -55,7 +58,13 @@ def is_true(value: str | None) -> bool:
 
 
 def parse(method: str, raw_path: str, query: str) -> RequestInfo:
-    """Take a request line apart. ValueError when the query is beyond its limits."""
+    """Take a request line apart; nobody may change what comes out. ValueError when the query is beyond its limits."""
+    if len(raw_path) + len(query) > LONGEST_KNOWN:
+        return _parse(method, raw_path, query)
+    return _parsed_before(method, raw_path, query)
+
+
+def _parse(method: str, raw_path: str, query: str) -> RequestInfo:
     path = unquote(raw_path) if "%" in raw_path else raw_path
     fields = parse_query(query)
     parts = path.strip("/").split("/")
@@ -71,6 +80,9 @@ def parse(method: str, raw_path: str, query: str) -> RequestInfo:
     _place(info, parts[prefix:])
     _refine_verb(info)
     return info
+
+
+_parsed_before = lru_cache(maxsize=KNOWN)(_parse)
 
 
 def _meant(parts: list[str], prefix: int) -> int:

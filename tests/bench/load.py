@@ -34,7 +34,10 @@ class Result:
         return f"{self.per_second:.0f}/s  p50 {p50:.1f} ms  p99 {p99:.1f} ms  statuses {self.statuses}"
 
 
-class _Caller(asyncio.Protocol):
+_RECEIVED = memoryview(bytearray(1 << 18))  # for all connections
+
+
+class _Caller(asyncio.BufferedProtocol):
     """One connection: the next request goes out when the answer to the last is in."""
 
     def __init__(self, make: Make, take: Callable[[], int | None], result: Result):
@@ -49,8 +52,11 @@ class _Caller(asyncio.Protocol):
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._send()
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _RECEIVED
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._buffer += _RECEIVED[:nbytes]
         end = self._buffer.find(END_OF_HEADERS)
         if end < 0:
             return

@@ -8,7 +8,7 @@ Neighbours: `verbs` run it; each step has a module of its own; `dynamic` knows t
 charges, within the transaction that writes.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.apiserver.admission import (
     certificates,
@@ -25,16 +25,28 @@ from actors.apiserver.admission import (
 )
 from actors.apiserver.admission.attributes import CREATE, DELETE, UPDATE, Admission
 from actors.apiserver.admission.pod_security import plugin as pod_security
-from actors.apiserver.machinery.resource import Resource
 
-if TYPE_CHECKING:
-    from actors.apiserver.server import Server
-
-__all__ = ["Admission", "admit_create", "admit_delete", "admit_namespace", "admit_update", "check"]
+__all__ = ["Admission", "admit_create", "admit_delete", "admit_update", "check", "has_no_step"]
 
 _LIMITED = frozenset({"pods", "persistentvolumeclaims"})
+_PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
+_WITH_STEPS = frozenset(
+    {"namespaces", "nodes", certificates.RESOURCE, _PRIORITY_CLASSES, *_LIMITED, *pod_security.CONTROLLERS}
+)
 
 Object = dict[str, Any]
+
+
+def has_no_step(asked: Admission) -> bool:
+    """Is there nothing to do for a creation between its defaults and its validation, nor after that? So it is with most
+    kinds, where nobody has made policies or webhooks."""
+    resource = asked.resource
+    return (
+        not asked.identity.nodes
+        and resource.group != rbac.GROUP
+        and resource.group_resource not in _WITH_STEPS
+        and not asked.server.hooks.concern(asked)
+    )
 
 
 async def admit_create(asked: Admission, obj: Object) -> None:
@@ -77,7 +89,7 @@ async def check(asked: Admission, obj: Object, old: Object | None) -> None:
         pod_security.check_controller(asked, obj)
     elif group_resource == "namespaces":
         pod_security.check_namespace(asked, obj, old)
-    elif group_resource == "priorityclasses.scheduling.k8s.io":
+    elif group_resource == _PRIORITY_CLASSES:
         priority.check_default(asked, obj, old)
     hooks = asked.server.hooks
     if hooks.validates(asked):
@@ -108,12 +120,6 @@ async def admit_body(asked: Admission, body: Object) -> None:
         await hooks.mutate(asked, body, None, None)
     if hooks.validates(asked):
         await hooks.validate(asked, body, None)
-
-
-async def admit_namespace(server: "Server", resource: Resource, where: str, name: str) -> None:
-    """Refuse a creation in a namespace that is not there or on its way out. Raises ApiError."""
-    if resource.namespaced:
-        await namespace.admit_create(server, resource, where, name)
 
 
 async def _fill_in(asked: Admission, obj: Object) -> None:

@@ -65,6 +65,11 @@ class Hooks:
         self._validating_policies: tuple[Policy, ...] = ()
         self._plans: dict[Key, Plan] | None = None  # None: there is nothing at all
 
+    def concern(self, asked: Admission) -> bool:
+        """Is any of them for this write?"""
+        plan = self._plan(asked)
+        return plan is not NOTHING and bool(plan.mutators or plan.policies or plan.hooks)
+
     def mutates(self, asked: Admission) -> bool:
         return bool(self._plan(asked).mutators)
 

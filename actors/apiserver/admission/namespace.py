@@ -19,6 +19,12 @@ IMMORTAL = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"
 _TERMINATING = b'"deletionTimestamp":'
 
 
+def is_open(server: "Server", where: str) -> bool:
+    """Is a namespace there for sure, and not on its way out?"""
+    entry = server.cache.at(PREFIX).entries.get(PREFIX + where.encode())
+    return entry is not None and _TERMINATING not in entry.body
+
+
 async def admit_create(server: "Server", resource: Resource, where: str, name: str) -> None:
     """See the module. A namespace that the cache does not know yet may just have been made: look again, newest."""
     namespaces = server.cache.at(PREFIX)

@@ -13,9 +13,11 @@ from typing import Any
 from actors.api import selectors
 from actors.apiserver.auth.rules import Attributes, Rule, compile_rules
 from actors.apiserver.call import Identity
+from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.storage.resource_cache import ResourceCache
 from actors.apiserver.storage.watch_cache import WatchCache
 
+MAX_KNOWN = 4096  # permissions remembered; some 300 bytes each
 GROUP = "rbac.authorization.k8s.io"
 PREFIX = f"/registry/{GROUP}/"
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
@@ -34,6 +36,12 @@ class Rbac:
         self._users: Granted = {}
         self._groups: Granted = {}
         self._built: tuple[int, ...] = ()
+        self._known: set[tuple] = set()  # what rules without names have allowed
+
+    def is_known(self, identity: Identity, asked: "Attributes | RequestInfo") -> bool:
+        """Has this been allowed already, to the same user and groups, whatever the object's name? False: ask."""
+        self._refresh()
+        return _memo_of(identity, asked) in self._known
 
     def allows(self, identity: Identity, asked: Attributes) -> bool:
         return self.why_allowed(identity, asked) is not None
@@ -43,6 +51,10 @@ class Rbac:
         for rules, why in self._rules_of(identity, asked.namespace):
             for rule in rules:
                 if rule.allows(asked):
+                    if asked.is_resource and not rule.names:
+                        if len(self._known) >= MAX_KNOWN:
+                            self._known.clear()
+                        self._known.add(_memo_of(identity, asked))
                     return why
         return None
 
@@ -71,10 +83,11 @@ class Rbac:
     def _refresh(self) -> None:
         """Build the index anew if anything it was made of has changed."""
         caches = (self._roles, self._bindings, self._cluster_roles, self._cluster_bindings)
-        built = tuple(cache.changed_revision for cache in caches)
+        built = tuple([cache.changed_revision for cache in caches])
         if built == self._built:
             return
         self._built = built
+        self._known.clear()
         self._compile()
         self._users, self._groups = {}, {}
         for entry in self._cluster_bindings.entries.values():
@@ -133,6 +146,13 @@ class Rbac:
             labels = entry.traits(self._cluster_roles.fields)[0]
             if other not in seen and any(selector.matches(labels) for selector in wanted):
                 yield from self._effective(other, seen)
+
+
+def _memo_of(identity: Identity, asked: "Attributes | RequestInfo") -> tuple:
+    """All that a rule without names looks at."""
+    return (
+        identity.user, identity.groups, asked.verb, asked.group, asked.resource, asked.subresource, asked.namespace,
+    )  # fmt: skip
 
 
 def _why(binding: dict[str, Any], subject: dict[str, Any], namespace: str) -> str:

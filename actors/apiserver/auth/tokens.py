@@ -114,7 +114,10 @@ class ServiceAccountTokens:
         if verified is None:
             return None
         wanted = audiences or self.audiences
-        return verified.identity if any(audience in wanted for audience in verified.audiences) else None
+        for audience in verified.audiences:
+            if audience in wanted:
+                return verified.identity
+        return None
 
     def verified(self, token: str) -> Verified | None:
         """Return what a good token says; None when it is bad, expired, or what it is bound to is gone."""
@@ -126,7 +129,10 @@ class ServiceAccountTokens:
             self._verified[token] = known
             if len(self._verified) > VERIFIED_TOKENS:
                 self._verified.popitem(last=False)
-        if known.expires <= self._clock.wall() or not all(self._is_there(key, uid) for key, uid in known.bound):
+        is_good = known.expires > self._clock.wall()
+        for key, uid in known.bound:
+            is_good = is_good and self._is_there(key, uid)
+        if not is_good:
             self._verified.pop(token, None)
             return None
         return known

@@ -5,7 +5,7 @@ A write always stores the storage version, whatever was stored before: that is h
 Neighbours: `versions` converts; `storage.store` writes, for built-in resources without any of this.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from actors.apiserver.storage.store import Change, Store, Write
 
 
 class VersionedStore(Store):
-    async def create(
+    def create(
         self,
         resource: Resource,
         namespace: str,
@@ -25,6 +25,19 @@ class VersionedStore(Store):
         obj: dict[str, Any],
         claims: Iterable[bytes] = (),
         charges: Sequence[Charge] = (),
+    ) -> Awaitable[Entry]:
+        if resource.custom is None and resource.group != GROUP:
+            return super().create(resource, namespace, name, obj, claims, charges)
+        return self._create(resource, namespace, name, obj, claims, charges)
+
+    async def _create(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        obj: dict[str, Any],
+        claims: Iterable[bytes],
+        charges: Sequence[Charge],
     ) -> Entry:
         custom = resource.custom
         if custom is None:

@@ -86,4 +86,4 @@ def within(path: str, value: int, low: int, high: int) -> list[Cause]:
 
 def messages(path: str, value: Any, details: Iterable[str]) -> list[Cause]:
     """Return one Invalid cause for each detail that a check of `names` returned."""
-    return [invalid(path, value, detail) for detail in details]
+    return [invalid(path, value, detail) for detail in details] if details else []

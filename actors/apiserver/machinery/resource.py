@@ -174,26 +174,23 @@ class Resource:
     conversion: Conversion | None = None  # how another version's form is stored; None: stored as it is
     custom: Custom | None = None  # of a custom resource
     warning: str = ""  # that every request for it gets, as of a deprecated version
+    # What follows from the above, and is asked for at every request.
+    api_version: str = field(init=False)
+    group_resource: str = field(init=False)  # `pods`, `deployments.apps`
+    is_virtual: bool = field(init=False)  # answered and never stored, such as a SelfSubjectAccessReview
+    storage_prefix: bytes = field(init=False)  # `b"/registry/apps/deployments/"`: all objects are under it
 
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def group_resource(self) -> str:
-        """`pods`, `deployments.apps`."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
-
-    @property
-    def is_virtual(self) -> bool:
-        """True for what is answered and never stored, such as a SelfSubjectAccessReview."""
-        return self.verbs in (CREATE_ONLY, COMPUTED)
-
-    @property
-    def storage_prefix(self) -> bytes:
-        """`b"/registry/apps/deployments/"`: all objects of the resource are under it."""
-        group = self.group if self.conversion is None else self.conversion.stored_group
-        return f"/registry/{group}/{self.plural}/".encode() if group else f"/registry/{self.plural}/".encode()
+    def __post_init__(self) -> None:
+        group, plural = self.group, self.plural
+        stored_group = group if self.conversion is None else self.conversion.stored_group
+        prefix = f"/registry/{stored_group}/{plural}/" if stored_group else f"/registry/{plural}/"
+        for name, value in (
+            ("api_version", f"{group}/{self.version}" if group else self.version),
+            ("group_resource", f"{plural}.{group}" if group else plural),
+            ("is_virtual", self.verbs in (CREATE_ONLY, COMPUTED)),
+            ("storage_prefix", prefix.encode()),
+        ):
+            object.__setattr__(self, name, value)
 
     def key(self, namespace: str | None, name: str) -> bytes:
         """Return the storage key of an object; `namespace` is ignored for cluster-scoped resources."""

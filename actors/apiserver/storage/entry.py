@@ -9,6 +9,7 @@ Neighbours: `resource_cache` keeps entries; `machinery` makes and stamps the sto
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import orjson
 
 _VERSION_MARK = b'"resourceVersion":"'
@@ -25,16 +26,16 @@ def stamp_bytes(body: bytes, revision: int) -> bytes:
     return b"%b%d%b" % (body[:start], revision, body[body.index(b'"', start) :])
 
 
-class Entry:
-    """An object at a revision. Never changed after it was made; `traits` is a memo."""
+class Entry(msgspec.Struct, gc=False, eq=False):
+    """An object at a revision. Never changed after it was made; `traits` is a memo.
 
-    __slots__ = ("_traits", "body", "key", "revision")
+    A struct that the garbage collector does not track: there are as many as objects, and they are in no cycle.
+    """
 
-    def __init__(self, key: bytes, body: bytes, revision: int) -> None:
-        self.key = key
-        self.body = body
-        self.revision = revision
-        self._traits: tuple[dict[str, str], dict[str, str]] | None = None
+    key: bytes
+    body: bytes
+    revision: int
+    _traits: tuple[dict[str, str], dict[str, str]] | None = None
 
     @classmethod
     def of_stored(cls, key: bytes, value: bytes, revision: int) -> "Entry":

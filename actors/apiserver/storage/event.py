@@ -3,6 +3,7 @@
 Neighbours: `resource_cache` makes events out of the state actor's; `channel` sends their lines.
 """
 
+import msgspec
 import orjson
 
 from actors.api import errors
@@ -25,17 +26,17 @@ def line(kind: str, obj: bytes) -> bytes:
     return b"%b%b%b" % (_HEAD[kind], obj, _TAIL)
 
 
-class CacheEvent:
+class CacheEvent(msgspec.Struct, gc=False, eq=False):
     """What happened to one key at one revision. `entry` of a deletion is the last state, stamped with its revision."""
 
-    __slots__ = ("_line", "entry", "kind", "previous", "revision")
+    kind: str
+    entry: Entry
+    previous: Entry | None
+    _line: bytes | None = None
 
-    def __init__(self, kind: str, entry: Entry, previous: Entry | None) -> None:
-        self.kind = kind
-        self.entry = entry
-        self.previous = previous
-        self.revision = entry.revision
-        self._line: bytes | None = None
+    @property
+    def revision(self) -> int:
+        return self.entry.revision
 
     def line(self) -> bytes:
         """The line for a watcher that sees every object."""

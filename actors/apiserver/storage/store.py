@@ -61,7 +61,7 @@ class Store:
         self._state = state
         self._cache = cache
 
-    async def create(
+    def create(
         self,
         resource: Resource,
         namespace: str,
@@ -69,16 +69,26 @@ class Store:
         obj: dict[str, Any],
         claims: Iterable[bytes] = (),
         charges: Sequence[Charge] = (),
-    ) -> Entry:
+    ) -> Awaitable[Entry]:
         """Store a new object. Raises ApiError AlreadyExists, ClaimTaken, ChargeMoved, BusError."""
+        return self._put_new(resource, namespace, name, obj, list(claims), charges)
+
+    async def _put_new(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        obj: dict[str, Any],
+        claims: list[bytes],
+        charges: Sequence[Charge],
+    ) -> Entry:
         key = resource.key(namespace, name)
         value = encode_stored(obj)
-        claims = list(claims)
-        txn = Txn(
-            [Compare(key, "mod", "=", 0), *_compares(claims, charges)],
-            [Put(key, value), *(Put(claim, key) for claim in claims), *(Put(c.key, c.value) for c in charges)],
-            [Range(key), *_ranges(claims, charges)],
-        )
+        txn = Txn([Compare(key, "mod", "=", 0)], [Put(key, value)], [Range(key)])
+        if claims or charges:
+            txn.compare.extend(_compares(claims, charges))
+            txn.success.extend([*(Put(claim, key) for claim in claims), *(Put(c.key, c.value) for c in charges)])
+            txn.failure.extend(_ranges(claims, charges))
         reply = await self._state.txn(txn)
         if reply.result.succeeded:
             return Entry.of_stored(key, value, reply.revision)

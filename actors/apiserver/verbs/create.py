@@ -6,14 +6,14 @@ checks; addresses; one txn, with what is charged to quotas.
 Neighbours: `machinery` for all that is pure, `admission`, `allocate`, `storage.store`.
 """
 
-import uuid
 from collections.abc import Awaitable
 from typing import Any
 
 from actors.api import errors
+from actors.apiserver.admission import namespace as namespaces
 from actors.apiserver.admission import quota
 from actors.apiserver.admission.attributes import Admission
-from actors.apiserver.admission.chain import admit_create, admit_namespace, check
+from actors.apiserver.admission.chain import admit_create, check, has_no_step
 from actors.apiserver.allocate.claims import allocation_for
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.tracking import track_create
@@ -21,6 +21,7 @@ from actors.apiserver.machinery.decode import decode
 from actors.apiserver.machinery.prepare import generate_name, prepare_for_create
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.stored import encode_stored
+from actors.apiserver.machinery.uids import new_uid
 from actors.apiserver.machinery.validation import validate
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
@@ -76,7 +77,8 @@ async def create_object(
     `is_tracked`: the object has its managed fields already. What admission warns of is added to `warnings`.
     """
     metadata = obj["metadata"]
-    await admit_namespace(server, resource, info.namespace, metadata.get("name", ""))
+    if resource.namespaced and not namespaces.is_open(server, info.namespace):
+        await namespaces.admit_create(server, resource, info.namespace, metadata.get("name", ""))
     asked = Admission(
         server, call.identity, resource, info.namespace, "", dry_run=dry_run, options=create_options(info),
         warnings=warnings,
@@ -90,7 +92,11 @@ async def create_object(
         asked.name = metadata.get("name", "")
         try:
             if attempt == 0:
-                await _prepare(asked, call, info, obj, is_tracked)
+                _prepare(asked, call, info, obj, is_tracked)
+                if has_no_step(asked):
+                    validate(resource, obj)
+                else:
+                    await _admit(asked, obj)
             return await _store(asked, obj)
         except errors.ApiError as error:
             if error.reason != "AlreadyExists" or attempt + 1 == attempts:
@@ -98,7 +104,7 @@ async def create_object(
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _prepare(asked: Admission, call: ApiCall, info: RequestInfo, obj: dict[str, Any], is_tracked: bool) -> None:
+def _prepare(asked: Admission, call: ApiCall, info: RequestInfo, obj: dict[str, Any], is_tracked: bool) -> None:
     resource = asked.resource
     writer = writer_of(asked.server, call, info, resource)
 
@@ -106,9 +112,12 @@ async def _prepare(asked: Admission, call: ApiCall, info: RequestInfo, obj: dict
         if not is_tracked:
             track_create(obj, writer, has_status="status" in resource.subresources)
 
-    prepare_for_create(resource, obj, str(uuid.uuid4()), writer.now, track)
+    prepare_for_create(resource, obj, new_uid(), writer.now, track)
+
+
+async def _admit(asked: Admission, obj: dict[str, Any]) -> None:
     await admit_create(asked, obj)
-    validate(resource, obj)
+    validate(asked.resource, obj)
     await check(asked, obj, None)
 
 
@@ -126,7 +135,9 @@ async def _store(asked: Admission, obj: dict[str, Any]) -> Entry:
             return server.store.create(resource, namespace, name, stored, claims, charges)
 
         try:
-            return await quota.charged(asked, obj, None, write)
+            if server.quotas.concerns(asked):
+                return await quota.charged(asked, obj, None, write)
+            return await write([])
         except ClaimTaken as taken:
             assert allocation is not None, "only an allocation claims"
             allocation.refuse(taken.keys)

@@ -92,6 +92,23 @@ async def test_nobody_may_do_anything_unless_granted(api):
 
 
 @with_api()
+async def test_what_was_allowed_once_is_allowed_to_the_same_and_for_no_other_name(api):
+    rules = [{"verbs": ["get"], "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["a"]}]
+    role = {"kind": "ClusterRole", "apiVersion": f"{RBAC[6:]}", "metadata": {"name": "one"}, "rules": rules}
+    await api.must("POST", f"{RBAC}/clusterroles", role)
+    await grant(api, "jane", "one", user("jane"))
+    for name in ("a", "b"):
+        await api.must("POST", CMS, config_map(name))
+    for _ in range(2):
+        assert [(await api.get(f"{CMS}/{name}", identity=JANE))[0] for name in ("a", "b")] == [200, 403]
+    await grant(api, "jane-all", "view", user("jane"))
+    for _ in range(2):
+        assert [(await api.get(f"{CMS}/{name}", identity=JANE))[0] for name in ("a", "b")] == [200, 200]
+        assert (await api.get("/api/v1/namespaces/default/secrets/a", identity=JANE))[0] == 403
+    assert (await api.get(f"{CMS}/a", identity=Identity("john", JANE.groups)))[0] == 403
+
+
+@with_api()
 async def test_aggregated_roles_hold_what_they_select(api):
     await grant(api, "jane", "view", user("jane"), cluster=True)
     assert (await api.get("/apis/coordination.k8s.io/v1/leases", identity=JANE))[0] == 403

@@ -27,9 +27,11 @@ NOT_OF_CREATOR = frozenset({"status"})  # where a status subresource writes it
 def track_create(obj: dict[str, Any], writer: Writer, has_status: bool) -> None:
     """Put the creator into the entries of a new object, which may bring entries of its own."""
     given = obj["metadata"].pop(MANAGED_FIELDS, None)
-    entries = _given(obj, given) or []
     fields = created_fields(obj, has_status)
-    put(obj, with_update(entries, fields, EMPTY, writer))
+    if given is None:
+        put(obj, [writer.entry(UPDATE, fields)] if fields else [])
+    else:
+        put(obj, with_update(_given(obj, given) or [], fields, EMPTY, writer))
 
 
 def created_fields(obj: dict[str, Any], has_status: bool) -> Fields:

@@ -20,24 +20,26 @@ class Schemas:
         self.cache_dir = cache_dir
         self._compact: Compact | None = None
         self._structs: dict[str, Struct] = {}
-        self._custom: dict[str, CustomKind] = {}
+        self._custom: dict[tuple[str, str], CustomKind] = {}
+        self._known: dict[tuple[str, str], Struct] = {}
 
     def add_kind(self, api_version: str, kind: str, shape: CustomKind) -> None:
         """Take the shape of a custom kind, in place of any that was there."""
-        self._custom[f"{api_version}/{kind}"] = shape
+        self._custom[api_version, kind] = shape
 
     def discard_kind(self, api_version: str, kind: str) -> None:
-        self._custom.pop(f"{api_version}/{kind}", None)
+        self._custom.pop((api_version, kind), None)
 
     def of_custom_kind(self, api_version: str, kind: str) -> CustomKind | None:
-        return self._custom.get(f"{api_version}/{kind}")
+        return self._custom.get((api_version, kind))
 
     def of_kind(self, api_version: str, kind: str) -> Struct | CustomKind | None:
         """Return the shape of a kind; None when there is no schema for it."""
-        if (custom := self._custom.get(f"{api_version}/{kind}")) is not None:
-            return custom
-        name = self._definitions().kinds.get(f"{api_version}/{kind}")
-        return None if name is None else self.of_definition(name)
+        asked = (api_version, kind)
+        found = self._custom.get(asked) or self._known.get(asked)
+        if found is None and (name := self.definition_name(api_version, kind)):
+            found = self._known[asked] = self.of_definition(name)
+        return found
 
     def definition_name(self, api_version: str, kind: str) -> str:
         """Return the definition's name of a kind; "" when there is none."""
