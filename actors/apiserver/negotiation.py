@@ -40,10 +40,11 @@ PLAIN = Wanted()
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str) -> Wanted:
+def negotiate(accept: str, has_table: bool = True) -> Wanted:
     """Return the first form of those accepted that we have; ApiError NotAcceptable when there is none."""
     if not accept or accept == "application/json":
         return PLAIN
+    forms = _FORMS if has_table else _FORMS - {TABLE}
     for choice in accept.split(","):
         media, *parameters = (part.strip() for part in choice.split(";"))
         if media.lower() not in _JSON_TYPES:
@@ -52,7 +53,7 @@ def negotiate(accept: str) -> Wanted:
         form = fields.get("as", "")
         if not form:
             return PLAIN
-        if form in _FORMS and fields.get("g") == _META_GROUP and fields.get("v") in ("v1", "v1beta1"):
+        if form in forms and fields.get("g") == _META_GROUP and fields.get("v") in ("v1", "v1beta1"):
             return Wanted(form, fields["v"])
     raise errors.not_acceptable(
         f"only the following media types are accepted: {OFFERED}, "
@@ -61,15 +62,15 @@ def negotiate(accept: str) -> Wanted:
 
 
 @lru_cache(maxsize=64)
-def wants_aggregated_discovery(accept: str) -> str:
-    """Return the version of aggregated discovery that is accepted first, such as v2; empty for plain discovery."""
+def wants_aggregated_discovery(accept: str) -> bool:
+    """Tell whether aggregated discovery, in the version that we have, is accepted before plain discovery."""
     for choice in accept.split(","):
         media, *parameters = (part.strip() for part in choice.split(";"))
         if media.lower() not in _JSON_TYPES:
             continue
         fields = dict(p.split("=", 1) for p in parameters if "=" in p)
         if "as" not in fields:
-            return ""
-        if fields.get("g") == "apidiscovery.k8s.io" and fields["as"] == "APIGroupDiscoveryList":
-            return fields.get("v", "")
-    return ""
+            return False
+        if (fields["as"], fields.get("g"), fields.get("v")) == ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2"):
+            return True
+    return False

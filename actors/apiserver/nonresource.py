@@ -3,6 +3,7 @@
 Neighbours: `machinery` has the documents of discovery, OpenAPI and version; `handler` asks.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from actors.apiserver.call import JSON, Answer, ApiCall, of_object
 from actors.apiserver.machinery import discovery, openapi
 from actors.apiserver.machinery.resource import Registry
 from actors.apiserver.machinery.version import version_info
-from actors.apiserver.negotiation import wants_aggregated_discovery
+from actors.apiserver.negotiation import negotiate, wants_aggregated_discovery
 from actors.apiserver.protobuf.openapi_v2 import MEDIA_TYPE as OPENAPI_V2_PROTOBUF
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PUBLIC_PATHS = health.PATHS | {"/version", "/version/"}  # all that a stranger may ask
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENAPI_V2_TYPE = "application/json"
+AGGREGATED = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 Checks = Callable[[], dict[str, str]]  # name of a check -> what is wrong, empty when it is well
 
@@ -65,12 +67,12 @@ def elsewhere(server: Server, path: str) -> "Remote | None":
 def _discovery(server: Server, call: ApiCall, path: str) -> Answer:
     parts, registry, others = path[1:].split("/"), server.registry, server.aggregator
     if len(parts) == 1:
-        version = wants_aggregated_discovery(call.accept)
-        if version == "v2":
+        if wants_aggregated_discovery(call.accept):
             groups = discovery.aggregated(parts[0] == "api", registry)
             if others is not None and parts[0] == "apis":
                 groups = others.with_discovery(groups)
-            return Answer(200, orjson.dumps(groups), f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+            return _unless_known(call, orjson.dumps(groups), AGGREGATED)
+        negotiate(call.accept, has_table=False)
         listed = discovery.api_versions() if parts[0] == "api" else discovery.api_group_list(registry)
         return of_object(listed if others is None or parts[0] == "api" else others.with_groups(listed))
     document: dict[str, Any] | None = None
@@ -85,6 +87,15 @@ def _discovery(server: Server, call: ApiCall, path: str) -> Answer:
     if document is None:
         raise errors.path_not_found()
     return of_object(document)
+
+
+def _unless_known(call: ApiCall, body: bytes, content_type: str) -> Answer:
+    """Answer with a document and its tag, or with 304 where the client has it by that tag already."""
+    tag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
+    headers = {"ETag": tag, "Vary": "Accept"}
+    if tag in call.header("if-none-match"):
+        return Answer(304, b"", content_type, headers)
+    return Answer(200, body, content_type, headers)
 
 
 def _openapi(server: Server, path: str, accept: str) -> Answer:

@@ -16,6 +16,7 @@ from actors.apiserver.auth.rules import Attributes
 from actors.apiserver.call import Answer, ApiCall, Identity
 from actors.apiserver.machinery.decode import decode
 from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.negotiation import negotiate
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 from actors.apiserver.storage.selection import pinned_name
@@ -30,6 +31,7 @@ async def review(server: Server, call: ApiCall, info: RequestInfo, resource: Res
     reviewer = _REVIEWERS.get((resource.group, resource.plural))
     if reviewer is None:
         raise errors.method_not_allowed(resource.group_resource, "create")
+    negotiate(call.accept, has_table=False)  # an answer is nothing that could be listed
     obj, warnings = decode(resource, call.body, call.content_type, field_validation(info))
     metadata = obj.setdefault("metadata", {})
     check_namespace(resource, info, metadata)

@@ -1,8 +1,8 @@
-"""Leases, endpoint slices, ingress and network policy."""
+"""Leases, endpoint slices, ingress, network policy, and the networks of Services."""
 
 from actors.apiserver.machinery.columns import cluster as cluster_columns
 from actors.apiserver.machinery.columns import network
-from actors.apiserver.machinery.kinds import cluster, endpoints, networking
+from actors.apiserver.machinery.kinds import cluster, endpoints, networking, service_networks
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.rows import row
 
@@ -23,4 +23,8 @@ NETWORKING: tuple[Resource, ...] = (
         columns=network.INGRESS),
     row(_NETWORKING, "NetworkPolicy", "networkpolicies", short_names=("netpol",),
         strategy=networking.NetworkPolicyStrategy(), columns=network.NETWORK_POLICY),
+    row(_NETWORKING, "IPAddress", "ipaddresses", namespaced=False, short_names=("ip",),
+        strategy=service_networks.IPAddressStrategy(), columns=network.IP_ADDRESS),
+    row(_NETWORKING, "ServiceCIDR", "servicecidrs", namespaced=False, status=True,
+        strategy=service_networks.ServiceCIDRStrategy(), columns=network.SERVICE_CIDR),
 )  # fmt: skip

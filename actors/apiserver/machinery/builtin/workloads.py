@@ -2,7 +2,7 @@
 
 from actors.apiserver.machinery.columns import cluster as cluster_columns
 from actors.apiserver.machinery.columns import platform, workloads
-from actors.apiserver.machinery.kinds import batch, policy
+from actors.apiserver.machinery.kinds import autoscaling, batch, policy
 from actors.apiserver.machinery.kinds.workloads import (
     ControllerRevisionStrategy,
     DaemonSetStrategy,
@@ -31,6 +31,9 @@ APPS: tuple[Resource, ...] = (
 AUTOSCALING: tuple[Resource, ...] = (
     row("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", short_names=("hpa",), categories=ALL,
         status=True, strategy=policy.HorizontalPodAutoscalerStrategy(), columns=platform.HORIZONTAL_POD_AUTOSCALER),
+    row("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", short_names=("hpa",), categories=ALL,
+        status=True, strategy=autoscaling.FirstAutoscalerStrategy(), conversion=autoscaling.AS_V2,
+        columns=platform.HORIZONTAL_POD_AUTOSCALER_V1),
 )  # fmt: skip
 
 BATCH: tuple[Resource, ...] = (

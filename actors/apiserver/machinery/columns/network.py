@@ -117,6 +117,19 @@ INGRESS_CLASS: tuple[Column, ...] = (
     AGE,
 )  # fmt: skip
 
+
+def _parent(address: dict) -> str:
+    parent = read(address, "spec.parentRef")
+    if not parent:
+        return NONE
+    resource = ".".join(filter(None, (parent.get("resource"), parent.get("group")))).lower()
+    return "/".join(filter(None, (resource, parent.get("namespace"), parent.get("name"))))
+
+
+IP_ADDRESS: tuple[Column, ...] = (NAME, computed("ParentRef", _parent), AGE)
+
+SERVICE_CIDR: tuple[Column, ...] = (NAME, computed("CIDRs", lambda obj: joined(read(obj, "spec.cidrs", []))), AGE)
+
 NETWORK_POLICY: tuple[Column, ...] = (
     NAME,
     computed("Pod-Selector", lambda obj: selector_text(read(obj, "spec.podSelector")) or NONE),

@@ -13,6 +13,7 @@ from actors.apiserver.machinery.columns.cells import (
     read,
     text,
 )
+from actors.apiserver.machinery.kinds import autoscaling
 from actors.apiserver.machinery.resource import Column
 
 _SHORT_MODES = {
@@ -136,4 +137,9 @@ HORIZONTAL_POD_AUTOSCALER: tuple[Column, ...] = (
     number("MaxPods", "spec.maxReplicas"),
     number("Replicas", "status.currentReplicas"),
     AGE,
+)
+
+HORIZONTAL_POD_AUTOSCALER_V1: tuple[Column, ...] = tuple(
+    computed("Targets", lambda obj: _targets(autoscaling.to_stored(obj))) if column.name == "Targets" else column
+    for column in HORIZONTAL_POD_AUTOSCALER
 )

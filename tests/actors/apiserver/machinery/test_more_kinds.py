@@ -121,6 +121,13 @@ def test_storage():
         ("Ingress", "{metadata: {name: x}, spec: {defaultBackend: {service: {name: s}}}}", "spec.defaultBackend.service.port", "port name or number is required"),
         ("NetworkPolicy", "{metadata: {name: x}, spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: x}}]}]}}", "spec.ingress[0].from[0].ipBlock.cidr", "must be a valid CIDR"),
         ("NetworkPolicy", "{metadata: {name: x}, spec: {podSelector: {}, ingress: [{from: [{}]}]}}", "spec.ingress[0].from[0]", "must specify a peer"),
+        ("IPAddress", "{metadata: {name: x}, spec: {parentRef: {resource: a, name: b}}}", "metadata.name", "must be a valid IP address"),
+        ("IPAddress", "{metadata: {name: '2001:DB8::1'}, spec: {parentRef: {resource: a, name: b}}}", "metadata.name", "must be in canonical form"),
+        ("IPAddress", "{metadata: {name: 10.1.1.1}, spec: {}}", "spec.parentRef", "Required value"),
+        ("IPAddress", "{metadata: {name: 10.1.1.1}, spec: {parentRef: {name: b}}}", "spec.parentRef.resource", "Required value"),
+        ("ServiceCIDR", "{metadata: {name: x}, spec: {}}", "spec.cidrs", "Required value"),
+        ("ServiceCIDR", "{metadata: {name: x}, spec: {cidrs: [10.1.1.0/24, 10.1.2.0/24]}}", "spec.cidrs", "no more than one IP for each"),
+        ("ServiceCIDR", "{metadata: {name: x}, spec: {cidrs: [10.1.1.1/24]}}", "spec.cidrs[0]", 'canonical form ("10.1.1.0/24")'),
         ("LimitRange", "{metadata: {name: x}, spec: {limits: [{type: X}]}}", "spec.limits[0].type", "Unsupported value"),
         ("ControllerRevision", "{metadata: {name: x}, revision: 1}", "data", "Required value"),
     ],
@@ -141,6 +148,13 @@ class TestUpdates:
         old = created("StatefulSet", STATEFUL_SET)
         updated("StatefulSet", old, spec__replicas=3)
         assert "forbidden" in refusal("StatefulSet", old, spec__volumeClaimTemplates=[])["spec"]
+
+    def test_an_address_keeps_its_parent_and_a_network_may_get_a_second_family(self):
+        address = created("IPAddress", "{metadata: {name: 10.1.1.1}, spec: {parentRef: {resource: a, name: b}}}")
+        assert "immutable" in refusal("IPAddress", address, spec__parentRef__name="c")["spec.parentRef"]
+        network = created("ServiceCIDR", "{metadata: {name: x}, spec: {cidrs: [10.1.1.0/24]}}")
+        updated("ServiceCIDR", network, spec__cidrs=["10.1.1.0/24", "2001:db8::/64"])
+        assert "immutable" in refusal("ServiceCIDR", network, spec__cidrs=["10.1.2.0/24"])["spec.cidrs"]
 
     def test_a_claim_may_be_bound_and_grow(self):
         old = created("PersistentVolumeClaim", CLAIM)
