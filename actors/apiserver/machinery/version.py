@@ -1,6 +1,6 @@
 """What /version answers.
 
-There is no build: the sources are what runs, and their digest is what a commit's would be to a client.
+There is no build: the API server's sources are what runs, and their digest is to a client what a commit's name would be.
 """
 
 import functools
@@ -12,8 +12,7 @@ from actors.apiserver.machinery.schema.definitions import SCHEMA_VERSION
 
 MAJOR, MINOR = "1", "36"
 
-_ROOT = Path(__file__).resolve().parents[3]
-_LAYERS = ("actors", "bus", "runtime")
+_SOURCES = Path(__file__).resolve().parents[1]
 _GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -34,8 +33,8 @@ def version_info() -> dict[str, str]:
 
 
 def sources_digest() -> str:
-    """Return a digest of all sources, as long as a commit's name."""
+    """Return a digest of the sources, as long as a commit's name."""
     digest = hashlib.sha1(usedforsecurity=False)
-    for path in sorted(path for layer in _LAYERS for path in (_ROOT / layer).rglob("*.py")):
-        digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted(_SOURCES.rglob("*.py")):
+        digest.update(path.relative_to(_SOURCES).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -62,6 +62,7 @@ def test_short_names_are_unique_within_a_group():
 def test_version():
     info = version_info()
     assert (info["major"], info["minor"], info["gitVersion"]) == ("1", "36", "v1.36.0")
+    assert len(info["gitCommit"]) == 40
 
 
 class TestRegistry:
