@@ -1,6 +1,6 @@
 """What /version answers.
 
-There is no build: the API server's sources are what runs, and their digest is to a client what a commit's name would be.
+There is no build: the sources of the API server are what runs, and their digest stands for a commit's name.
 """
 
 import functools
