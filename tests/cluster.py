@@ -21,6 +21,7 @@ from typing import Any
 UP_LIMIT_S = 180.0  # an installation by apt included
 COMMAND_LIMIT_S = 60.0
 POLL_S = 0.1
+NODE_ADDRESS = "192.0.2.1"  # of the machine in a real cluster's namespace; pods reach the API server there
 
 
 class CommandFailed(AssertionError):
@@ -37,6 +38,7 @@ class Cluster:
         if real:
             _check(["ip", "netns", "add", self.namespace])
             _check(["ip", "-n", self.namespace, "link", "set", "lo", "up"])
+            _check(["ip", "-n", self.namespace, "address", "add", f"{NODE_ADDRESS}/32", "dev", "lo"])
 
     def up(self, *more: str) -> str:
         """Start, and return what the command said once everything is ready."""
@@ -141,15 +143,16 @@ def _check(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=20)
 
 
-REAL_CONFIG = """
+REAL_CONFIG = f"""
 name: e2e
+apiserver: {{bind: {NODE_ADDRESS}}}
 nodes:
   m1:
     roles: [state, apiserver, scheduler, controller-manager]
   w1:
     roles: [kubelet, proxy]
     runtime: containerd
-    kubelet: {lease_renew_s: 2}
+    kubelet: {{lease_renew_s: 2}}
 controllers:
   node_monitor_period_s: 1
   node_monitor_grace_period_s: 8

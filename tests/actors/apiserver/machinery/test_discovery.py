@@ -50,13 +50,13 @@ def test_groups():
     assert discovery.api_versions("127.0.0.1:6443")["versions"] == ["v1"]
 
 
-def test_short_names_are_unique_within_a_group():
+def test_short_names_are_unique_within_a_group_version():
     seen: set[tuple[str, str]] = set()
     for resource in REGISTRY:
         for name in (resource.plural, resource.singular, *resource.short_names):
-            if (resource.group, name) in seen:
+            if (resource.api_version, name) in seen:
                 assert name == resource.plural, f"{name} is taken"
-            seen.add((resource.group, name))
+            seen.add((resource.api_version, name))
 
 
 def test_version():
