@@ -42,14 +42,29 @@ async def _once(url: str, headers: Sequence[tuple[str, str]]) -> tuple[int, str,
         )
         try:
             writer.write(_request(url, headers))
-            head = await reader.readuntil(b"\r\n\r\n")
-            status, location = _read_head(head)
+            status, location = _read_head(await _head(reader))
             return status, location, await reader.read(MAX_BODY_BYTES)
         finally:
             writer.close()
     except (OSError, EOFError, asyncio.LimitOverrunError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise HttpFailure(f'Get "{url}": {text}') from error
+
+
+async def _head(reader: asyncio.StreamReader) -> list[str]:
+    """Return the lines up to the empty one. They may end without a carriage return: what CGI scripts print does."""
+    lines: list[str] = []
+    size = 0
+    while True:
+        line = await reader.readline()
+        size += len(line)
+        if size > MAX_HEAD_BYTES:
+            raise ValueError(f"the response's head has more than {MAX_HEAD_BYTES} bytes")
+        if not line.endswith(b"\n"):
+            raise EOFError("unexpected EOF")
+        if line in (b"\r\n", b"\n"):
+            return lines
+        lines.append(line.decode("latin-1").rstrip("\r\n"))
 
 
 def _request(url: str, headers: Sequence[tuple[str, str]]) -> bytes:
@@ -65,9 +80,8 @@ def _request(url: str, headers: Sequence[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-def _read_head(head: bytes) -> tuple[int, str]:
-    lines = head.decode("latin-1").split("\r\n")
-    version, _, rest = lines[0].partition(" ")
+def _read_head(lines: Sequence[str]) -> tuple[int, str]:
+    version, _, rest = (lines[0] if lines else "").partition(" ")
     if not version.startswith("HTTP/") or not rest[:3].isdigit():
         raise ValueError("malformed HTTP response")
     for line in lines[1:]:
