@@ -83,7 +83,7 @@ class Api:
                 connection.request(method, target, data, self.headers | (headers or {}))
                 answer = connection.getresponse()
                 text = answer.read()
-            except (ConnectionError, http.client.HTTPException):
+            except (ConnectionError, ssl.SSLEOFError, http.client.HTTPException):
                 if last:
                     raise
                 continue
