@@ -61,11 +61,22 @@ class BalancerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     port: int = 6443  # 0: any free port; the kubeconfig says which
 
 
+class EtcdConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """etcd's own API over gRPC, in front of each state actor, for etcd's clients and tools."""
+
+    bind: str = "127.0.0.1"
+    port: int = 2379  # of the first state actor; the next ones take the ports after it. 0: any free one
+    tls: bool = True  # clients need a certificate of pki/etcd/ca.crt, as pki/etcd/client.crt; without, loopback only
+    advertise: str = ""  # the address under which clients find it; empty: `bind`
+    progress_notify_s: float = 600.0  # how often an idle watch hears how far it is, if it wants to
+
+
 class StateConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     segment_bytes: int = 16 * 1024 * 1024
     snapshot_every_bytes: int = 64 * 1024 * 1024  # log written since the last snapshot
     compact_every_s: int = 300
     initial_members: list[str] = []  # actors that found the group, as state@m1; empty: all there are. Others join it
+    etcd: EtcdConfig | None = None
 
 
 class ControllerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -87,6 +87,8 @@ def prepare(data_dir: Path, config: ClusterConfig) -> Pki:
     _leaf(pki, "admin", admin, ExtendedKeyUsageOID.CLIENT_AUTH, ca, ca_key, now)
     _front_proxy(pki, now)
     _token_key(pki)
+    if config.state.etcd is not None:
+        _etcd(Pki(pki.directory / "etcd"), config, now)
     return pki
 
 
@@ -124,6 +126,20 @@ def _front_proxy(pki: Pki, now: datetime.datetime) -> None:
     ca = _authority(pki.crt("front-proxy-ca"), "front-proxy-ca", key, now)
     subject = _name(FRONT_PROXY_USER)
     _leaf(pki, "front-proxy-client", subject, ExtendedKeyUsageOID.CLIENT_AUTH, ca, key, now)
+
+
+def _etcd(pki: Pki, config: ClusterConfig, now: datetime.datetime) -> None:
+    """Make what the state's gRPC face and its clients need. The authority is one of its own: it signs nobody who may
+    not read and change everything, unlike the cluster's, which signs for whoever the API lets it."""
+    assert config.state.etcd is not None
+    pki.directory.mkdir(mode=0o755, exist_ok=True)
+    ca_key = _key(pki.ca_key)
+    ca = _authority(pki.ca_crt, "etcd-ca", ca_key, now)
+    names = ["localhost", "127.0.0.1", "::1", config.state.etcd.bind, config.state.etcd.advertise]
+    names += config.apiserver.extra_names
+    known = list(dict.fromkeys(name for name in names if name and not _is_unspecified(name)))
+    _leaf(pki, "server", _name("etcd-server"), ExtendedKeyUsageOID.SERVER_AUTH, ca, ca_key, now, known)
+    _leaf(pki, "client", _name("etcd-client"), ExtendedKeyUsageOID.CLIENT_AUTH, ca, ca_key, now)
 
 
 def _authority(path: Path, name: str, key: ec.EllipticCurvePrivateKey, now: datetime.datetime) -> x509.Certificate:

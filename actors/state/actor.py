@@ -17,6 +17,7 @@ use. A full disk makes it read-only, with an alarm. One of several members may d
     peers       what members say to each other          log, snapshot, disk, frames   what is on disk
     service, membership   the handlers                  recovery, group               what is found at the start
     housekeeping, compactor                             leases that end, history that is forgotten
+    etcd/                                               etcd's API over gRPC, where the config asks for it
 """
 
 import asyncio
@@ -52,9 +53,11 @@ class StateActor(Actor):
         super().__init__(setup)
         self._committed = asyncio.Event()
         self._service: Service | None = None  # once the data directory has been read
+        self._etcd: Any = None  # the gRPC face, where the config asks for one
 
     async def start(self) -> None:
-        config = of_settings(self.setup.settings).state
+        cluster = of_settings(self.setup.settings)
+        config = cluster.state
         storage, recovered = await asyncio.to_thread(self._open)
         peers = Peers(
             self.name,
@@ -79,7 +82,8 @@ class StateActor(Actor):
         )
         service = Service(self.name, committer, self.clock)
         service.register(self.server)
-        Membership(committer).register(self.server)
+        membership = Membership(committer)
+        membership.register(self.server)
         committer.snapshots.serve(self.server)
         peers.serve(self.server, committer)
         housekeeping = Housekeeping(service, self.clock, self.log)
@@ -95,8 +99,15 @@ class StateActor(Actor):
         self.spawn(housekeeping.compact(config.compact_every_s), "compaction")
         self.spawn(housekeeping.prune(), "pruning")
         self.spawn(self._publish_hints(service), "hints")
+        if config.etcd is not None:
+            # Imported here: gRPC must not exist before the fork, and most clusters want none of it.
+            from actors.state.etcd.opening import open_face
+
+            self._etcd = await open_face(self, service, membership, cluster, config.etcd)
 
     async def stop(self) -> None:
+        if self._etcd is not None:
+            await self._etcd.stop()
         if self._service is not None:
             await self._service.committer.close()
 

@@ -26,6 +26,10 @@ def future_revision(wanted: int, revision: int) -> RemoteError:
     return _refusal(m.FUTURE_REVISION, f"required revision {wanted} is a future revision; the store is at {revision}")
 
 
+def key_not_found(key: bytes) -> RemoteError:
+    return _refusal(m.KEY_NOT_FOUND, f"key not found: {key!r}")
+
+
 def lease_not_found(lease: int) -> RemoteError:
     return _refusal(m.LEASE_NOT_FOUND, f"requested lease {lease} not found")
 

@@ -20,6 +20,7 @@ OPERATORS = frozenset({"cli", "state", "apiserver"})
 
 COMPACTED = "compacted"  # detail {"compact_revision": int}: the wanted revision is gone
 FUTURE_REVISION = "future_revision"  # the wanted revision is ahead of the store
+KEY_NOT_FOUND = "key_not_found"  # a put that keeps value or lease found none to keep
 LEASE_NOT_FOUND = "lease_not_found"
 LEASE_EXISTS = "lease_exists"
 TOO_MANY_OPERATIONS = "too_many_operations"
@@ -35,8 +36,9 @@ UNHEALTHY = "unhealthy"  # a membership change that comes too early, or would pu
 WRONG_CLUSTER = "wrong_cluster"
 
 ERRORS = frozenset(
-    {COMPACTED, FUTURE_REVISION, LEASE_NOT_FOUND, LEASE_EXISTS, TOO_MANY_OPERATIONS, REQUEST_TOO_LARGE, DUPLICATE_KEY,
-     NO_SPACE, NOT_LEADER, INVALID, UNKNOWN_OUTCOME, MEMBER_NOT_FOUND, MEMBER_EXISTS, UNHEALTHY, WRONG_CLUSTER}
+    {COMPACTED, FUTURE_REVISION, KEY_NOT_FOUND, LEASE_NOT_FOUND, LEASE_EXISTS, TOO_MANY_OPERATIONS, REQUEST_TOO_LARGE,
+     DUPLICATE_KEY, NO_SPACE, NOT_LEADER, INVALID, UNKNOWN_OUTCOME, MEMBER_NOT_FOUND, MEMBER_EXISTS, UNHEALTHY,
+     WRONG_CLUSTER}
 )  # fmt: skip
 
 MAX_TXN_OPERATIONS = 128  # etcd's default; a larger txn is refused with TOO_MANY_OPERATIONS
@@ -66,10 +68,14 @@ class Range(Record, frozen=True, array_like=True, gc=False, tag="range"):
 
 
 class Put(Record, frozen=True, array_like=True, gc=False, tag="put"):
+    """`ignore_value` and `ignore_lease` keep what the key has; KEY_NOT_FOUND when there is no such key."""
+
     key: bytes
     value: bytes
     lease: int = 0
     prev_kv: bool = False
+    ignore_value: bool = False
+    ignore_lease: bool = False
 
 
 class DeleteRange(Record, frozen=True, array_like=True, gc=False, tag="delete"):
@@ -320,6 +326,8 @@ class StatusReply(Record, frozen=True, array_like=True, gc=False):
     applied_index: int = 0
     is_learner: bool = False
     cluster_id: str = ""
+    etcd_url: str = ""  # where etcd's clients reach this member; empty: they don't
+    live_bytes: int = 0
 
 
 class StatusRequest(Request, frozen=True, array_like=True, gc=False):

@@ -41,6 +41,7 @@ class Service:
         self.hub = WatchHub(self.store)
         self.lessor = lease.Lessor()
         self.committer = committer
+        self.etcd_url = ""  # where etcd's clients are served, once they are
         self._clock = clock
         self.lessor.renew_all(self.store.leases.items(), clock.monotonic())
 
@@ -230,6 +231,8 @@ class Service:
             core.machine.applied,
             self.member not in node.members.voters,
             self.committer.storage.group.cluster_id,
+            self.etcd_url,
+            self.store.live_bytes,
         )
 
     def _check_leads(self) -> None:

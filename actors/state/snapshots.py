@@ -83,8 +83,18 @@ class Snapshots:
     def take_if_due(self) -> None:
         """Take one when the log has grown enough."""
         if self._taking is None and self._committer.storage.log.size_bytes > self._due_bytes:
-            self._taking = self._spawn(self._take(), "snapshot")
-            self._taking.add_done_callback(self._on_taken)
+            self._begin()
+
+    async def take(self) -> None:
+        """Take one now, or wait for the one that is being taken."""
+        if self._taking is None:
+            self._begin()
+        assert self._taking is not None
+        await asyncio.shield(self._taking)
+
+    def _begin(self) -> None:
+        self._taking = self._spawn(self._take(), "snapshot")
+        self._taking.add_done_callback(self._on_taken)
 
     async def close(self) -> None:
         if self._fetching is not None:

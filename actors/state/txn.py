@@ -179,6 +179,8 @@ def run(store: Store, txn: Txn) -> TxnResult:
         if isinstance(each, Put):
             if each.lease and each.lease not in store.leases:
                 raise errors.lease_not_found(each.lease)
+            if (each.ignore_value or each.ignore_lease) and store.get(each.key) is None:
+                raise errors.key_not_found(each.key)
         elif isinstance(each, Range):
             store.check_readable(each.revision)
     return _execute(store, decided)
@@ -202,7 +204,7 @@ def _execute(store: Store, decided: _Decided) -> TxnResult:
     responses: list[Result] = []
     for each in decided.operations:
         if isinstance(each, Put):
-            old = store.put(each.key, each.value, each.lease)
+            old = _put(store, each)
             responses.append(PutResult(old if each.prev_kv else None))
         elif isinstance(each, Range):
             responses.append(store.range(each))
@@ -212,3 +214,13 @@ def _execute(store: Store, decided: _Decided) -> TxnResult:
         else:
             responses.append(_execute(store, next(nested)))
     return TxnResult(decided.succeeded, responses)
+
+
+def _put(store: Store, put: Put) -> KeyValue | None:
+    if not (put.ignore_value or put.ignore_lease):
+        return store.put(put.key, put.value, put.lease)
+    kept = store.get(put.key)
+    assert kept is not None, "it was there when the transaction was decided, and nothing else in it writes the key"
+    return store.put(
+        put.key, kept.value if put.ignore_value else put.value, kept.lease if put.ignore_lease else put.lease
+    )

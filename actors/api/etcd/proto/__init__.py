@@ -1,0 +1,1 @@
+"""etcd's API as generated code; `generate` makes it anew."""

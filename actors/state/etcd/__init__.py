@@ -1,0 +1,1 @@
+"""etcd's v3 API over gRPC, in front of one state actor."""
