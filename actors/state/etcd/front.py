@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import StatusCode, aio
 
 from actors.api.etcd.rpc import SERVICES, Method, methods_of
@@ -39,6 +40,9 @@ _OPTIONS = [
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
+
+
+Decode = Callable[[Any], Any]  # of a request's bytes, or of a stream of them
 
 
 class CannotListen(Exception):
@@ -82,17 +86,18 @@ class Front:
 
     def _handler(self, service: Any, method: Method) -> grpc.RpcMethodHandler:
         function = getattr(service, method.name)
-        coders = {"request_deserializer": method.decode_request, "response_serializer": method.encode_response}
+        # Requests are decoded here and not by gRPC, which would take bytes that are no message for a fault of ours.
+        encode = {"response_serializer": method.encode_response}
         if method.takes_stream:
-            return grpc.stream_stream_rpc_method_handler(self._streaming(function), **coders)
+            return grpc.stream_stream_rpc_method_handler(self._streaming(function, _each(method)), **encode)
         if method.gives_stream:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(function), **coders)
-        return grpc.unary_unary_rpc_method_handler(self._unary(function), **coders)
+            return grpc.unary_stream_rpc_method_handler(self._streaming(function, _one(method)), **encode)
+        return grpc.unary_unary_rpc_method_handler(self._unary(function, _one(method)), **encode)
 
-    def _unary(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _unary(self, function: Callable[..., Any], decode: Decode) -> Callable[..., Any]:
         async def answer(request: Any, context: Any) -> Any:
             try:
-                return await function(request, context)
+                return await function(decode(request), context)
             except EtcdFault as fault:
                 await context.abort(fault.code, fault.text)
             except BusError as error:
@@ -103,10 +108,10 @@ class Front:
 
         return answer
 
-    def _streaming(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _streaming(self, function: Callable[..., Any], decode: Decode) -> Callable[..., Any]:
         async def answer(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
-                async for item in function(request, context):
+                async for item in function(decode(request), context):
                     yield item
             except EtcdFault as fault:
                 await context.abort(fault.code, fault.text)
@@ -123,6 +128,26 @@ class Front:
     async def _break(self, error: Exception, context: Any) -> None:
         self._fail(error)
         await context.abort(StatusCode.INTERNAL, "etcdserver: internal error")
+
+
+def _one(method: Method) -> Decode:
+    def decode(data: bytes) -> Any:
+        try:
+            return method.decode_request(data)
+        except DecodeError as error:
+            raise EtcdFault((StatusCode.INVALID_ARGUMENT, f"etcdserver: not a request of {method.name}")) from error
+
+    return decode
+
+
+def _each(method: Method) -> Decode:
+    decode = _one(method)
+
+    async def decoded(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for data in requests:
+            yield decode(data)
+
+    return decoded
 
 
 def _credentials(tls: Path) -> grpc.ServerCredentials:
