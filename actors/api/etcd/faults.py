@@ -7,7 +7,7 @@ Neighbours: `actors.state.etcd` answers with them; the API server's etcd driver 
 
 from grpc import StatusCode
 
-from actors.state import messages as m
+import actors.state.messages as m
 
 Fault = tuple[StatusCode, str]
 
