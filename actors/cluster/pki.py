@@ -136,8 +136,9 @@ def _etcd(pki: Pki, config: ClusterConfig, now: datetime.datetime) -> None:
     ca_key = _key(pki.ca_key)
     ca = _authority(pki.ca_crt, "etcd-ca", ca_key, now)
     names = ["localhost", "127.0.0.1", "::1", config.state.etcd.bind, config.state.etcd.advertise]
+    names += [node.address for node in config.nodes.values() if "state" in node.roles]
     names += config.apiserver.extra_names
-    known = list(dict.fromkeys(name for name in names if name and not _is_unspecified(name)))
+    known = list(dict.fromkeys(name for name in names if name and not is_unspecified(name)))
     _leaf(pki, "server", _name("etcd-server"), ExtendedKeyUsageOID.SERVER_AUTH, ca, ca_key, now, known)
     _leaf(pki, "client", _name("etcd-client"), ExtendedKeyUsageOID.CLIENT_AUTH, ca, ca_key, now)
 

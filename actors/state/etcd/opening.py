@@ -11,6 +11,7 @@ Neighbours: `actor` calls it when the config asks for a face; `front` serves.
 from pathlib import Path
 from typing import Any
 
+from actors.api.addresses import is_unspecified
 from actors.api.config import ClusterConfig, EtcdConfig
 from actors.state.etcd.door import Door
 from actors.state.etcd.front import CannotListen, Front
@@ -49,7 +50,8 @@ async def open_face(
         port = await _listen(front, wanted, actor, config, tls)
     except (CannotListen, OSError) as error:
         raise CannotServe(f"etcd's clients cannot be served: {error}") from error
-    host = wanted.advertise or wanted.bind
+    own = config.nodes[actor.setup.node].address
+    host = wanted.advertise or (own if own and is_unspecified(wanted.bind) else wanted.bind)
     service.etcd_url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     actor.log.info("serving etcd's API", address=service.etcd_url)
     return front
@@ -57,8 +59,7 @@ async def open_face(
 
 async def _listen(front: Front, wanted: EtcdConfig, actor: Actor, config: ClusterConfig, tls: Path | None) -> int:
     if wanted.port:
-        names = [f"state@{name}" for name, node in config.nodes.items() if "state" in node.roles]
-        place = names.index(actor.name) if actor.name in names else 0
+        place = _place(actor.name, config)
         return await front.start(wanted.bind, wanted.port + place, tls)
     endpoint = actor.dir / ENDPOINT
     port = await _listen_again(front, wanted, endpoint, tls) or await front.start(wanted.bind, 0, tls)
@@ -66,6 +67,13 @@ async def _listen(front: Front, wanted: EtcdConfig, actor: Actor, config: Cluste
     beside.write_text(f"{port}\n")
     beside.replace(endpoint)
     return port
+
+
+def _place(name: str, config: ClusterConfig) -> int:
+    """Return how many state actors of the same machine come before one."""
+    address = config.nodes[name.partition("@")[2]].address
+    here = [node for node, its in config.nodes.items() if "state" in its.roles and its.address == address]
+    return here.index(name.partition("@")[2])
 
 
 async def _listen_again(front: Front, wanted: EtcdConfig, endpoint: Path, tls: Path | None) -> int:
