@@ -44,6 +44,7 @@ class Writer:
         self.cluster = cluster
         self.acknowledged: dict[str, str] = {}
         self.replicas: dict[str, int] = {}
+        self._mark = uuid.uuid4().hex[:8]  # a name that was taken by an earlier one is refused
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
 
@@ -51,7 +52,7 @@ class Writer:
         number = 0
         while not self._stop.is_set():
             number += 1
-            name = f"chaos-{os.getpid()}-{number}"
+            name = f"chaos-{self._mark}-{number}"
             made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"n": str(number)}}
             if self._try("create", "-f", "-", stdin=json.dumps(made)):
                 self.acknowledged[name] = str(number)

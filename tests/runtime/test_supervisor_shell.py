@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -217,9 +218,9 @@ def test_a_directory_of_somebody_else_is_not_taken_for_a_data_dir(tmp_path):
 
 def test_sockets_move_to_a_short_directory_when_paths_would_be_too_long(tmp_path, monkeypatch):
     names = ["controller-manager@m1"]
-    short = tmp_path / "d"
-    short.mkdir()
-    assert prepare(short, names) == find(short) == short / "run"
+    with tempfile.TemporaryDirectory(prefix="d") as made:
+        short = Path(made)
+        assert prepare(short, names) == find(short) == short / "run"
     long = tmp_path / ("d" * 90)
     long.mkdir()
     run_dir = prepare(long, names)
