@@ -9,8 +9,9 @@ be free, so that an address has exactly one owner without a repair loop; a claim
 the same way a write may charge others' objects (a quota its usage): `ChargeMoved` when one of them has changed.
 
 A write whose answer was lost may be repeated by the bus under its message id. Should the state actor have forgotten the
-id meanwhile (it was restarted), the compare fails on our own write; the value that is there then tells, for no two
-creations share a uid.
+id meanwhile (it was restarted), the compare fails on our own write. A creation then tells by the value that is there,
+for no two creations share a uid. An update is decided anew: that somebody has written the very same does not make it
+ours, for two who both count from 1 to 2 must not both succeed.
 
 Neighbours: `client` carries txns; `verbs` decide what to write; `machinery` encodes.
 """
@@ -162,8 +163,6 @@ class Store:
         existing = _found(reply.result)
         if existing is None:
             return None, None
-        if existing.value == value:
-            return _entry(existing), None
         if existing.mod_revision == old.revision:
             raise _refusal(reply.result, claims, charges)
         return None, _entry(existing)

@@ -1,5 +1,7 @@
 """get, create, update, patch, delete: what is answered, what is stored, what is refused and with which Status."""
 
+import asyncio
+
 from tests.actors.apiserver.api_harness import config_map, pod, with_account, with_api
 
 CMS = "/api/v1/namespaces/default/configmaps"
@@ -130,6 +132,19 @@ async def test_delete_with_preconditions(api):
     status, answer = await api.delete(f"{CMS}/a", {**options, "preconditions": {"uid": made["metadata"]["uid"]}})
     assert status == 200 and answer["status"] == "Success" and answer["details"]["name"] == "a"
     assert (await api.delete(f"{CMS}/a"))[0] == 404
+
+
+@with_api()
+async def test_of_two_who_write_the_same_over_the_same_version_one_conflicts(api):
+    made = await api.must("POST", CMS, config_map("a"))
+    made["data"]["count"] = "2"
+    made["metadata"] = (await api.must("GET", f"{CMS}/a"))["metadata"]  # so the cache has it
+    api.state.hold = asyncio.Event()  # nobody has heard of the first when the second comes
+    assert (await api.put(f"{CMS}/a", made))[0] == 200
+    answers = asyncio.ensure_future(api.put(f"{CMS}/a", made))
+    await asyncio.sleep(0)
+    api.state.hold.set()
+    assert (await answers)[0] == 409
 
 
 @with_api()
