@@ -41,6 +41,12 @@ def simulated_cluster() -> Iterator[Cluster]:
     yield from brought_up(real=False)
 
 
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[Cluster]:
+    """One simulated cluster for all tests that keep to namespaces, nodes and names of their own, and tidy up."""
+    yield from brought_up(real=False)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Before the first test of the real tier, install what this machine lacks for it."""
     if not session.config.option.collectonly and any(item.get_closest_marker("real") for item in session.items):

@@ -1,20 +1,18 @@
 """One simulated cluster for the clients of others, and a namespace of its own for each test."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster import Cluster
-from tests.conftest import brought_up
 
 COUNTER = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    yield from brought_up(real=False)
+def cluster(shared_cluster: Cluster) -> Cluster:
+    return shared_cluster
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster import Cluster, eventually
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 HERE = Path(__file__).parent
 
@@ -48,7 +48,7 @@ class Operator:
 
     def wait(self, line: str, count: int = 1) -> None:
         try:
-            eventually(lambda: self.said().count(line) >= count, f"the operator says {line!r}")
+            eventually(lambda: self.said().count(line) >= count, f"the operator says {line!r}", 60)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self._output.read_text()[-8000:]}") from error
 
