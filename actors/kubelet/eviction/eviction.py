@@ -30,6 +30,7 @@ GARBAGE_S = 60.0  # between two looks at dead containers; images are looked at e
 IMAGES_S = 300.0
 EVERYTHING = 1 << 62
 CRITICAL_GRACE_S = 1.0  # what a hard threshold leaves a pod
+ENDING_LIMIT_S = 30.0  # what an evicted pod takes is not free before it has ended; Kubernetes waits as long for that
 
 Workers = Callable[[], Iterable[PodWorker]]
 TellNode = Callable[[str, str, str], None]  # (kind, reason, message)
@@ -59,6 +60,8 @@ class Eviction:
         self._images = ImageGarbage(
             driver, Limits(config.image_gc_high_threshold_percent, config.image_gc_low_threshold_percent), log
         )
+        self._evicted: PodWorker | None = None  # the last one, until it has ended
+        self._next_s = 0.0  # when another one may be chosen, though the last has not ended
         self.conditions: frozenset[str] = frozenset()
 
     async def run(self) -> None:
@@ -84,10 +87,12 @@ class Eviction:
                 self._log.debug("could not collect garbage", error=str(error))
 
     async def look(self) -> bool:
-        """Look once; tell whether a pod was evicted."""
+        """Look once; tell whether a pod was evicted, or is still ending."""
         if await self._evict_excess():
             return True
         verdict, signals = self._observe()
+        if self._is_one_ending():
+            return True
         if verdict.due is None:
             return False
         due = verdict.due
@@ -155,8 +160,16 @@ class Eviction:
         chosen = order[0]
         text = message(due, amount, chosen, usages.get(pods.uid(chosen)))
         grace_s = CRITICAL_GRACE_S if due.is_hard else float(self._max_grace_s)
-        alive[pods.uid(chosen)].end(Ending(EVICTED, text, grace_s, is_disruption=True))
+        self._evicted = alive[pods.uid(chosen)]
+        self._next_s = self._clock.monotonic() + grace_s + ENDING_LIMIT_S
+        self._evicted.end(Ending(EVICTED, text, grace_s, is_disruption=True))
         return True
+
+    def _is_one_ending(self) -> bool:
+        """Tell whether the pod that was evicted last still uses what the node lacks."""
+        if self._evicted is not None and (self._evicted.has_ended or self._clock.monotonic() >= self._next_s):
+            self._evicted = None
+        return self._evicted is not None
 
     async def _evict_excess(self) -> bool:
         """End the pods that broke a limit of their own."""

@@ -1,19 +1,24 @@
 """When a node is under pressure, what it gives back, who goes, and who is not taken in."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from actors.api.config import KubeletConfig
 from actors.kubelet.admission import Place, refusal
+from actors.kubelet.eviction.eviction import ENDING_LIMIT_S, Eviction
 from actors.kubelet.eviction.garbage import Limits, bytes_to_free, dead_sandboxes, is_removable
 from actors.kubelet.eviction.local_storage import excess, is_limited
 from actors.kubelet.eviction.pressure import Pressure
 from actors.kubelet.eviction.ranking import message, ranked
 from actors.kubelet.eviction.thresholds import MEMORY, NODE_FS, PIDS, Amount, Threshold, signals_of, thresholds_of
 from actors.kubelet.runtime import Image
-from actors.kubelet.stats.usage import ContainerUsage, Disk, NodeUsage, PodUsage, Usage
+from actors.kubelet.stats.usage import ContainerUsage, Disk, NodeUsage, PodUsage, Sample, Usage
 from actors.kubelet.status import Ending, Facts, status_of
+from runtime.clock import ManualClock
 
 from .pods import NOW_S, container, pod, runtime, sandbox
 
@@ -57,6 +62,62 @@ def test_signals() -> None:
     assert found["imagefs.available"] == Amount(3, 20)
     assert "imagefs.inodesFree" not in found
     assert NODE_FS not in signals_of(NodeUsage(), None), "what is not measured signals nothing"
+
+
+# -- one at a time
+
+
+class Victim:
+    """A worker that ends when the test says so."""
+
+    def __init__(self, name: str):
+        self.pod, self.uid, self.is_ending, self.has_ended = named(name), name, False, False
+
+    def end(self, ending: Ending) -> None:
+        self.is_ending = True
+
+
+class Starved:
+    """A sampler of a node that is out of process ids."""
+
+    def sample(self) -> Sample:
+        used = (usage("bomb", pids=90), usage("calm", pids=1))
+        return Sample(0.0, NodeUsage(Usage(processes=99), max_pids=100), used)
+
+
+def starved(victims: tuple[Victim, ...], clock: ManualClock) -> Eviction:
+    config = KubeletConfig(eviction_hard={PIDS: "10%"})
+    unused: Any = None  # but for disks
+    log = structlog.get_logger()
+
+    def ignore(*_: str) -> None:
+        pass
+
+    workers: Any = lambda: victims  # noqa: E731
+    sampler: Any = Starved()
+    return Eviction(config, workers, sampler, unused, unused, unused, Path(), ignore, ignore, clock, log)
+
+
+def test_the_next_pod_is_taken_when_the_last_has_ended() -> None:
+    bomb, calm = victims = Victim("bomb"), Victim("calm")
+    clock = ManualClock()
+    eviction = starved(victims, clock)
+    assert asyncio.run(eviction.look()) and bomb.is_ending and not calm.is_ending
+    assert asyncio.run(eviction.look()) and not calm.is_ending, "what the first one takes is not free yet"
+    bomb.has_ended = True
+    assert asyncio.run(eviction.look()) and calm.is_ending
+    assert eviction.conditions == {"PIDPressure"}
+
+
+def test_a_pod_that_does_not_end_holds_up_the_next_for_a_while() -> None:
+    bomb, calm = victims = Victim("bomb"), Victim("calm")
+    clock = ManualClock()
+    eviction = starved(victims, clock)
+    asyncio.run(eviction.look())
+    clock.advance(ENDING_LIMIT_S)
+    assert asyncio.run(eviction.look()) and not calm.is_ending
+    clock.advance(2.0)
+    assert asyncio.run(eviction.look()) and calm.is_ending
 
 
 # -- pressure
