@@ -43,7 +43,7 @@ class ContainerdStreams:
     def __init__(self, call: Call, folder: Path):
         self._call = call
         self._folder = folder
-        self._running: set[str] = set()  # names of folders
+        self._running: dict[str, Command] = {}  # by the name of its folder
         self._cleaning: set[asyncio.Task[None]] = set()
 
     async def exec(self, container_id: str, command: Sequence[str], stdio: Stdio) -> Process:
@@ -51,7 +51,7 @@ class ContainerdStreams:
         spec = await self._spec(container_id, command, stdio.tty)
         fifos = Fifos(self._folder / f"{container_id}.{exec_id}", stdio)
         running = Command(self._call, container_id, exec_id, fifos, self._ended)
-        self._running.add(running.name)
+        self._running[running.name] = running
         try:
             fifos.make()
             await running.start(spec, stdio.tty)
@@ -79,16 +79,22 @@ class ContainerdStreams:
             if folder.name not in self._running:
                 container_id, _, exec_id = folder.name.partition(".")
                 left = Command(self._call, container_id, exec_id, Fifos.of(folder), self._ended)
-                self._running.add(left.name)
+                self._running[left.name] = left
+                left.watch()
                 self._ended(left)
 
     async def close(self) -> None:
         """Kill what still runs; containerd must be asked before the connection to it is closed."""
+        for command in list(self._running.values()):
+            self._ended(command)
         if self._cleaning:
             await asyncio.wait(self._cleaning)
 
     def _ended(self, command: "Command") -> None:
-        """Clean up after a command, without making its caller wait."""
+        """Clean up after a command, once, without making its caller wait."""
+        if command.is_left:
+            return
+        command.is_left = True
         task = asyncio.ensure_future(self._clean(command))
         self._cleaning.add(task)
         task.add_done_callback(self._cleaning.discard)
@@ -97,7 +103,7 @@ class ContainerdStreams:
         try:
             await command.remove()
         finally:
-            self._running.discard(command.name)
+            self._running.pop(command.name, None)
 
     async def _spec(self, container_id: str, command: Sequence[str], tty: bool) -> AnyMessage:
         answer = await self._call("Get", containers_pb2.GetContainerRequest(id=container_id), CALL_S)
@@ -121,6 +127,7 @@ class Command:
         self._on_end = on_end
         self._exit: asyncio.Future[Any] | None = None
         self._tty = False
+        self.is_left = False  # nobody uses it any more: it is being cleaned up
 
     @property
     def name(self) -> str:
@@ -137,9 +144,13 @@ class Command:
             **self._ids, stdin=fifos.stdin, stdout=fifos.stdout, stderr=fifos.stderr, terminal=tty, spec=spec
         )
         await self._call("Exec", request, CALL_S)
-        self._exit = asyncio.ensure_future(self._call("Wait", tasks_pb2.WaitRequest(**self._ids), None))
+        self.watch()
         fifos.open_input()
         await self._call("Start", tasks_pb2.StartRequest(**self._ids), START_S)
+
+    def watch(self) -> None:
+        """Begin to wait for the command's end."""
+        self._exit = asyncio.ensure_future(self._call("Wait", tasks_pb2.WaitRequest(**self._ids), None))
 
     async def read(self) -> Piece | None:
         return await self._fifos.read()

@@ -3,7 +3,9 @@
 CRI's Attach answers with a URL that is good once. The connection is upgraded there to SPDY, and the streams are opened
 in the order of Kubernetes' remote command protocol, version 4: error, stdin, stdout, stderr, resize.
 
-What can go wrong: the container ends, and with it the attachment; containerd dies: the same, loudly.
+What can go wrong: the container ends, and with it the attachment; containerd dies: the same, loudly. containerd says
+nothing when it has joined the outputs, and takes input a moment before: what a container answers to that at once may be
+in its log only.
 """
 
 import asyncio

@@ -190,6 +190,16 @@ def test_letting_go_of_a_command_kills_it(node):
     on(node, scenario)
 
 
+def test_a_driver_that_is_closed_leaves_no_command(node):
+    async def scenario(driver, container_id, _):
+        async with node.driver() as another:
+            await another.streams.exec(container_id, ["/bin/sleep", "86415"], ALL)
+            await until(lambda: processes("86415"))
+        assert not processes("86415")
+
+    on(node, scenario)
+
+
 def test_what_a_killed_kubelet_left_is_killed_by_the_next(node):
     async def scenario(driver, container_id, _):
         async with node.driver() as earlier:
@@ -217,18 +227,27 @@ def test_a_terminal_has_its_size_echo_and_a_term(node):
     on(node, scenario)
 
 
+READER = """
+(until [ -e /tmp/begun ]; do echo ready; sleep 0.05; done) &
+while read line; do touch /tmp/begun; wait; echo got $line; done
+echo end
+"""
+
+
 def test_attaching_to_a_container_that_reads(node):
+    """The container speaks until it hears: so the attachment is known to be joined before anything is written."""
+
     async def scenario(driver, _, sandbox_id):
-        spec = container("talk", "reader", "/bin/sh", "-c", "while read line; do echo got $line; done; echo end",
-                         stdin=True, stdin_once=True)  # fmt: skip
+        spec = container("talk", "reader", "/bin/sh", "-c", READER, stdin=True, stdin_once=True)
         container_id = await driver.create_container(sandbox_id, spec)
         await driver.start_container(container_id)
         process = await driver.streams.attach(container_id, ALL)
+        said_first = (await process.read()).data
+        assert b"ready\n".startswith(said_first) or said_first.startswith(b"ready\n")
         await process.write(b"one\n")
         echoed = b""
-        while not echoed.endswith(b"\n"):  # a stream keeps no boundaries: a line may come in pieces
+        while not echoed.endswith(b"got one\n"):  # a stream keeps no boundaries: a line may come in pieces
             echoed += (await process.read()).data
-        assert echoed == b"got one\n"
         await process.write(b"two\n")
         await process.end_stdin()
         out, err = await said(process)
