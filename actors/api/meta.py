@@ -1,5 +1,6 @@
 """Metadata that every role reads and writes: keys, owners, timestamps, conditions."""
 
+import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,12 @@ def split_key(key: str) -> tuple[str, str]:
 
 def rfc3339(wall_s: float) -> str:
     """Return a timestamp as `metav1.Time` is written: UTC, whole seconds."""
-    return datetime.fromtimestamp(int(wall_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rfc3339(int(wall_s))
+
+
+@functools.lru_cache(maxsize=64)
+def _rfc3339(wall_s: int) -> str:
+    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc3339_micro(wall_s: float) -> str:

@@ -69,6 +69,11 @@ class PodActions:
     finished: bool = False  # every container has ended and none is to start again
 
     @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do or to note."""
+        return not (self.kill_pod or self.create_sandbox or self.kill or self.remove or self.start or self.back_off)
+
+    @property
     def wait_until_s(self) -> float | None:
         return min(self.back_off.values(), default=None)
 

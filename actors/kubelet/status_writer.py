@@ -72,6 +72,11 @@ class StatusWriter:
             return entry.wanted
         return pod.get("status") or {}
 
+    def written_phase(self, pod: pods.Pod) -> str:
+        """Return the phase that was last submitted for a pod; empty when there is none."""
+        entry = self._entries.get(pod["metadata"]["uid"])
+        return str((entry.wanted or {}).get("phase", "")) if entry is not None else ""
+
     async def flushed(self, uid: str) -> None:
         """Return when the pod's latest status is written, or its pod is gone."""
         entry = self._entries.get(uid)

@@ -13,20 +13,17 @@ from actors.kubelet.status import Ending
 
 
 class Life:
-    __slots__ = ("pod", "is_gone", "has_finished", "ending", "has_ended", "ending_begun", "was_cut_short")
+    __slots__ = ("pod", "uid", "is_gone", "has_finished", "ending", "has_ended", "ending_begun", "was_cut_short")
 
     def __init__(self, pod: pods.Pod):
         self.pod = pod  # as the API has it
+        self.uid = pods.uid(pod)
         self.is_gone = False  # the API no longer has it
         self.has_finished = False  # nothing is to be started again
         self.ending: Ending | None = None  # the kubelet's own reason to end it
         self.has_ended = False  # no process is left
         self.ending_begun = asyncio.Event()
         self.was_cut_short = False  # something was left in the middle: the runtime may have more than is known
-
-    @property
-    def uid(self) -> str:
-        return pods.uid(self.pod)
 
     @property
     def must_end(self) -> bool:

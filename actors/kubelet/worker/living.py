@@ -49,10 +49,12 @@ class Living:
         """Carry out what was decided, step by step, until it is done or the pod begins to end."""
         wanted = {start.name for start in actions.start} | set(actions.back_off)
         self.waiting = {name: waiting for name, waiting in self.waiting.items() if name in wanted}
+        renew_at_s = self._with.files.renew_at_s(self._life.pod)
+        due = renew_at_s is not None and renew_at_s <= self._with.clock.wall()
+        if actions.is_idle and not self.files_are_stale and not due:
+            return
         early = asyncio.get_running_loop().call_later(EARLY_STATUS_S, self._report)
         try:
-            renew_at_s = self._with.files.renew_at_s(self._life.pod)
-            due = renew_at_s is not None and renew_at_s <= self._with.clock.wall()
             preparing = asyncio.ensure_future(self._prepare()) if self.files_are_stale or due else None
             try:
                 await self._kill(actions)

@@ -51,7 +51,7 @@ class PodWorker:
         """Take a newer state of the pod."""
         before, self._life.pod = self._life.pod, pod
         self._with.writer.observe(pod)
-        if not _matters(before, pod):
+        if not self._matters(before, pod):
             return
         if any(before["metadata"].get(field) != pod["metadata"].get(field) for field in ("labels", "annotations")):
             self._living.files_are_stale = True
@@ -247,10 +247,18 @@ class PodWorker:
         last = self._with.writer.last(self.pod)
         self._with.writer.submit(self.pod, status_of(self.pod, runtime, last, facts))
 
+    def _matters(self, before: pods.Pod, after: pods.Pod) -> bool:
+        """Tell whether a change of a pod is more than the echo of a status that was written from here."""
+        if pods.phase(after) != pods.phase(before):
+            is_echo = pods.phase(after) == self._with.writer.written_phase(after)
+            if pods.is_terminal(after) or not is_echo:
+                return True
+        return _differ(before, after)
 
-def _matters(before: pods.Pod, after: pods.Pod) -> bool:
-    """Tell whether a change of a pod is more than the echo of a status that was written from here."""
-    if before["spec"] != after["spec"] or pods.phase(before) != pods.phase(after):
+
+def _differ(before: pods.Pod, after: pods.Pod) -> bool:
+    """Tell whether something of a pod has changed that its kubelet does not write."""
+    if before["spec"] != after["spec"]:
         return True
     fields = ("uid", "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "generation")
     if any(before["metadata"].get(field) != after["metadata"].get(field) for field in fields):
