@@ -63,6 +63,8 @@ class StateActor(Actor):
             self.name,
             storage.group.cluster_id,
             client=self.client,
+            birth=storage.group.birth,
+            births=storage.births,
             endpoint_of=self.setup.directory.work,
             spawn=self.spawn,
             join=storage.join,

@@ -70,6 +70,7 @@ class Committer:
         self.core = core
         self.storage = storage
         self.alarm: str | None = None  # why writes are refused
+        self.barred: dict[str, str] = {}  # by whom, and why
         self.listeners: list[Callable[[Applied], None]] = []  # told of each applied command before it is answered
         self.on_lead: list[Callable[[bool], None]] = []  # told when this member begins or ceases to lead
         self.on_install: list[Callable[[int], None]] = []  # told the revision from which a snapshot took the store on
@@ -162,6 +163,15 @@ class Committer:
         if self.core.leader == peer:
             self.core.node.leader_is_gone()
 
+    def barred_by(self, peer: str, reason: str) -> None:
+        """Another member says that this one has lost its data, or with an empty reason that it has not: while any says
+        so, this one takes no part in elections."""
+        if reason:
+            self.barred[peer] = reason
+        else:
+            self.barred.pop(peer, None)
+        self.core.node.is_barred = bool(self.barred)
+
     def install(self, sender: str, offer: InstallSnapshot, received: Received) -> None:
         """A snapshot is here whole: hand it to Raft, which may have no use for it any more."""
         self._received = received
@@ -193,7 +203,10 @@ class Committer:
             self.snapshots.tick()
             if self.core.node.members is not self._members:
                 self._members = self.core.node.members
-                self._peers.connect(self._members.votes or self._known)
+                names = self._members.votes or self._known
+                self._peers.connect(names)
+                for name in self.barred.keys() - set(names):
+                    self.barred_by(name, "")
 
     async def look_for_room(self) -> None:
         """While the disk is full, see whether it still is; for ever."""
@@ -278,6 +291,9 @@ class Committer:
         self._peers.send(envelopes)
 
     def _apply(self, ready: Ready) -> None:
+        for entry in ready.committed:
+            if entry.votes is not None:
+                self._peers.keep_only(entry.votes)
         for applied in self.core.apply(ready.committed):
             for listener in self.listeners:
                 listener(applied)

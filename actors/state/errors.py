@@ -79,6 +79,15 @@ def wrong_cluster(found: str, own: str) -> RemoteError:
     return _refusal(m.WRONG_CLUSTER, f"cluster ID mismatch: this member belongs to {own}, not to {found}")
 
 
+def lost_data(name: str) -> RemoteError:
+    return _refusal(
+        m.LOST_DATA,
+        f"{name} has lost its data: the group knows it with another data directory, and lets it neither vote nor lead."
+        f" Remove it from the group and add it again (kubus member remove {name}; kubus member add {name}), or bring"
+        " its directory back. Where a majority has lost its data, restore a snapshot",
+    )
+
+
 def member_not_found(name: str) -> RemoteError:
     return _refusal(m.MEMBER_NOT_FOUND, f"member not found: {name}")
 

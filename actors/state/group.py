@@ -7,6 +7,7 @@ Neighbours: `storage` keeps it beside the log; `peers` drops what another cluste
 """
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 
 import msgspec
@@ -19,10 +20,11 @@ TEMPORARY = "group.tmp"
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
-    """`founders`: name, and whether it votes; empty for a member that joined."""
+    """`founders`: name, and whether it votes; empty for a member that joined. `birth`: see `births`."""
 
     cluster_id: str
     founders: dict[str, bool]
+    birth: str = ""
 
     @classmethod
     def founded(cls, cluster: str, names: Sequence[str]) -> "Group":
@@ -39,6 +41,10 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     def joining(cls) -> "Group":
         """Return what a member knows that somebody else will add."""
         return cls("", {})
+
+    def born(self) -> "Group":
+        """Return this with a birth of its own."""
+        return msgspec.structs.replace(self, birth=secrets.token_hex(8))
 
 
 def read(disk: Disk) -> Group | None:

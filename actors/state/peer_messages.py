@@ -19,10 +19,12 @@ class RaftBatch(Record, frozen=True, array_like=True, gc=False):
 
     cluster_id: str
     messages: list[Message]
+    birth: str = ""  # of the member that was asked; in the first batch
 
 
 class RaftFeedRequest(Request, frozen=True, array_like=True, gc=False):
-    """WRONG_CLUSTER for another cluster's member; an empty id is that of a member that was added and begins."""
+    """WRONG_CLUSTER for another cluster's member; an empty id is that of a member that was added and begins. LOST_DATA
+    for one that was known with another `birth`."""
 
     method: ClassVar[str] = "state.raft_feed"
     roles: ClassVar[frozenset[str]] = PEERS
@@ -30,6 +32,7 @@ class RaftFeedRequest(Request, frozen=True, array_like=True, gc=False):
     stream: ClassVar[bool] = True
 
     cluster_id: str
+    birth: str = ""
 
 
 class SnapshotChunk(Record, frozen=True, array_like=True, gc=False):

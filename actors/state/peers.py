@@ -5,8 +5,8 @@ sent to a member waits in its outbox until its feed takes it; without a feed, or
 Raft is told, which then finds out anew how far that member is. A feed that breaks says at once that its other end may
 be dead.
 
-Messages of another cluster are refused on both sides. A member that begins without data takes the id of the first
-member that has added it.
+Messages of another cluster are refused on both sides, and so is a member that has lost its data. A member that begins
+without data takes the id of the first member that has added it.
 
 Neighbours: `committer` sends and receives; `snapshots` streams the state; `peer_messages` is what crosses the wire.
 """
@@ -16,10 +16,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Protocol
 
 from actors.state import errors
+from actors.state.births import Births
+from actors.state.disk import is_full
+from actors.state.messages import LOST_DATA
 from actors.state.peer_messages import RaftBatch, RaftFeedRequest
 from actors.state.raft.records import Append, Envelope, Message
 from bus.client import Client
-from bus.errors import BusError, RemoteError
+from bus.errors import BusError, RemoteError, Unavailable
 from bus.record import Record
 from bus.server import Context, Server
 
@@ -38,6 +41,16 @@ class Receiver(Protocol):
     def receive(self, sender: str, messages: list[Message]) -> None: ...
     def unreachable(self, peer: str) -> None: ...
     def lost(self, peer: str) -> None: ...
+    def barred_by(self, peer: str, reason: str) -> None:
+        """A member says that this one has lost its data; empty: it takes it as it is."""
+
+
+class _Stranger(Exception):
+    """A member comes without the data that it had."""
+
+    def __init__(self, error: RemoteError):
+        super().__init__(error.message)
+        self.error = error
 
 
 class Outbox:
@@ -90,12 +103,17 @@ class Peers:
         *,
         client: Client,
         endpoint_of: Callable[[str], str],
+        birth: str,
+        births: Births,
         spawn: Callable[[Any, str], "asyncio.Task[None]"],
         join: Callable[[str], None],
         log: Any,
     ):
         self.name = name
         self.cluster_id = cluster_id
+        self._birth = birth
+        self._births = births
+        self._writing_births = asyncio.Lock()
         self.client = client
         self.endpoint_of = endpoint_of
         self._receiver: Receiver | None = None
@@ -117,6 +135,12 @@ class Peers:
             self._readers[name] = self._spawn(self._read_for_ever(name), f"feed of {name}")
         for name in self._readers.keys() - wanted:
             self._readers.pop(name).cancel()
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """The group has a new membership: whoever is not in it may come again as somebody new."""
+        members = frozenset(names)
+        if self._births.knows_others_than(members):
+            self._spawn(self._on_births(self._births.keep_only, members), "forget a member")
 
     def send(self, envelopes: Iterable[Envelope]) -> None:
         """Send, or drop and say so."""
@@ -140,9 +164,10 @@ class Peers:
     async def feed(self, request: RaftFeedRequest, context: Context) -> AsyncIterator[Record]:
         """Give a member what is for it, until it goes away or comes again."""
         self.check(request.cluster_id)
+        await self._meet(context.sender, request.birth)
         outbox = self._outboxes[context.sender] = Outbox()
         try:
-            yield RaftBatch(self.cluster_id, [])
+            yield RaftBatch(self.cluster_id, [], self._birth)
             while self._outboxes.get(context.sender) is outbox:
                 yield RaftBatch(self.cluster_id, await outbox.take())
         finally:
@@ -155,10 +180,16 @@ class Peers:
             pause_s = PAUSE_S
             try:
                 await self._read(peer)
+            except _Stranger as stranger:
+                if not complained:
+                    self._log.error("a member is refused", peer=peer, reason=stranger.error.message)
+                complained, pause_s = True, REFUSED_PAUSE_S
             except RemoteError as error:
                 if not complained:
                     self._log.error("a member refuses this one", peer=peer, reason=error.message)
                 complained, pause_s = True, REFUSED_PAUSE_S
+                if error.kind == LOST_DATA and self._receiver is not None:
+                    self._receiver.barred_by(peer, error.message)
             except BusError as error:
                 self._log.debug("no feed", peer=peer, reason=error.message)
             assert self._receiver is not None
@@ -167,14 +198,40 @@ class Peers:
 
     async def _read(self, peer: str) -> None:
         assert self._receiver is not None
-        request = RaftFeedRequest(self.cluster_id)
+        request = RaftFeedRequest(self.cluster_id, self._birth)
         endpoint = self.endpoint_of(peer)
         async with self.client.stream(endpoint, request, timeout_s=CONNECT_S, window_bytes=WINDOW_BYTES) as batches:
             async for batch in batches:
                 if not self._is_ours(batch):
                     raise errors.wrong_cluster(batch.cluster_id, self.cluster_id)
+                if batch.birth:
+                    await self._recognise(peer, batch.birth)
                 if batch.messages:
                     self._receiver.receive(peer, batch.messages)
+
+    async def _recognise(self, peer: str, birth: str) -> None:
+        """A feed begins: the other end has let this member in, and says which one it is itself."""
+        assert self._receiver is not None
+        self._receiver.barred_by(peer, "")
+        try:
+            await self._meet(peer, birth)
+        except RemoteError as error:
+            raise _Stranger(error) from error
+
+    async def _meet(self, name: str, birth: str) -> None:
+        """LOST_DATA: it is another than it was. Unavailable: there is no room to remember it."""
+        if self._births.is_known(name, birth):
+            return
+        try:
+            await self._on_births(self._births.meet, name, birth)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise Unavailable(f"no space to remember {name}: {error}") from error
+
+    async def _on_births(self, change: Callable[..., None], *arguments: Any) -> None:
+        async with self._writing_births:
+            await asyncio.to_thread(change, *arguments)
 
     def _is_ours(self, batch: RaftBatch) -> bool:
         """Whether a batch is of this cluster. A member that begins joins the one that has something to say to it."""

@@ -83,6 +83,7 @@ class Service:
     @property
     def alarms(self) -> list[str]:
         found = [] if self.committer.alarm is None else [f"NOSPACE: {self.committer.alarm}"]
+        found += [f"LOSTDATA: {reason}" for reason in list(self.committer.barred.values())[:1]]
         return [*found, f"NOSPACE: {QUOTA_ALARM}"] if self.store.live_bytes > MAX_LIVE_BYTES else found
 
     # Keys

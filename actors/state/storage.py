@@ -1,7 +1,8 @@
 """A member's data directory: format, group, snapshot and log, opened and kept as one.
 
     format               which format the files have
-    group                which cluster this is, and who founded it
+    group                which cluster this is, who founded it, and this directory's birth
+    births               those of the other members
     INDEX.snapshot       the state up to a log index; one, or two while the older is being removed
     SEQUENCE.log         segments of the log; those that the snapshot covers are removed
     lock                 held by the process that has the directory open
@@ -12,7 +13,8 @@ the work.
 
 from dataclasses import dataclass
 
-from actors.state import group, image, log, snapshot
+from actors.state import births, group, image, log, snapshot
+from actors.state.births import Births
 from actors.state.damage import RESTORE, DataRefused, NewerFormat, NoSpace
 from actors.state.disk import Disk, closing_file, is_full
 from actors.state.frames import FORMAT_VERSION
@@ -48,12 +50,13 @@ class Storage:
     def __init__(self, disk: Disk, segment_bytes: int, name: str = "alone", founding: Group | None = None):
         """Open what is there, or begin anew with the group `founding`; DataRefused when it cannot be used."""
         is_new = _check_format(disk)
-        for temporary in (log.TEMPORARY, snapshot.TEMPORARY, snapshot.INCOMING, group.TEMPORARY):
+        for temporary in (log.TEMPORARY, snapshot.TEMPORARY, snapshot.INCOMING, group.TEMPORARY, births.TEMPORARY):
             if temporary in disk.names():
                 disk.remove(temporary)
         self.disk = disk
         self.name = name
-        self.group = group.read(disk) or self._begin_group(founding if is_new else None)
+        self.group = self._group(founding if is_new else None)
+        self.births = Births(disk)
         self.log = Log.open(disk, segment_bytes)
         self.snapshot_index = max(snapshot.indexes(disk), default=0)
         self.snapshot_bytes = disk.size_bytes(snapshot.name_of(self.snapshot_index)) if self.snapshot_index else 0
@@ -111,16 +114,19 @@ class Storage:
 
     def join(self, cluster_id: str) -> None:
         """Remember the cluster that has taken this member in."""
-        self.group = Group(cluster_id, {})
+        self.group = Group(cluster_id, {}, self.group.birth)
         group.write(self.disk, self.group)
 
     def close(self) -> None:
         self.log.close()
         self.disk.close()
 
-    def _begin_group(self, founding: Group | None) -> Group:
-        """Write the group into a new directory; one of format 1 was its group's only member."""
-        begun = founding or Group.alone(self.name)
+    def _group(self, founding: Group | None) -> Group:
+        """Read the group, or write it into a new directory; one of format 1 was its group's only member."""
+        known = group.read(self.disk)
+        if known is not None and known.birth:
+            return known
+        begun = (known or founding or Group.alone(self.name)).born()
         try:
             group.write(self.disk, begun)
         except OSError as error:

@@ -33,6 +33,8 @@ def campaign(node: "Node", *, pre: bool, transfer: bool = False) -> None:
 
 def on_request(node: "Node", sender: str, request: RequestVote) -> None:
     """Give or refuse a vote. `request.term` is ours, or for a pre-vote a later one."""
+    if node.is_barred:
+        return  # it may have acknowledged more than it knows of
     is_free = node.vote in ("", sender) or (request.pre and request.term > node.term)
     granted = is_free and node.log.may_follow(request.last_index, request.last_term)
     if request.pre:

@@ -102,6 +102,7 @@ class Node:
         self.elapsed = 0  # ticks since the last sign of a leader, or as a leader since the last look at its quorum
         self.patience = self.timing.election
         self.votes: dict[str, bool] = {}
+        self.is_barred = False  # somebody says that this member has lost its data: it does not elect
         self.campaigns = 0  # since there was a leader
         self.progress: dict[str, Progress] = {}
         self.leading = leading.Reign()
@@ -307,8 +308,8 @@ class Node:
 
     @property
     def may_campaign(self) -> bool:
-        """A learner, one that was removed, and one that still installs a snapshot, may not."""
-        return self.name in self.members.voters and self._snapshot is None
+        """A learner, one that was removed or is barred, and one that still installs a snapshot, may not."""
+        return self.name in self.members.voters and self._snapshot is None and not self.is_barred
 
     @property
     def hears_leader(self) -> bool:

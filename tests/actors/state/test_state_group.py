@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+import shutil
 
 import pytest
 
 from actors.state import messages as m
 from actors.state.watch_index import prefix_end
-from bus import Client, RemoteError
+from bus import Client, DeadlineExceeded, RemoteError, Unavailable
 from tests.actors.state.state_group import StateGroup, eventually
 
 
@@ -162,3 +163,30 @@ def test_a_stopped_leader_does_not_answer_reads_of_the_past(group):
     leader.resume()
     assert read(leader, b"k")[0].value == b"new"
     eventually(group.agree)
+
+
+def test_a_member_that_lost_its_disk_does_not_vote_until_it_was_removed_and_added(group):
+    leader = group.wait_for_leader()
+    leader.ask(put(b"k", b"1"))
+    eventually(group.agree)
+    lost, other = (member for member in group.members.values() if member is not leader)
+    lost.kill()
+    shutil.rmtree(lost.setup.data_dir / "actors" / lost.name)
+    lost.start()
+    (alarm,) = eventually(lambda: group.status(lost.name).alarms)
+    assert "LOSTDATA" in alarm and f"kubus member remove {lost.name}" in alarm
+    eventually(lambda: "a member is refused" in leader.log)
+    other.kill()
+    with pytest.raises((DeadlineExceeded, Unavailable)):
+        leader.ask(put(b"k", b"2"), timeout_s=1.0)
+    assert group.status(lost.name).term == 0
+    other.start()
+    leader = group.wait_for_leader()
+    group.ask_leader(m.MemberRemoveRequest(lost.name))
+    group.ask_leader(m.MemberAddRequest(lost.name))
+    eventually(group.agree)
+    assert group.status(lost.name).alarms == []
+    assert read(lost, b"k")[0].value in (b"1", b"2")
+    gone = group.wait_for_leader()
+    gone.kill()
+    group.wait_for_leader(besides=gone.name).ask(put(b"k", b"3"))
