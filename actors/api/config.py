@@ -52,6 +52,7 @@ class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     audit: AuditConfig | None = None
     shutdown_delay_s: float = 0.0  # between no longer being ready and taking no more requests, for load balancers
     max_requests_inflight: int = 400  # seats that priority levels share
+    event_ttl_s: int = 3600  # for which an Event stays after its last write
 
 
 class BalancerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -47,11 +47,13 @@ from actors.apiserver.server import Server
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.client import BusStateClient
 from actors.apiserver.storage.feed import Feed
+from actors.apiserver.storage.lifetimes import Lifetimes
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.apiserver.verbs.watch import BOOKMARK_PERIOD_S
 from bus import BusError
 from runtime.actor import Actor
 
+EVENTS = b"/registry/events/"  # of both groups that show them
 COLLECT_AFTER = 20_000  # new containers that may be garbage in a cycle: some MB at most
 BOOKMARK_TICK_S = 5.0  # how exactly the bookmark period is kept
 
@@ -69,6 +71,7 @@ class ApiServerActor(Actor):
         state = BusStateClient(self.client, {name: directory.work(name) for name in members})
         self.cache = WatchCache(REGISTRY)
         self._feed = Feed(state, self.cache, self.log)
+        lifetimes = Lifetimes(state, self.clock, {EVENTS: config.apiserver.event_ttl_s})
         self._server = Server(
             config=config,
             registry=Served(REGISTRY, self.cache, self.clock),
@@ -76,7 +79,7 @@ class ApiServerActor(Actor):
             state=state,
             cache=self.cache,
             barrier=Barrier(state, self.cache),
-            store=VersionedStore(state, self.cache),
+            store=VersionedStore(state, self.cache, lifetimes),
             authorizer=Authorizer(self.cache),
             tokens=ServiceAccountTokens(
                 (pki / "sa.key").read_bytes(),

@@ -27,6 +27,8 @@ from actors.apiserver.storage.txns_of_turn import TxnsOfTurn
 from actors.state.messages import (
     NOT_LEADER,
     UNKNOWN_OUTCOME,
+    LeaseGrantRequest,
+    LeaseReply,
     Range,
     RangeReply,
     RangeRequest,
@@ -67,6 +69,8 @@ class StateClient(Protocol):
 
     async def revision(self) -> RevisionReply: ...
 
+    async def lease_grant(self, ttl_s: int) -> int: ...
+
     def watch(self, request: WatchRequest) -> AbstractAsyncContextManager[AsyncIterator[WatchBatch]]: ...
 
 
@@ -91,6 +95,11 @@ class BusStateClient:
 
     async def revision(self) -> RevisionReply:
         return await self._ask(RevisionRequest(), READ_TIMEOUT_S)
+
+    async def lease_grant(self, ttl_s: int) -> int:
+        """Return a new lease, whose keys are removed when its time is over."""
+        reply: LeaseReply = await self._ask(LeaseGrantRequest(ttl_s), WRITE_TIMEOUT_S)
+        return reply.lease
 
     @asynccontextmanager
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:
@@ -172,7 +181,8 @@ class BusStateClient:
                     raise _unknown(error, request) from error
                 self._follow(target, error)
             else:
-                self._revision = max(self._revision, reply.revision)
+                if not isinstance(reply, LeaseReply):
+                    self._revision = max(self._revision, reply.revision)
                 return reply
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_PAUSE_S)

@@ -26,8 +26,22 @@ from actors.apiserver.machinery.stored import encode_stored
 from actors.apiserver.storage.charge import Charge, ChargeMoved
 from actors.apiserver.storage.client import StateClient
 from actors.apiserver.storage.entry import Entry
+from actors.apiserver.storage.lifetimes import Lifetimes
 from actors.apiserver.storage.watch_cache import WatchCache
-from actors.state.messages import Compare, DeleteRange, KeyValue, Operation, Put, Range, RangeResult, Txn, TxnResult
+from actors.state.messages import (
+    LEASE_NOT_FOUND,
+    Compare,
+    DeleteRange,
+    KeyValue,
+    Operation,
+    Put,
+    Range,
+    RangeResult,
+    Txn,
+    TxnReply,
+    TxnResult,
+)
+from bus import RemoteError
 
 MAX_ATTEMPTS = 64  # of one guaranteed update; so many lost races mean that the object is written without pause
 
@@ -58,9 +72,10 @@ Change = Callable[[dict[str, Any], Entry], Awaitable[Write]]
 
 
 class Store:
-    def __init__(self, state: StateClient, cache: WatchCache) -> None:
+    def __init__(self, state: StateClient, cache: WatchCache, lifetimes: Lifetimes) -> None:
         self._state = state
         self._cache = cache
+        self._lifetimes = lifetimes
 
     def create(
         self,
@@ -85,12 +100,15 @@ class Store:
     ) -> Entry:
         key = resource.key(namespace, name)
         value = encode_stored(obj)
-        txn = Txn([Compare(key, "mod", "=", 0)], [Put(key, value)], [Range(key)])
+        put = Put(key, value)
+        if self._lifetimes.are_limited(resource.storage_prefix):
+            put = Put(key, value, await self._lifetimes.lease(resource.storage_prefix))
+        txn = Txn([Compare(key, "mod", "=", 0)], [put], [Range(key)])
         if claims or charges:
             txn.compare.extend(_compares(claims, charges))
             txn.success.extend([*(Put(claim, key) for claim in claims), *(Put(c.key, c.value) for c in charges)])
             txn.failure.extend(_ranges(claims, charges))
-        reply = await self._state.txn(txn)
+        reply = await self._state.txn(txn) if not put.lease else await self._txn_with_lease(resource, txn)
         if reply.result.succeeded:
             return Entry.of_stored(key, value, reply.revision)
         existing = _found(reply.result)
@@ -138,26 +156,40 @@ class Store:
                     return result, value is not None
                 entry, newest = await self.read(key), True
                 continue
-            done, entry = await self._swap(entry, value, write)
+            done, entry = await self._swap(resource, entry, value, write)
             if done is not None:
                 return done, value is not None
             newest = True
         raise errors.conflict(resource.group_resource, name, "the object is being changed too often; try again")
 
-    async def _swap(self, old: Entry, value: bytes | None, wanted: Write) -> tuple[Entry | None, Entry | None]:
+    async def _txn_with_lease(self, resource: Resource, txn: Txn) -> TxnReply:
+        try:
+            return await self._state.txn(txn)
+        except RemoteError as error:
+            if error.kind != LEASE_NOT_FOUND:
+                raise
+            self._lifetimes.forget(resource.storage_prefix)
+            raise errors.unavailable(f"{resource.plural} get a new lease; try again") from error
+
+    async def _swap(
+        self, resource: Resource, old: Entry, value: bytes | None, wanted: Write
+    ) -> tuple[Entry | None, Entry | None]:
         """Put a value over an entry, or remove it; return (the result, None), or (None, the newest) if it had changed.
 
         Raises ClaimTaken, ChargeMoved, BusError.
         """
         key, claims, charges = old.key, list(wanted.claims), wanted.charges
-        write: list[Operation] = [DeleteRange(key) if value is None else Put(key, value)]
+        lease = 0
+        if value is not None and self._lifetimes.are_limited(resource.storage_prefix):
+            lease = await self._lifetimes.lease(resource.storage_prefix)
+        write: list[Operation] = [DeleteRange(key) if value is None else Put(key, value, lease)]
         write += [Put(claim, key) for claim in claims] + [DeleteRange(release) for release in wanted.releases]
         txn = Txn(
             [Compare(key, "mod", "=", old.revision), *_compares(claims, charges)],
             write + [Put(charge.key, charge.value) for charge in charges],
             [Range(key), *_ranges(claims, charges)],
         )
-        reply = await self._state.txn(txn)
+        reply = await self._state.txn(txn) if not lease else await self._txn_with_lease(resource, txn)
         if reply.result.succeeded:
             return (_outcome(old, None, wanted) if value is None else Entry.of_stored(key, value, reply.revision)), None
         existing = _found(reply.result)

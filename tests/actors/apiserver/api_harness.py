@@ -26,10 +26,11 @@ from actors.apiserver.metrics import RequestMetrics
 from actors.apiserver.server import Server
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.feed import Feed
+from actors.apiserver.storage.lifetimes import Lifetimes
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest
 from actors.state import txn
-from actors.state.commands import CompactCommand, TxnCommand
+from actors.state.commands import CompactCommand, GrantCommand, RevokeCommand, TxnCommand
 from actors.state.machine import Machine
 from actors.state.messages import Range, RangeReply, RevisionReply, Txn, TxnReply, WatchBatch, WatchRequest
 from actors.state.watch import WatchHub
@@ -45,6 +46,7 @@ class MemoryState:
     def __init__(self) -> None:
         self.machine = Machine()
         self.hub = WatchHub(self.machine.store)
+        self.granted: dict[int, int] = {}  # seconds by lease
         self.down = False
         self.lose_answers = 0  # of txns that are done all the same
         self.repeat_txns = False  # as the bus does after a lost answer, to a state actor that forgot the id
@@ -66,6 +68,18 @@ class MemoryState:
         self.asked_revision += 1
         await asyncio.sleep(0)
         return RevisionReply(self.machine.store.revision, self.machine.store.compact_revision)
+
+    async def lease_grant(self, ttl_s: int) -> int:
+        self._check()
+        lease = self.machine.applied + 1
+        self.machine.apply(lease, GrantCommand(lease, ttl_s))
+        self.granted[lease] = ttl_s
+        return lease
+
+    def revoke(self, lease: int) -> None:
+        """What happens when its time is over."""
+        outcome = self.machine.apply(self.machine.applied + 1, RevokeCommand(lease))
+        self.hub.publish(outcome.revision, outcome.changes)
 
     async def txn(self, wanted: Txn) -> TxnReply:
         self._check()
@@ -165,7 +179,7 @@ class Api:
             state=state,
             cache=self.cache,
             barrier=Barrier(state, self.cache),
-            store=VersionedStore(state, self.cache),
+            store=VersionedStore(state, self.cache, Lifetimes(state, self.clock, {b"/registry/events/": 3600})),
             authorizer=Authorizer(self.cache),
             tokens=ServiceAccountTokens(private, public, "cluster.local", self.cache, self.clock),
             kubelets=self.kubelets,
