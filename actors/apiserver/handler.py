@@ -75,7 +75,7 @@ _SUBRESOURCES: Mapping[tuple[str, str], Verb] = {
     **{("exec", verb): exec_ for verb in ("create", "get")},
     **{("attach", verb): attach for verb in ("create", "get")},
     **{("portforward", verb): port_forward for verb in ("create", "get")},
-    **{("proxy", verb): proxy for verb in ("create", "delete", "get", "patch", "update")},
+    **{("proxy", verb): proxy for verb in ("create", "delete", "get", "options", "patch", "update")},
 }
 _READS = frozenset({"GET", "HEAD"})
 _LASTING = frozenset({"log", "exec", "attach", "portforward", "proxy"})  # subresources that answer with a stream
@@ -266,7 +266,7 @@ class Handler:
             offered = resource.subresources.get(subresource)
             if offered is None:
                 raise errors.path_not_found()
-            if verb not in offered.verbs:
+            if verb not in offered.verbs and verb != "options":  # which no discovery tells of, and a proxy passes on
                 raise errors.method_not_allowed(f"{resource.group_resource}/{subresource}", verb)
             found = _SUBRESOURCES.get((subresource, verb))
             if found is None:
