@@ -1,4 +1,4 @@
-"""sig-network: what flows between pods and through Services, on containers."""
+"""sig-network, sig-apps: what flows between pods and through Services, on containers."""
 
 import sys
 from collections.abc import Iterator
@@ -137,6 +137,23 @@ def test_http_from_the_node(space: Space, servers: dict[str, str]):
     for name, address in servers.items():
         assert node.http(address, HTTP) == name
         assert node.udp(address, UDP) == name
+
+
+def test_a_controller_runs_an_image(space: Space, client: Client):
+    """Replication Controller, run basic image"""
+    one = server("unused", "basic")["spec"] | {"restartPolicy": "Always"}
+    labels = {"app": "basic"}
+    fields = {"replicas": 1, "selector": labels, "template": {"metadata": {"labels": labels}, "spec": one}}
+    metadata = {"name": "basic"}
+    space.create(
+        "replicationcontrollers",
+        {"apiVersion": "v1", "kind": "ReplicationController", "metadata": metadata, "spec": fields},
+    )
+    (name,) = (one["metadata"]["name"] for one in eventually(lambda: space.list("pods", "app=basic"), "its pod", 15))
+    address = space.ready(name)["status"]["podIP"]
+    assert [client.http(address, HTTP), client.udp(address, UDP)] == [name, name]
+    assert client.run(f"timeout 2 nc -w 1 {address} {HTTP} </dev/null && echo open") == "open\n"
+    space.delete("replicationcontrollers", "basic")
 
 
 @pytest.fixture
