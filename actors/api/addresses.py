@@ -1,6 +1,6 @@
 """Where the doors of a cluster are, as its config says: API servers, balancers, and the bus of nodes on other machines.
 
-API servers that share a machine get ports one after the other, in the config's order. An actor of a node with an
+API servers, and state actors that serve etcd's API, that share a machine get ports one after the other, in the config's order. An actor of a node with an
 `address` listens there for the bus, too, at a port that its role decides, so that every machine finds it from the
 config alone; on one machine actors meet in the run directory.
 
@@ -40,12 +40,22 @@ def nodes_of_role(config: ClusterConfig, role: str) -> list[str]:
 
 def apiserver_bind(config: ClusterConfig, node: str) -> Address:
     """Return where the API server of a node listens."""
+    return _bind(config, node, "apiserver", Address(config.apiserver.bind, config.apiserver.port))
+
+
+def etcd_bind(config: ClusterConfig, node: str) -> Address:
+    """Return where the state actor of a node serves etcd's API."""
+    assert config.state.etcd is not None, "the config asks for no such thing"
+    return _bind(config, node, "state", Address(config.state.etcd.bind, config.state.etcd.port))
+
+
+def _bind(config: ClusterConfig, node: str, role: str, first: Address) -> Address:
+    """Return where an actor listens when the first of its role and machine listens at `first`."""
     own = config.nodes[node].address
-    before = nodes_of_role(config, "apiserver")
+    before = nodes_of_role(config, role)
     before = before[: before.index(node)]
     index = sum(1 for name in before if config.nodes[name].address == own)
-    host, port = config.apiserver.bind, config.apiserver.port
-    return Address(own if own and is_loopback(host) else host, port + index if port else 0)
+    return Address(own if own and is_loopback(first.host) else first.host, first.port + index if first.port else 0)
 
 
 def balancer_bind(config: ClusterConfig, node: str) -> Address:
@@ -66,7 +76,11 @@ def reachable(address: Address) -> Address:
 
 def apiserver_address(config: ClusterConfig, node: str) -> Address:
     """Return where clients reach the API server of a node."""
-    bound = apiserver_bind(config, node)
+    return client_address(config, node, apiserver_bind(config, node))
+
+
+def client_address(config: ClusterConfig, node: str, bound: Address) -> Address:
+    """Return where clients reach what listens on a node."""
     own = config.nodes[node].address
     if own and is_unspecified(bound.host):
         return bound._replace(host=own)

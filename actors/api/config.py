@@ -68,7 +68,6 @@ class EtcdConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     bind: str = "127.0.0.1"
     port: int = 2379  # of the first state actor; the next ones take the ports after it. 0: any free one
     tls: bool = True  # clients need a certificate of pki/etcd/ca.crt, as pki/etcd/client.crt; without, loopback only
-    advertise: str = ""  # the address under which clients find it; empty: `bind`
     progress_notify_s: float = 600.0  # how often an idle watch hears how far it is, if it wants to
 
 

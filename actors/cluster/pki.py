@@ -135,7 +135,7 @@ def _etcd(pki: Pki, config: ClusterConfig, now: datetime.datetime) -> None:
     pki.directory.mkdir(mode=0o755, exist_ok=True)
     ca_key = _key(pki.ca_key)
     ca = _authority(pki.ca_crt, "etcd-ca", ca_key, now)
-    names = ["localhost", "127.0.0.1", "::1", config.state.etcd.bind, config.state.etcd.advertise]
+    names = ["localhost", "127.0.0.1", "::1", config.state.etcd.bind]
     names += [node.address for node in config.nodes.values() if "state" in node.roles]
     names += config.apiserver.extra_names
     known = list(dict.fromkeys(name for name in names if name and not is_unspecified(name)))

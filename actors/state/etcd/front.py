@@ -10,7 +10,6 @@ Neighbours: `actor` opens it when the config asks for it; the other modules of t
 """
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode, aio
 
+from actors.api.addresses import Address, is_loopback
 from actors.api.etcd.rpc import SERVICES, Method, methods_of
 from actors.state.etcd.authentication import AuthHandler
 from actors.state.etcd.fault import EtcdFault, fault_of
@@ -59,19 +59,18 @@ class Front:
         self._fail = fail
         self._server: aio.Server | None = None
 
-    async def start(self, bind: str, port: int, tls: Path | None) -> int:
+    async def start(self, address: Address, tls: Path | None) -> int:
         """Listen, with the keys in a directory; return the port. Raises CannotListen, OSError."""
         server = aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((AuthHandler(), HealthHandler(self._is_serving)))
         for name in SERVICES:
             handlers = {method.name: self._handler(self._services[name], method) for method in methods_of(name)}
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"etcdserverpb.{name}", handlers),))
-        address = f"[{bind}]:{port}" if ":" in bind else f"{bind}:{port}"
         try:
             if tls is not None:
-                found = server.add_secure_port(address, _credentials(tls))
-            elif _is_loopback(bind):
-                found = server.add_insecure_port(address)
+                found = server.add_secure_port(str(address), _credentials(tls))
+            elif is_loopback(address.host):
+                found = server.add_insecure_port(str(address))
             else:
                 raise CannotListen(f"{address}: without TLS only on loopback")
         except RuntimeError as error:
@@ -153,10 +152,3 @@ def _each(method: Method) -> Decode:
 def _credentials(tls: Path) -> grpc.ServerCredentials:
     pair = (tls / "server.key").read_bytes(), (tls / "server.crt").read_bytes()
     return grpc.ssl_server_credentials([pair], (tls / "ca.crt").read_bytes(), require_client_auth=True)
-
-
-def _is_loopback(bind: str) -> bool:
-    try:
-        return bind == "localhost" or ipaddress.ip_address(bind).is_loopback
-    except ValueError:
-        return False

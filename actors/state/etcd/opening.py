@@ -11,7 +11,7 @@ Neighbours: `actor` calls it when the config asks for a face; `front` serves.
 from pathlib import Path
 from typing import Any
 
-from actors.api.addresses import is_unspecified
+from actors.api.addresses import Address, client_address, etcd_bind
 from actors.api.config import ClusterConfig, EtcdConfig
 from actors.state.etcd.door import Door
 from actors.state.etcd.front import CannotListen, Front
@@ -46,41 +46,32 @@ async def open_face(
     core = service.committer.core
     front = Front(services, lambda: bool(core.leader) and not service.alarms, actor.fail)
     tls = Path(actor.setup.data_dir) / KEYS if wanted.tls else None
+    bound = etcd_bind(config, actor.setup.node)
     try:
-        port = await _listen(front, wanted, actor, config, tls)
+        port = await _listen(front, bound, actor.dir / ENDPOINT, tls)
     except (CannotListen, OSError) as error:
         raise CannotServe(f"etcd's clients cannot be served: {error}") from error
-    own = config.nodes[actor.setup.node].address
-    host = wanted.advertise or (own if own and is_unspecified(wanted.bind) else wanted.bind)
-    service.etcd_url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    address = client_address(config, actor.setup.node, bound._replace(port=port))
+    service.etcd_url = f"{'https' if tls else 'http'}://{address}"
     actor.log.info("serving etcd's API", address=service.etcd_url)
     return front
 
 
-async def _listen(front: Front, wanted: EtcdConfig, actor: Actor, config: ClusterConfig, tls: Path | None) -> int:
-    if wanted.port:
-        place = _place(actor.name, config)
-        return await front.start(wanted.bind, wanted.port + place, tls)
-    endpoint = actor.dir / ENDPOINT
-    port = await _listen_again(front, wanted, endpoint, tls) or await front.start(wanted.bind, 0, tls)
+async def _listen(front: Front, bound: Address, endpoint: Path, tls: Path | None) -> int:
+    if bound.port:
+        return await front.start(bound, tls)
+    port = await _listen_again(front, bound, endpoint, tls) or await front.start(bound, tls)
     beside = endpoint.with_name(f"{ENDPOINT}.new")
     beside.write_text(f"{port}\n")
     beside.replace(endpoint)
     return port
 
 
-def _place(name: str, config: ClusterConfig) -> int:
-    """Return how many state actors of the same machine come before one."""
-    address = config.nodes[name.partition("@")[2]].address
-    here = [node for node, its in config.nodes.items() if "state" in its.roles and its.address == address]
-    return here.index(name.partition("@")[2])
-
-
-async def _listen_again(front: Front, wanted: EtcdConfig, endpoint: Path, tls: Path | None) -> int:
+async def _listen_again(front: Front, bound: Address, endpoint: Path, tls: Path | None) -> int:
     """Listen on the port of the last life; 0 when there is none, or it is taken."""
     if not endpoint.exists():
         return 0
     try:
-        return await front.start(wanted.bind, int(endpoint.read_text()), tls)
+        return await front.start(bound._replace(port=int(endpoint.read_text())), tls)
     except (CannotListen, ValueError):
         return 0
