@@ -1,8 +1,8 @@
 """Where the doors of a cluster are, as its config says: API servers, balancers, and the bus of nodes on other machines.
 
-API servers, and state actors that serve etcd's API, that share a machine get ports one after the other, in the config's order. An actor of a node with an
-`address` listens there for the bus, too, at a port that its role decides, so that every machine finds it from the
-config alone; on one machine actors meet in the run directory.
+API servers that share a machine get ports one after the other, in the config's order, and so do state actors that
+serve etcd's API. An actor of a node with an `address` listens there for the bus, too, at a port that its role decides,
+so that every machine finds it from the config alone; on one machine actors meet in the run directory.
 
 Neighbours: the API server and the balancer listen where this says; `actors.cluster` hands it on to clients and actors.
 """

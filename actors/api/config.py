@@ -71,12 +71,23 @@ class EtcdConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     progress_notify_s: float = 600.0  # how often an idle watch hears how far it is, if it wants to
 
 
+class EtcdTlsConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Files in PEM; relative paths are looked for in the data dir."""
+
+    ca: str = ""  # of the authority that etcd's certificates are checked with; empty: the system's
+    cert: str = ""  # of the API server as a client; empty: none
+    key: str = ""
+
+
 class StateConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     segment_bytes: int = 16 * 1024 * 1024
     snapshot_every_bytes: int = 64 * 1024 * 1024  # log written since the last snapshot
     compact_every_s: int = 300
     initial_members: list[str] = []  # actors that found the group, as state@m1; empty: all there are. Others join it
     etcd: EtcdConfig | None = None
+    backend: Literal["actor", "etcd"] = "actor"  # who keeps the objects: the state actors, or an etcd cluster
+    endpoints: list[str] = []  # of that, as https://10.0.0.1:2379
+    tls: EtcdTlsConfig | None = None  # for those of them that are https
 
 
 class ControllerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

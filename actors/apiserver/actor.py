@@ -2,7 +2,8 @@
 
 Does      answers Kubernetes' REST API over HTTPS and over the bus
 Serves    api.request, api.stream (messages.py), HTTPS on the cluster config's address
-Asks      state.range, state.txns, state.txn, state.revision, state.watch; kubelet.logs
+Asks      the state actors, or a real etcd in their place:
+          state.range, state.txns, state.txn, state.revision, state.watch; kubelet.logs
 Publishes apiserver.requests: now and then one of the requests that were answered, for whoever wants to look on
 
 It keeps nothing of its own: any number of them may run, and each may die at any time. Without the state actor it cannot
@@ -44,8 +45,8 @@ from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.messages import ApiRequest, ApiStreamRequest
 from actors.apiserver.metrics import RequestMetrics, ServerGauges
 from actors.apiserver.server import Server
+from actors.apiserver.storage.backend import open_backend
 from actors.apiserver.storage.barrier import Barrier
-from actors.apiserver.storage.client import BusStateClient
 from actors.apiserver.storage.feed import Feed
 from actors.apiserver.storage.lifetimes import Lifetimes
 from actors.apiserver.storage.watch_cache import WatchCache
@@ -65,10 +66,8 @@ class ApiServerActor(Actor):
         pki = Path(self.setup.data_dir) / "pki"
         schema.use_cache(Path(self.setup.data_dir) / "cache")
         listener = self._listen(*apiserver_bind(config, self.setup.node))
-        directory = self.setup.directory
-        own = f"state@{self.setup.node}"  # is asked first, and serves the watch
-        members = sorted(directory.of_role("state"), key=lambda name: name != own)
-        state = BusStateClient(self.client, {name: directory.work(name) for name in members})
+        self._backend = open_backend(self, config)
+        state = self._backend.state
         self.cache = WatchCache(REGISTRY)
         self._feed = Feed(state, self.cache, self.log)
         lifetimes = Lifetimes(state, self.clock, {EVENTS: config.apiserver.event_ttl_s})
@@ -102,6 +101,8 @@ class ApiServerActor(Actor):
         self._https = HttpsServer(front, listener, context)
         self._register_metrics()
         self.spawn(self._feed.run(), "watch cache feed")
+        if self._backend.upkeep is not None:
+            self.spawn(self._backend.upkeep, "compaction")
         if self._server.oidc is not None:
             self.spawn(self._server.oidc.run(), "keys of the OIDC provider")
         await self.cache.wait_loaded()
@@ -139,6 +140,8 @@ class ApiServerActor(Actor):
         if self._audit is not None:
             self._audit.flush()
         await self._extensions.close()
+        if self._backend.close is not None:
+            await self._backend.close()
 
     def _begin_audit(self, config: AuditConfig | None) -> LineWriter | None:
         """Have requests told of. Raises BadPolicy."""
