@@ -183,7 +183,7 @@ def _take_bundle(data_dir: Path, wish: Wish) -> None:
         except (BadBundle, BadKeys) as error:
             raise CannotStart(f"{wish.bundle}: {error}", exits.BAD_CONFIG) from error
         return
-    founder = nodes_of_role(config, "state")[0]
+    founder = founder_of(config)
     if here and founder not in here and not (data_dir / "pki" / "ca.crt").exists():
         raise CannotStart(
             f"this machine knows nothing of the cluster, which {founder} founds. There: `kubus bundle create "
@@ -206,7 +206,12 @@ def _prepare_pki(data_dir: Path, config: ClusterConfig, here: Collection[str]) -
 
 def is_founder(config: ClusterConfig, here: Collection[str]) -> bool:
     """Whether the cluster's keys are made on this machine."""
-    return not here or nodes_of_role(config, "state")[0] in here
+    return not here or founder_of(config) in here
+
+
+def founder_of(config: ClusterConfig) -> str:
+    """Return the node on whose machine the cluster's keys are made: the first master."""
+    return (nodes_of_role(config, "state") or nodes_of_role(config, "apiserver"))[0]
 
 
 def _record(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> None:

@@ -25,6 +25,7 @@ MAX_NODES = 10_000  # that one kubelet plays; twice what Kubernetes supports in 
 MAX_NODE_NAME = 52  # so that a socket's path, which holds `controller-manager@NAME.control`, fits in a run directory
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_ENDPOINT = re.compile(r"https?://[^/:\s]+:\d+$|https?://\[[0-9a-fA-F:.]+\]:\d+$")
 _PORT_RANGE = re.compile(r"(\d+)-(\d+)$")
 
 
@@ -134,13 +135,35 @@ def _check_roles(loaded: Loaded[ClusterConfig]) -> None:
                 raise loaded.error(["nodes", name, "roles", index], complaint)
             if role in node.roles[:index]:
                 raise loaded.error(["nodes", name, "roles", index], f"{role} is there twice")
-    for role in ("state", "apiserver"):
-        holders = nodes_of_role(loaded.value, role)
-        if not holders:
-            raise loaded.error(["nodes"], f"no node has the role {role}")
-        if role == "state" and len(holders) > MAX_STATE_MEMBERS:
-            place = ["nodes", holders[MAX_STATE_MEMBERS], "roles"]
-            raise loaded.error(place, f"at most {MAX_STATE_MEMBERS} nodes have the role state")
+    if not nodes_of_role(loaded.value, "apiserver"):
+        raise loaded.error(["nodes"], "no node has the role apiserver")
+    _check_backend(loaded)
+
+
+def _check_backend(loaded: Loaded[ClusterConfig]) -> None:
+    """There are state actors, or an etcd cluster in their place."""
+    state = loaded.value.state
+    holders = nodes_of_role(loaded.value, "state")
+    if state.backend == "etcd":
+        if not state.endpoints:
+            raise loaded.error(
+                ["state"], "key endpoints is missing: where the etcd cluster is, as https://10.0.0.1:2379"
+            )
+        for index, endpoint in enumerate(state.endpoints):
+            if not _ENDPOINT.match(endpoint):
+                raise loaded.error(["state", "endpoints", index], "expected http://HOST:PORT or https://HOST:PORT")
+        if holders:
+            complaint = "state.backend is etcd, so no node has the role state"
+            raise loaded.error(["nodes", holders[0], "roles"], complaint)
+        return
+    for key in ("endpoints", "tls"):
+        if getattr(state, key):
+            raise loaded.error(["state", key], "only where state.backend is etcd")
+    if not holders:
+        raise loaded.error(["nodes"], "no node has the role state")
+    if len(holders) > MAX_STATE_MEMBERS:
+        place = ["nodes", holders[MAX_STATE_MEMBERS], "roles"]
+        raise loaded.error(place, f"at most {MAX_STATE_MEMBERS} nodes have the role state")
 
 
 def _check_members(loaded: Loaded[ClusterConfig]) -> None:

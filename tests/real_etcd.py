@@ -1,0 +1,81 @@
+"""A real etcd on loopback, one process or several, for tests: free ports, and data that is not synced to disk."""
+
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from tests import etcd_programs
+
+READY_S = 20.0
+
+
+class RealEtcd:
+    def __init__(self, path: Path, size: int = 1):
+        self.path = path
+        ports = _free_ports(2 * size)
+        self.names = [f"e{number}" for number in range(size)]
+        self.endpoints = [f"http://127.0.0.1:{port}" for port in ports[:size]]
+        self._peers = [f"http://127.0.0.1:{port}" for port in ports[size:]]
+        self.processes: dict[str, subprocess.Popen] = {}
+
+    def start(self) -> "RealEtcd":
+        for name in self.names:
+            self.launch(name)
+        for name in self.names:
+            self.wait(name)
+        return self
+
+    def launch(self, name: str) -> None:
+        place = self.names.index(name)
+        cluster = ",".join(f"{each}={peer}" for each, peer in zip(self.names, self._peers, strict=True))
+        options = {
+            "name": name,
+            "data-dir": self.path / name,
+            "listen-client-urls": self.endpoints[place],
+            "advertise-client-urls": self.endpoints[place],
+            "listen-peer-urls": self._peers[place],
+            "initial-advertise-peer-urls": self._peers[place],
+            "initial-cluster": cluster,
+            "log-level": "error",
+        }
+        words = [f"--{key}={value}" for key, value in options.items()]
+        with (self.path / f"{name}.log").open("ab") as log:
+            command = [etcd_programs.need("etcd"), *words, "--unsafe-no-fsync"]
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def wait(self, name: str) -> None:
+        """Return once a member serves."""
+        endpoint = self.endpoints[self.names.index(name)]
+        deadline = time.monotonic() + READY_S
+        while True:
+            done = self.etcdctl("endpoint", "health", endpoint=endpoint, check=False)
+            if done.returncode == 0:
+                return
+            log = self.path / f"{name}.log"
+            assert time.monotonic() < deadline, f"{done.stderr}\n{log.read_text()[-2000:]}"
+            time.sleep(0.05)
+
+    def etcdctl(self, *words: str, endpoint: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [etcd_programs.need("etcdctl"), f"--endpoints={endpoint or ','.join(self.endpoints)}", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=check)
+
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
