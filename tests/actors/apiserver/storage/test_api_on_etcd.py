@@ -22,7 +22,6 @@ from tests.actors.apiserver import (
 )
 from tests.real_etcd import RealEtcd
 
-
 MEMORY = re.compile(r"\.state\.|resourceVersion=1\b")  # what only a state in memory, or a new one, offers
 
 
