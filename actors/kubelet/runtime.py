@@ -111,7 +111,7 @@ class ContainerSecurity:
     no_new_privileges: bool = False  # allowPrivilegeEscalation: false
     add_capabilities: Sequence[str] = ()  # without the CAP_ prefix; "ALL" is possible
     drop_capabilities: Sequence[str] = ()
-    seccomp: Seccomp | None = None  # None: the kubelet's default, Unconfined
+    seccomp: Seccomp | None = None  # None: Unconfined, the kubelet's default; of a sandbox, what its driver thinks fit
     apparmor: Seccomp | None = None
     masked_paths: Sequence[str] | None = None  # None: the runtime's default; (): none, for procMount Unmasked
     readonly_paths: Sequence[str] | None = None

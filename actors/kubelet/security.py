@@ -42,7 +42,7 @@ def sandbox_security(pod: pods.Pod, seccomp_root: Path) -> ContainerSecurity:
         run_as_group=whole.get("runAsGroup"),
         supplemental_groups=_groups(whole),
         privileged=any(_of(item).get("privileged") for item in pods.all_containers(pod)),
-        seccomp=_profile(whole.get("seccompProfile"), seccomp_root) or Seccomp("RuntimeDefault"),
+        seccomp=_profile(whole.get("seccompProfile"), seccomp_root),
     )
 
 

@@ -19,7 +19,7 @@ from google.protobuf import json_format
 
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.network import bridge_name
-from actors.kubelet.containerd import importer, network, replies, requests
+from actors.kubelet.containerd import importer, network, pause_profile, replies, requests
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.config import PAUSE_IMAGE
@@ -56,6 +56,7 @@ from actors.kubelet.runtime import (
     RuntimeVersion,
     SandboxSpec,
     SandboxStatus,
+    Seccomp,
 )
 from runtime.actor import Setup
 from runtime.failpoint import passing
@@ -86,6 +87,7 @@ class ContainerdDriver:
         self._foreign = bool(config.containerd_socket)  # somebody else's containerd: its network is its owner's
         self.socket = Path(config.containerd_socket) if self._foreign else self.places.socket
         self._may_lower_oom_score = holds_capability(CAP_SYS_RESOURCE, Path("/proc/self/status").read_text())
+        self._pause_seccomp = Seccomp("RuntimeDefault")  # which containerd leaves out where the kernel has no seccomp
         self._sandboxes: dict[str, cri.PodSandboxConfig] = {}  # by sandbox id; what is not here is asked for
         self._sandbox_of: dict[str, str] = {}  # container id -> sandbox id, likewise
         self._host_ports: dict[str, Sequence[HostPort]] = {}  # by sandbox id: what is in the node's nftables map
@@ -99,6 +101,9 @@ class ContainerdDriver:
     async def open(self) -> None:
         from actors.kubelet.containerd.rpc import Connection  # gRPC starts threads: never before the fork
 
+        if pause_profile.ACTIONS.exists():
+            pause_profile.write(self.places.pause_profile)
+            self._pause_seccomp = Seccomp("Localhost", str(self.places.pause_profile))
         self._connection = Connection(self.socket)
         self._starts = OutlivingCalls(Connection, self.socket, WORK_S)
 
@@ -181,7 +186,7 @@ class ContainerdDriver:
 
     async def run_sandbox(self, spec: SandboxSpec) -> str:
         parent = await asyncio.to_thread(self.cgroups.make_pod, spec.pod_uid, spec.pod_resources)
-        config = requests.sandbox_config(spec, parent)
+        config = requests.sandbox_config(spec, parent, self._pause_seccomp)
         request = cri.RunPodSandboxRequest(config=config, runtime_handler=spec.runtime_handler)
         try:
             reply = await self._call("RunPodSandbox", request, WORK_S)

@@ -48,6 +48,11 @@ class Places:
         return self.home / "config.toml"
 
     @property
+    def pause_profile(self) -> Path:
+        """The seccomp profile of pause containers."""
+        return self.home / "pause-seccomp.json"
+
+    @property
     def registry_hosts(self) -> Path:
         """Mirrors and certificates of registries, a folder each, as containerd's hosts.toml wants them."""
         return self.home / "certs.d"

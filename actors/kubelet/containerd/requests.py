@@ -54,7 +54,7 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 REQUESTED_IMAGE = "io.kubus.image"  # on the image spec: the reference that the pod asked for, kept beside the id
 
 
-def sandbox_config(spec: SandboxSpec, cgroup_parent: str) -> cri.PodSandboxConfig:
+def sandbox_config(spec: SandboxSpec, cgroup_parent: str, default_seccomp: Seccomp) -> cri.PodSandboxConfig:
     """Return the config of a sandbox; containers of it are created with the same one."""
     config = cri.PodSandboxConfig(
         metadata=cri.PodSandboxMetadata(
@@ -65,7 +65,9 @@ def sandbox_config(spec: SandboxSpec, cgroup_parent: str) -> cri.PodSandboxConfi
         labels=dict(spec.labels),
         annotations=dict(spec.annotations),
         linux=cri.LinuxPodSandboxConfig(
-            cgroup_parent=cgroup_parent, security_context=_sandbox_security(spec), sysctls=dict(spec.sysctls)
+            cgroup_parent=cgroup_parent,
+            security_context=_sandbox_security(spec, default_seccomp),
+            sysctls=dict(spec.sysctls),
         ),
     )
     if spec.dns is not None:
@@ -95,14 +97,14 @@ def _namespaces(network: NamespaceMode, pid: NamespaceMode, ipc: NamespaceMode) 
     return cri.NamespaceOption(network=_NAMESPACE[network], pid=_NAMESPACE[pid], ipc=_NAMESPACE[ipc])
 
 
-def _sandbox_security(spec: SandboxSpec) -> cri.LinuxSandboxSecurityContext:
+def _sandbox_security(spec: SandboxSpec, default_seccomp: Seccomp) -> cri.LinuxSandboxSecurityContext:
     security = spec.security
     context = cri.LinuxSandboxSecurityContext(
         namespace_options=_namespaces(spec.network, spec.pid, spec.ipc),
         readonly_rootfs=security.readonly_rootfs,
         supplemental_groups=list(security.supplemental_groups),
         privileged=security.privileged,
-        seccomp=_profile(security.seccomp),
+        seccomp=_profile(security.seccomp or default_seccomp),
     )
     if security.run_as_user is not None:
         context.run_as_user.value = security.run_as_user

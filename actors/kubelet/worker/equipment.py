@@ -20,7 +20,7 @@ from actors.kubelet.terminator import Terminator
 from runtime.clock import Clock
 from runtime.workqueue import RetryLimiter
 
-EARLY_STATUS_S = 0.25  # a pod that takes longer to start or to end says so; a quicker one writes only its result
+EARLY_STATUS_S = 1.0  # a pod that takes longer to start or to end says so; a quicker one writes only its result
 
 Tell = Callable[[pods.Pod, str, str, str], None]
 

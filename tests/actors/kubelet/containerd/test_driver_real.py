@@ -22,6 +22,7 @@ from actors.kubelet.runtime import (
     ExecTimeout,
     ImageAuth,
     Mount,
+    NamespaceMode,
     NotInRuntime,
     PortMapping,
     Resources,
@@ -190,7 +191,7 @@ def test_security_context(node):
                 drop_capabilities=("ALL",),
                 seccomp=Seccomp("RuntimeDefault"),
             )
-            sandbox_id = await driver.run_sandbox(sandbox(node, "safe"))
+            sandbox_id = await driver.run_sandbox(sandbox(node, "safe", pid=NamespaceMode.POD))
             spec = container("safe", "c", *FOREVER, security=security, resources=Resources(oom_score_adj=-900))
             container_id = await driver.create_container(sandbox_id, spec)
             await driver.start_container(container_id)
@@ -200,6 +201,8 @@ def test_security_context(node):
             assert lines[:2] == ["1234", "2345"]
             assert b"Read-only file system" in found.stderr
             assert lines[2:] == ["CapEff:", "0000000000000000", "NoNewPrivs:", "1", "Seccomp:", "2"]
+            pause = await driver.exec_sync(container_id, ["grep", "Seccomp:", "/proc/1/status"], 5)
+            assert pause.stdout.split() == [b"Seccomp:", b"2"]
             await gone(driver, sandbox_id)
 
     asyncio.run(scenario())

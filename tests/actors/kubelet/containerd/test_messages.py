@@ -1,5 +1,7 @@
 """The kubelet's records to CRI messages and back; containerd's errors and events in the kubelet's words."""
 
+from dataclasses import replace
+
 import pytest
 from google.protobuf.any_pb2 import Any
 
@@ -37,6 +39,7 @@ SANDBOX = SandboxSpec(
     port_mappings=(PortMapping("UDP", 53, 5353, "127.0.0.1"),), labels=LABELS, annotations={"a": "b"},
     pid=NamespaceMode.NODE, sysctls={"net.core.somaxconn": "1024"},
 )  # fmt: skip
+PAUSE = Seccomp("Localhost", "/pause.json")
 
 
 def container(**changes) -> ContainerSpec:
@@ -45,7 +48,7 @@ def container(**changes) -> ContainerSpec:
 
 
 def test_a_sandbox():
-    config = requests.sandbox_config(SANDBOX, "/kubus/podu1")
+    config = requests.sandbox_config(SANDBOX, "/kubus/podu1", PAUSE)
     assert (config.metadata.name, config.metadata.uid, config.metadata.attempt) == ("web", "u1", 2)
     assert config.linux.cgroup_parent == "/kubus/podu1"
     assert list(config.dns_config.options) == ["ndots:5"]
@@ -54,10 +57,17 @@ def test_a_sandbox():
     options = config.linux.security_context.namespace_options
     assert (options.network, options.pid, options.ipc) == (cri.POD, cri.NODE, cri.POD)
     assert requests.port_mappings(config) == list(SANDBOX.port_mappings)
+    assert config.linux.security_context.seccomp.localhost_ref == "/pause.json"
+
+
+def test_a_sandbox_has_the_seccomp_profile_that_its_pod_names():
+    spec = replace(SANDBOX, security=ContainerSecurity(seccomp=Seccomp("RuntimeDefault")))
+    made = requests.sandbox_config(spec, "", PAUSE).linux.security_context.seccomp
+    assert made.profile_type == cri.SecurityProfile.RuntimeDefault
 
 
 def test_a_container_takes_over_its_sandboxs_namespaces():
-    sandbox = requests.sandbox_config(SANDBOX, "/kubus/podu1")
+    sandbox = requests.sandbox_config(SANDBOX, "/kubus/podu1", PAUSE)
     config = requests.container_config(container(), sandbox)
     assert config.linux.security_context.namespace_options == sandbox.linux.security_context.namespace_options
     assert config.image.image == "sha256:1"
@@ -69,7 +79,7 @@ def test_a_containers_security():
         run_as_user=0, run_as_group=7, supplemental_groups=(8, 9), readonly_rootfs=True, no_new_privileges=True,
         add_capabilities=("NET_ADMIN",), drop_capabilities=("ALL",), seccomp=Seccomp("Localhost", "/p.json"),
     )  # fmt: skip
-    sandbox = requests.sandbox_config(SANDBOX, "")
+    sandbox = requests.sandbox_config(SANDBOX, "", PAUSE)
     made = requests.container_config(container(security=security), sandbox).linux.security_context
     assert made.HasField("run_as_user")  # 0 is root, and not "as the image says"
     assert made.run_as_user.value == 0
@@ -85,14 +95,14 @@ def test_a_containers_security():
 
 
 def test_without_a_user_the_image_decides_and_seccomp_is_unconfined():
-    made = requests.container_config(container(), requests.sandbox_config(SANDBOX, "")).linux.security_context
+    made = requests.container_config(container(), requests.sandbox_config(SANDBOX, "", PAUSE)).linux.security_context
     assert not made.HasField("run_as_user")
     assert made.seccomp.profile_type == cri.SecurityProfile.Unconfined
 
 
 def test_a_privileged_container_sees_all_of_proc():
     security = ContainerSecurity(privileged=True)
-    sandbox = requests.sandbox_config(SANDBOX, "")
+    sandbox = requests.sandbox_config(SANDBOX, "", PAUSE)
     made = requests.container_config(container(security=security), sandbox).linux.security_context
     assert (list(made.masked_paths), list(made.readonly_paths)) == ([], [])
 
@@ -103,7 +113,7 @@ def test_mounts_env_and_resources():
         mounts=(Mount("/h", "/c", readonly=True, propagation=Propagation.BIDIRECTIONAL),),
         resources=Resources(cpu_shares=512, cpu_quota_us=50_000, memory_limit_bytes=64, hugepage_limits={"2MB": 8}),
     )
-    config = requests.container_config(spec, requests.sandbox_config(SANDBOX, ""))
+    config = requests.container_config(spec, requests.sandbox_config(SANDBOX, "", PAUSE))
     assert [(item.key, item.value) for item in config.envs] == [("A", "1"), ("B", "")]
     mount = config.mounts[0]
     assert (mount.host_path, mount.container_path, mount.readonly) == ("/h", "/c", True)
