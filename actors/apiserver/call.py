@@ -6,7 +6,7 @@ knows of the other's wire: that is what makes the API over the bus the same API.
 Neighbours: `http_front` and `bus_front` build calls and send answers; `handler` stands between.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,33 @@ class Answer:
         self.content_type = content_type
         self.headers = headers
         self.warnings = warnings
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.body)
+
+
+class LongAnswer(Answer):
+    """A response that is never put together: its pieces are made when the reader has room for them."""
+
+    __slots__ = ("_size_bytes", "pieces")
+
+    def __init__(self, pieces: Callable[[], Iterator[bytes]], size_bytes: int, content_type: str = JSON) -> None:
+        self.status = 200
+        self.pieces = pieces
+        self._size_bytes = size_bytes
+        self.content_type = content_type
+        self.headers = NO_HEADERS
+        self.warnings = None
+
+    @property
+    def body(self) -> bytes:  # type: ignore[override]
+        """All of it, for readers that take nothing else."""
+        return b"".join(self.pieces())
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:

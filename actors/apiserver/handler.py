@@ -150,7 +150,7 @@ class Handler:
 
     def _count(self, call: ApiCall, info: RequestInfo | None, answer: Answer | StreamAnswer, began: float) -> None:
         now = self._server.clock.monotonic()
-        size_bytes = len(answer.body) if isinstance(answer, Answer) else None
+        size_bytes = answer.size_bytes if isinstance(answer, Answer) else None
         self.metrics.count(info, answer.status, now - began, size_bytes)
         if self._hint is not None and now >= self._hint_after:
             self._hint_after = now + HINT_PERIOD_S

@@ -12,13 +12,14 @@ Neighbours: `https_server` accepts and sweeps, `http_front` makes calls of reque
 
 import asyncio
 from collections import deque
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from actors.apiserver.auth import x509
-from actors.apiserver.call import MAX_BODY_BYTES, Answer, Identity
+from actors.apiserver.call import MAX_BODY_BYTES, Answer, Identity, LongAnswer
 from actors.apiserver.streams.wire import Wire
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ _MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 
 _TOO_LARGE_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _COMMON = b"cache-control: no-cache, private\r\n"
 _CLOSE = b"connection: close\r\n"
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_chunk_for_many = lru_cache(maxsize=1)(_chunk)  # what a channel tells its watchers, one after the other
 
 
 class Request:
@@ -295,24 +303,37 @@ class Connection(asyncio.BufferedProtocol):
 
     def write_answer(self, answer: Answer, headers: bytes, *, is_head: bool) -> None:
         """Write a whole answer; `headers` are those beyond the usual ones, each with its line end."""
-        transport, body = self._transport, answer.body
+        transport, body = self._transport, b"" if is_head else answer.body
         if transport.is_closing():
             return
-        head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-            _STATUS_LINES[answer.status],
-            _COMMON,
-            answer.content_type.encode("latin-1"),
-            len(body),
-            headers,
-            _CLOSE if self.closing else b"",
-        )
-        if is_head or not body:
+        head = self._head_of(answer, headers)
+        if not body:
             transport.write(head)
         elif len(body) < SPLIT_BYTES:
             transport.write(head + body)
         else:
             transport.write(head)
             transport.write(body)
+
+    async def write_long_answer(self, answer: LongAnswer, headers: bytes) -> None:
+        """Write an answer piece by piece, each when there is room for it; in between others have their turn."""
+        if await self._has_room():
+            self._transport.write(self._head_of(answer, headers))
+        for piece in answer.pieces():
+            if not await self._has_room():
+                return
+            self._transport.write(piece)
+            await asyncio.sleep(0)
+
+    def _head_of(self, answer: Answer, headers: bytes) -> bytes:
+        return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
+            _STATUS_LINES[answer.status],
+            _COMMON,
+            answer.content_type.encode("latin-1"),
+            answer.size_bytes,
+            headers,
+            _CLOSE if self.closing else b"",
+        )
 
     def take_over(self, headers: bytes) -> Wire:
         """Write the 101 with these header lines; from then on the wire has the connection's bytes."""
@@ -347,11 +368,16 @@ class Connection(asyncio.BufferedProtocol):
         """Write a piece of a stream unless the peer takes too little, or is gone; return whether it was written."""
         if self._drained is not None or self._transport.is_closing():
             return False
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        self._transport.write(_chunk_for_many(data) if self._chunked else data)
         return True
 
     async def write_chunk(self, data: bytes) -> None:
-        """Write a piece of a stream; wait while the peer takes too little. A peer that stalls is cut off."""
+        """Write a piece of a stream; wait while the peer takes too little."""
+        if await self._has_room() and data:
+            self._transport.write(_chunk(data) if self._chunked else data)
+
+    async def _has_room(self) -> bool:
+        """Wait while the peer takes too little; one that stalls is cut off. False when it is gone."""
         drained = self._drained
         if drained is not None:
             try:
@@ -359,10 +385,7 @@ class Connection(asyncio.BufferedProtocol):
                     await drained
             except TimeoutError:
                 self._transport.abort()
-                return
-        if not data or self._transport.is_closing():
-            return
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return not self._transport.is_closing()
 
     def end_stream(self, *, whole: bool) -> None:
         """Write the end of a stream; one that is not whole is cut off, which the peer notices."""

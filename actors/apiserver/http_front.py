@@ -19,6 +19,7 @@ from actors.apiserver.call import (
     Answer,
     ApiCall,
     Identity,
+    LongAnswer,
     StreamAnswer,
     UpgradeAnswer,
 )
@@ -60,7 +61,10 @@ class HttpFront:
             if self._handler.stopping:
                 connection.closing = True
             head = call.answer_head + _headers(answer)
-            connection.write_answer(answer, head, is_head=request.method == "HEAD")
+            if isinstance(answer, LongAnswer) and request.method != "HEAD":
+                await connection.write_long_answer(answer, head)
+            else:
+                connection.write_answer(answer, head, is_head=request.method == "HEAD")
         elif isinstance(answer, UpgradeAnswer):
             await self._upgrade(connection, answer)
         else:

@@ -6,17 +6,22 @@ decodes. `one` and `many` are for answers; `of_events` gives a watch channel its
 Neighbours: `negotiation` reads the Accept header; `verbs` use these; `machinery.table` fills the cells.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 
 from actors.api import errors
+from actors.apiserver.call import Answer, LongAnswer
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.table import to_table
 from actors.apiserver.negotiation import METADATA, METADATA_LIST, OBJECT, TABLE, Wanted
 from runtime.clock import Clock
 
+LONG_BYTES = 1 << 20  # of objects: a longer list is written in pieces
+PIECE_BYTES = 256 << 10  # about: it is encrypted while the reader takes the one before
+_LIST_END = b"]}"
 INCLUDE_OBJECT = ("None", "Metadata", "Object")
 
 
@@ -59,6 +64,18 @@ class Representation:
             items = [self._metadata_of(obj) for obj in objs]
         return orjson.dumps({"kind": kind, "apiVersion": version, "metadata": metadata, "items": items})
 
+    def listed(self, bodies: list[bytes], metadata: dict[str, Any]) -> Answer:
+        """The answer to a list."""
+        if self.is_plain and len(bodies) > 1:
+            size_bytes = sum(map(len, bodies))
+            if size_bytes > LONG_BYTES:
+                resource = self._resource
+                head = _head(resource.list_kind or resource.kind + "List", resource.api_version, metadata)
+                a_piece = max(1, len(bodies) * PIECE_BYTES // size_bytes)
+                size_bytes += len(head) + len(bodies) - 1 + len(_LIST_END)
+                return LongAnswer(partial(_pieces, head, bodies, a_piece), size_bytes, self.content_type)
+        return Answer(200, self.many(bodies, metadata), self.content_type)
+
     @property
     def of_events(self) -> Callable[[bytes], bytes] | None:
         """What a watch channel applies to each object; None to hand on stored bytes."""
@@ -88,14 +105,27 @@ class Representation:
 
 def _join(kind: str, api_version: str, metadata: dict[str, Any], bodies: Sequence[bytes]) -> bytes:
     """Put a List around objects' bytes, copying each once."""
-    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
+    head = _head(kind, api_version, metadata)
+    if not bodies:
+        return head + _LIST_END
+    parts = list(bodies)
+    parts[0] = head + parts[0]
+    parts[-1] += _LIST_END
+    return b",".join(parts)
+
+
+def _head(kind: str, api_version: str, metadata: dict[str, Any]) -> bytes:
+    return b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
         kind.encode(),
         api_version.encode(),
         orjson.dumps(metadata),
     )
-    if not bodies:
-        return head + b"]}"
-    parts = list(bodies)
-    parts[0] = head + parts[0]
-    parts[-1] += b"]}"
-    return b",".join(parts)
+
+
+def _pieces(head: bytes, bodies: list[bytes], a_piece: int) -> Iterator[bytes]:
+    """The same List, so many objects at a time."""
+    before = head
+    for first in range(0, len(bodies), a_piece):
+        yield before + b",".join(bodies[first : first + a_piece])
+        before = b","
+    yield _LIST_END

@@ -44,12 +44,13 @@ class Trail:
             self._tell(STARTED)
             answer.when_closed(self._stream_ended)
             return
-        event.add_status(self._event, answer.status, answer.body)
+        body = answer.body
+        event.add_status(self._event, answer.status, body)
         if answer.status == 201 and not self._info.name and "objectRef" in self._event:
-            name = event.name_of_created(answer.body)
+            name = event.name_of_created(body)
             if name:
                 self._event["objectRef"]["name"] = name
-        event.add_objects(self._event, self._rule, self._call, answer.body, answer.content_type.startswith(JSON))
+        event.add_objects(self._event, self._rule, self._call, body, answer.content_type.startswith(JSON))
         self._tell(PANIC if is_panic else COMPLETE)
 
     def _stream_ended(self) -> None:

@@ -3,8 +3,8 @@
 A batch of changes is filtered and encoded once for a channel, and the same bytes go to every watcher of it. An object
 that comes into a selection is ADDED to its watchers and one that leaves it is DELETED, whatever the write was.
 
-A channel with many watchers is paced: after it has told them something it lets about as much time pass as the telling
-took, and then tells what came meanwhile at once. So however fast the writes, half of the time is left to them.
+A channel with many watchers is paced: after it has told them something it lets some times as long pass as the telling
+took, and then tells what came meanwhile at once. So however fast the writes, most of the time is left to them.
 
 Neighbours: `resource_cache` dispatches events to channels; `watcher` buffers.
 """
@@ -18,7 +18,7 @@ from actors.apiserver.storage.selection import Selection
 from actors.apiserver.storage.watcher import Watcher
 
 PACED_WATCHERS = 16  # fewer are told of every batch at once: they cost next to nothing
-PACE_S = 30e-6  # a watcher: twice what it costs to encrypt and send one chunk
+PACE_S = 100e-6  # a watcher: some times what it costs to encrypt and send one chunk
 MAX_PACE_S = 0.02  # what any watcher may be told late
 
 Represent = Callable[[bytes], bytes]  # an object's bytes -> the bytes of it as this channel shows it

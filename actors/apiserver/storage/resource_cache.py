@@ -88,10 +88,8 @@ class ResourceCache:
     def within(self, prefix: bytes, after: bytes = b"") -> Iterator[Entry]:
         """Entries under a key prefix in order, from the key `after` (inclusive) on. Not safe over an await."""
         if prefix == self.prefix and not after:
-            yield from self.entries.values()
-            return
-        for key in self.entries.irange(max(prefix, after), prefix + b"\xff"):
-            yield self.entries[key]
+            return map(self.entries.__getitem__, self.entries)
+        return map(self.entries.__getitem__, self.entries.irange(max(prefix, after), prefix + b"\xff"))
 
     def count(self, prefix: bytes, after: bytes) -> int:
         """How many keys under a prefix there are from `after` (inclusive) on."""

@@ -57,7 +57,7 @@ async def list_(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
         metadata["continue"] = _encode_token(page.revision, page.following)
         if page.remaining is not None:
             metadata["remainingItemCount"] = page.remaining
-    return Answer(200, shown.many([entry.body for entry in page.entries], metadata), shown.content_type)
+    return shown.listed([entry.body for entry in page.entries], metadata)
 
 
 def prefix_of(resource: Resource, namespace: str) -> bytes:
