@@ -27,6 +27,11 @@ def role_of(name: str) -> str:
     return name.partition("@")[0]
 
 
+def node_of(name: str) -> str:
+    """Return the node of an actor: `m1` of `apiserver@m1`, and of `apiserver@m1.2`, a second process of that."""
+    return name.partition("@")[2].partition(".")[0]
+
+
 def ipc_endpoint(run_dir: Path, name: str, socket: str) -> str:
     """Return the endpoint of an actor's socket in a run directory; BadAddress when its path is too long."""
     path = os.path.join(run_dir, f"{name}.{socket}")

@@ -38,6 +38,15 @@ def nodes_of_role(config: ClusterConfig, role: str) -> list[str]:
     return [name for name, node in config.nodes.items() if role in node.roles]
 
 
+def processes_of(config: ClusterConfig, role: str, node: str) -> list[str]:
+    """Return the names of the actors that play a role on a node: several only of API servers that share a port.
+
+    The first has the plain name, and the others begin once it serves.
+    """
+    count = config.apiserver.processes if role == "apiserver" else 1
+    return [f"{role}@{node}", *(f"{role}@{node}.{number}" for number in range(2, count + 1))]
+
+
 def apiserver_bind(config: ClusterConfig, node: str) -> Address:
     """Return where the API server of a node listens."""
     return _bind(config, node, "apiserver", Address(config.apiserver.bind, config.apiserver.port))

@@ -68,7 +68,7 @@ class ApiClient:
     @classmethod
     def of_node(cls, client: Client, directory: Directory, node: str) -> "ApiClient":
         """Return the API as the actors of a node ask it."""
-        return cls(client, endpoints_for(directory, node))
+        return cls(client, endpoints_for(directory, node, client.sender))
 
     async def get(
         self, resource: str, name: str, namespace: str | None = None, subresource: str | None = None

@@ -19,6 +19,7 @@ from typing import Any
 
 from actors.apiserver.messages import ApiRequest
 from bus import BusError, Client, DeadlineExceeded, Directory, Overloaded, Request, StreamLost, Unavailable
+from bus.address import node_of
 from bus.stream_in import Records
 
 CONNECT_S = 0.2  # for a connection to the one asked last; a dead one must not cost the deadline
@@ -30,15 +31,19 @@ SIGN_TIMEOUT_S = 1.5  # for that sign; a busy API server answers from memory in 
 SIGN_OF_LIFE = ApiRequest("GET", "/livez")
 
 
-def endpoints_for(directory: Directory, node: str) -> list[str]:
+def endpoints_for(directory: Directory, node: str, asker: str = "") -> list[str]:
     """Return the API servers in the order in which the actors of a node ask them.
 
-    The one of the same node comes first, as it lives and dies with whoever asks. Those on nodes without one begin at
-    different ones, so that no API server has them all.
+    Those of the same node come first, as they live and die with whoever asks; where they are several processes, which
+    of them is a matter of the asker's name. Nodes without one begin at different ones, so that no API server has them
+    all.
     """
     names = directory.of_role("apiserver")
-    own = f"apiserver@{node}"
-    first = names.index(own) if own in names else zlib.crc32(node.encode()) % max(1, len(names))
+    own = [number for number, name in enumerate(names) if node_of(name) == node]
+    if own:
+        first = own[zlib.crc32(asker.encode()) % len(own)]
+    else:
+        first = zlib.crc32(node.encode()) % max(1, len(names))
     return [directory.work(name) for name in names[first:] + names[:first]]
 
 

@@ -50,8 +50,9 @@ class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     extra_names: list[str] = []  # DNS names and addresses that the serving certificate shall cover too
     oidc: OidcConfig | None = None
     audit: AuditConfig | None = None
+    processes: int = 1  # of each API server, which share its port; each costs some 40 MB and a watch of the state
     shutdown_delay_s: float = 0.0  # between no longer being ready and taking no more requests, for load balancers
-    max_requests_inflight: int = 400  # seats that priority levels share
+    max_requests_inflight: int = 400  # seats that priority levels share, in all processes of an API server
     event_ttl_s: int = 3600  # for which an Event stays after its last write
 
 

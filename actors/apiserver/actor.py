@@ -20,7 +20,7 @@ from typing import Any
 
 from prometheus_client import ProcessCollector
 
-from actors.api.addresses import Address, apiserver_bind
+from actors.api.addresses import Address, apiserver_bind, processes_of
 from actors.api.config import AuditConfig, OidcConfig, of_settings
 from actors.apiserver.audit.auditor import AuditCollector, Auditor
 from actors.apiserver.audit.file import LineWriter, RotatingFile
@@ -55,7 +55,6 @@ from bus import BusError
 from runtime.actor import Actor
 
 EVENTS = b"/registry/events/"  # of both groups that show them
-COLLECT_AFTER = 20_000  # new containers that may be garbage in a cycle: some MB at most
 BOOKMARK_TICK_S = 5.0  # how exactly the bookmark period is kept
 
 
@@ -65,6 +64,8 @@ class ApiServerActor(Actor):
         self._config = config.apiserver
         pki = Path(self.setup.data_dir) / "pki"
         schema.use_cache(Path(self.setup.data_dir) / "cache")
+        self._first, *others = processes_of(config, "apiserver", self.setup.node)
+        self._is_shared = bool(others)
         listener = self._listen(*apiserver_bind(config, self.setup.node))
         self._backend = open_backend(self, config)
         state = self._backend.state
@@ -149,7 +150,7 @@ class ApiServerActor(Actor):
             return None
         data_dir = Path(self.setup.data_dir)
         file = RotatingFile(
-            data_dir / (config.log_file or "logs/audit.log"),
+            self._audit_file(data_dir / (config.log_file or "logs/audit.log")),
             self.clock,
             max_bytes=config.max_size_mb << 20,
             max_backups=config.max_backups,
@@ -165,6 +166,11 @@ class ApiServerActor(Actor):
         )
         self.spawn(writer.run(), "audit log")
         return writer
+
+    def _audit_file(self, file: Path) -> Path:
+        """Return the file of this process: a second one writes audit.2.log."""
+        number = self.name.removeprefix(self._first)
+        return file.with_name(f"{file.stem}{number}{file.suffix}")
 
     def _register_metrics(self) -> None:
         for collector in (
@@ -216,15 +222,20 @@ class ApiServerActor(Actor):
         self.publisher.publish("apiserver.requests", sample)
 
     def _listen(self, address: str, port: int) -> socket.socket:
-        """Listen. Where any port will do, that is the one of the last life, which clients know, unless it is taken."""
-        endpoint = self.dir / "endpoint"
+        """Listen. Where any port will do, that is the one of the last life, which clients know, unless it is taken.
+
+        Of several processes the first one chooses the port.
+        """
+        endpoint = self.dir.with_name(self._first) / "endpoint"
+        if not port and self.name != self._first:
+            return listen(address, int(endpoint.read_text().rpartition(":")[2]), is_shared=True)
         if not port and endpoint.exists():
             last = int(endpoint.read_text().rpartition(":")[2])
             try:
-                return listen(address, last)
+                return listen(address, last, is_shared=self._is_shared)
             except PortTaken as error:
                 self.log.warning("choosing another port than before", error=str(error))
-        return listen(address, port)
+        return listen(address, port, is_shared=self._is_shared)
 
     async def _catch_up(self) -> None:
         """Wait until the cache has the newest state, however often the state actor has to be asked for it."""
@@ -249,7 +260,5 @@ class ApiServerActor(Actor):
 
 
 def _spare_the_collector() -> None:
-    """Let the garbage collector look at less, and less often. What is there now stays; what a request makes is in no
-    cycle and goes by itself; what the cache holds is in none either. It was a tenth of the CPU of a create."""
+    """Let the garbage collector look at less: what is there now stays."""
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])

@@ -102,7 +102,9 @@ class Handler:
         self.deadlines = Deadlines(server.clock)
         self._is_ready = is_ready
         self.in_flight = InFlight()
-        self.gate = Gate(server.cache, server.registry, server.clock, server.config.apiserver.max_requests_inflight)
+        config = server.config.apiserver
+        seats = max(1, config.max_requests_inflight // config.processes)
+        self.gate = Gate(server.cache, server.registry, server.clock, seats)
         self.stopping = False
 
     async def handle(self, call: ApiCall) -> Answer | StreamAnswer:

@@ -22,12 +22,17 @@ class PortTaken(CannotServe):
     """The wanted address cannot be listened on."""
 
 
-def listen(address: str, port: int) -> socket.socket:
-    """Bind and return a listening socket. Raises PortTaken naming address and port."""
+def listen(address: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """Bind and return a listening socket. Raises PortTaken naming address and port.
+
+    A shared one leaves the port to others of the same user that share it, too: the kernel deals out connections.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((address, port))
         listener.listen(BACKLOG)
         listener.setblocking(False)

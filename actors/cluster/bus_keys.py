@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from bus import BadKeys, keys
+from bus.address import node_of
 
 BUNDLE_FORMAT = 1
 COMMAND_LINE = "cli"  # the role of a node's command line
@@ -38,7 +39,7 @@ def directory_of(data_dir: Path) -> Path:
 def prepare(directory: Path, actors: Iterable[str]) -> None:
     """Make what is missing: keys for these actors, and for the command line of their nodes. BadKeys, OSError."""
     names = list(actors)
-    nodes = dict.fromkeys(_node_of(name) for name in names)
+    nodes = dict.fromkeys(node_of(name) for name in names)
     for name in [*names, *(f"{COMMAND_LINE}@{node}" for node in nodes)]:
         keys.make(directory, name)
 
@@ -46,8 +47,8 @@ def prepare(directory: Path, actors: Iterable[str]) -> None:
 def bundle(directory: Path, *nodes: str) -> bytes:
     """Return the file for a machine that plays these nodes. BadKeys when no keys were made for them."""
     everybody = keys.allowed(directory)
-    own = [name for name in everybody if _node_of(name) in nodes]
-    if missing := set(nodes) - {_node_of(name) for name in own}:
+    own = [name for name in everybody if node_of(name) in nodes]
+    if missing := set(nodes) - {node_of(name) for name in own}:
         raise BadKeys(f"there are no keys for {', '.join(sorted(missing))}; its actors must be in the config first")
     secret = {name: keys.Keyring(directory, name).secret().decode() for name in own}
     return _encode(Bundle(BUNDLE_FORMAT, secret, _text(everybody)))
@@ -83,14 +84,10 @@ def unpack(directory: Path, text: bytes) -> list[str]:
 
 def withdraw(directory: Path, node: str) -> list[str]:
     """Believe nobody of a node any more; return who that was. What is connected is refused from its next request on."""
-    gone = [name for name in keys.allowed(directory) if _node_of(name) == node]
+    gone = [name for name in keys.allowed(directory) if node_of(name) == node]
     for name in gone:
         keys.withdraw(directory, name)
     return gone
-
-
-def _node_of(name: str) -> str:
-    return name.partition("@")[2]
 
 
 def _text(public: dict[str, bytes]) -> dict[str, str]:

@@ -16,9 +16,10 @@ from typing import Any
 
 import msgspec
 
-from actors.api.addresses import bus_endpoints
+from actors.api.addresses import bus_endpoints, processes_of
 from actors.api.config import ClusterConfig, NodeConfig
 from actors.cluster import bus_keys
+from bus.address import node_of
 from runtime.supervisor.spec import ActorLaunch, ChildSpec, CommandLaunch
 
 TARGETS = {
@@ -51,12 +52,12 @@ class Composition:
 
 def actor_names(config: ClusterConfig, here: Collection[str] = ()) -> list[str]:
     """Return the names of all actors of a cluster, or of those nodes in `here`, in the config's order."""
-    return [f"{role}@{name}" for name, node in nodes_here(config, here).items() for role in node.roles]
+    nodes = nodes_here(config, here)
+    return [actor for name, node in nodes.items() for role in node.roles for actor in processes_of(config, role, name)]
 
 
 def compose(config: ClusterConfig, data_dir: Path, run_dir: Path, here: Collection[str] = ()) -> Composition:
     """Return what this machine shall run: the nodes in `here`, or all of them."""
-    names = actor_names(config)
     plain = msgspec.to_builtins(config)
     local = actor_names(config, here)
     specs: list[ChildSpec] = []
@@ -64,16 +65,25 @@ def compose(config: ClusterConfig, data_dir: Path, run_dir: Path, here: Collecti
         if needs_containerd(node):
             specs.append(_containerd(config, data_dir, run_dir, name))
         settings = {"cluster": plain, "node": plain["nodes"][name]}
-        specs += [_actor(role, name, node, settings, local) for role in node.roles]
+        for role in node.roles:
+            first, *others = [
+                _actor(actor, role, name, node, settings, local) for actor in processes_of(config, role, name)
+            ]
+            specs += [first, *(msgspec.structs.replace(other, after=(first.name,)) for other in others)]
     endpoints = bus_endpoints(config)
     return Composition(
         _in_start_order(specs),
-        names,
+        [name for name in actor_names(config) if name in local or _is_first(name)],
         remote={name: sockets for name, sockets in endpoints.items() if name not in local},
         listen={name: sockets for name, sockets in endpoints.items() if name in local},
         keys_dir=bus_keys.directory_of(data_dir) if endpoints else None,
         preload=preload_of(config, here),
     )
+
+
+def _is_first(name: str) -> bool:
+    """Whether an actor is the first of its role on its node; machines know of no other ones elsewhere."""
+    return name.partition("@")[2] == node_of(name)
 
 
 def nodes_here(config: ClusterConfig, here: Collection[str]) -> dict[str, NodeConfig]:
@@ -99,7 +109,7 @@ def needs_containerd(node: NodeConfig) -> bool:
     return "kubelet" in node.roles and node.runtime == "containerd" and not node.containerd_socket
 
 
-def _actor(role: str, name: str, node: NodeConfig, settings: dict[str, Any], local: list[str]) -> ChildSpec:
+def _actor(actor: str, role: str, name: str, node: NodeConfig, settings: dict[str, Any], local: list[str]) -> ChildSpec:
     after: list[str] = []
     if role == "apiserver":
         after = _nearest("state", name, local)
@@ -108,7 +118,7 @@ def _actor(role: str, name: str, node: NodeConfig, settings: dict[str, Any], loc
     if role == "kubelet" and needs_containerd(node):
         after = [*after, f"{CONTAINERD}@{name}"]
     return ChildSpec(
-        name=f"{role}@{name}",
+        name=actor,
         role=role,
         node=name,
         launch=ActorLaunch(TARGETS[role], settings),

@@ -21,6 +21,7 @@ from runtime.config import ConfigError, Loaded, load, parse, suggestion
 DEFAULT = "single.yaml"
 ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy", "balancer")
 MAX_STATE_MEMBERS = 5  # more would only make writes slower: four of seven must store each
+MAX_PROCESSES = 16  # of one API server: each is fed with all changes, so that more hardly get more done
 MAX_NODES = 10_000  # that one kubelet plays; twice what Kubernetes supports in a cluster
 MAX_NODE_NAME = 52  # so that a socket's path, which holds `controller-manager@NAME.control`, fits in a run directory
 
@@ -186,6 +187,9 @@ def _check_ports(loaded: Loaded[ClusterConfig]) -> None:
             raise loaded.error([key, "port"], f"expected a port from 0 to 65535, got {port}")
         if int(found[1]) <= port <= int(found[2]):
             raise loaded.error([key, "port"], f"{port} is within network.node_ports")
+    if not 1 <= config.apiserver.processes <= MAX_PROCESSES:
+        complaint = f"expected 1 to {MAX_PROCESSES}, got {config.apiserver.processes}"
+        raise loaded.error(["apiserver", "processes"], complaint)
     _check_doors(loaded)
 
 

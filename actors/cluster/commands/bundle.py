@@ -50,10 +50,11 @@ def introduce(nodes: tuple[str, ...], data_dir: Path) -> None:
     """Print the public keys of NODES, for the machines that were there before them. It is no secret."""
     from actors.cluster import bus_keys
     from bus import BadKeys, keys
+    from bus.address import node_of
 
     directory = bus_keys.directory_of(data_dir.absolute())
     try:
-        names = [name for name in keys.allowed(directory) if name.partition("@")[2] in nodes]
+        names = [name for name in keys.allowed(directory) if node_of(name) in nodes]
         click.echo(bus_keys.introduction(directory, names), nl=False)
     except (BadKeys, OSError) as error:
         fail(str(error))

@@ -131,3 +131,12 @@ def test_the_own_nodes_api_server_comes_first_and_others_are_spread(tmp_path):
     assert endpoints_for(directory, "m2")[0] == directory.work("apiserver@m2")
     firsts = {endpoints_for(directory, f"w{number}")[0] for number in range(50)}
     assert firsts == set(directory.work_of_role("apiserver"))
+
+
+def test_the_own_nodes_processes_share_its_askers(tmp_path):
+    directory = Directory(tmp_path, ["apiserver@m1", "apiserver@m1.2", "apiserver@m2"])
+    askers = [f"controller-{number}@m1" for number in range(50)]
+    firsts = {endpoints_for(directory, "m1", asker)[0] for asker in askers}
+    assert firsts == {directory.work("apiserver@m1"), directory.work("apiserver@m1.2")}
+    assert {endpoints_for(directory, "m2", asker)[0] for asker in askers} == {directory.work("apiserver@m2")}
+    assert set(endpoints_for(directory, "m1", askers[0])) == set(directory.work_of_role("apiserver"))

@@ -40,6 +40,7 @@ def config(text: str) -> ClusterConfig:
         ),
         ("nodes: {MASTER}\nnetwork: {node_ports: 3-2}", "expected a range of ports, as 30000-32767"),
         ("nodes: {MASTER}\napiserver: {port: 30001}", "30001 is within network.node_ports"),
+        ("nodes: {MASTER}\napiserver: {processes: 0}", "apiserver.processes: expected 1 to 16, got 0"),
         ("nodes: {MASTER}\nnetwork: {service_cidr: 10.96.0.1/12}", "expected an IPv4 network"),
         ("nodes: {MASTER}\nnetwork: {node_cidr_mask: 8}", "network.node_cidr_mask: expected 16 to 30, got 8"),
         ("nodes: {MASTER, w1: {roles: [kubelet], runtime: simulated, count: 257}}", "has 256 subnets of /24, fewer"),
@@ -81,6 +82,23 @@ def test_the_default_is_one_master_and_one_real_worker(tmp_path):
     assert isinstance(containerd, CommandLaunch)
     assert containerd.socket.endswith("containerd.sock")
     assert len(preparations_of(cluster, tmp_path)) == 2
+
+
+def test_an_api_server_of_several_processes_is_begun_by_its_first(tmp_path):
+    text = "nodes: {MASTER, m2: {roles: [apiserver]}, w1: {roles: [kubelet]}}\napiserver: {processes: 3, port: 7000}"
+    cluster = simulated(config(text))
+    composition = compose(cluster, tmp_path, tmp_path / "run", ("m1", "w1"))
+    check_specs(composition.specs)
+    after = {spec.name: spec.after for spec in composition.specs if spec.role != "state"}
+    assert after == {
+        "apiserver@m1": ("state@m1",),
+        "apiserver@m1.2": ("apiserver@m1",),
+        "apiserver@m1.3": ("apiserver@m1",),
+        "kubelet@w1": ("apiserver@m1",),
+    }
+    assert {spec.node for spec in composition.specs if spec.role == "apiserver"} == {"m1"}
+    known = [name for name in composition.actors if name.startswith("apiserver")]
+    assert known == ["apiserver@m1", "apiserver@m1.2", "apiserver@m1.3", "apiserver@m2"]
 
 
 def test_settings_carry_the_config_as_plain_data(tmp_path):
