@@ -1,6 +1,7 @@
 """What a cluster, or a node's ended pods, left behind: processes, mounts, namespaces, rules, links, cgroups, files."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -81,6 +82,21 @@ def of_pods(data_dir: Path, node: str, inside: list[str]) -> list[str]:
     places = places_of(data_dir, node)
     found = [*_pod_files(places), *_mounts(data_dir), *_pod_cgroups(places), *_shims(places)]
     return found or [*_pod_links(inside), *_in_containerd(places)]
+
+
+def of_descriptors(pid: int, data_dir: Path, node: str) -> list[str]:
+    """Return a line for each file of a pod, or one that nobody can reach any more, which a process has open."""
+    home = data_dir.resolve() / "nodes" / node
+    own = tuple(str(home / folder) for folder in ("pods", "logs", "containerd/commands"))
+    found = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(path)
+        except FileNotFoundError:  # closed meanwhile
+            continue
+        if target.startswith(own) or target.endswith(" (deleted)"):
+            found.append(f"descriptor {path.name}: {target}")
+    return found
 
 
 def of_gone_pods(data_dir: Path, node: str, known: set[str]) -> list[str]:

@@ -4,7 +4,10 @@ A command for each question would cost more than most of what chaos tests do bet
 """
 
 import os
+import signal
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from bus.address import ipc_endpoint
 from bus.blocking import BlockingClient
 from bus.errors import BusError
 from runtime.messages import FailpointRequest
-from runtime.supervisor.messages import NAME, ChildStatus, KillRequest, RestartRequest, StatusRequest
+from runtime.supervisor.messages import NAME, ChildStatus, RestartRequest, StatusRequest
 from runtime.supervisor.rundir import find
 from tests.cluster import Cluster, eventually
 
@@ -46,15 +49,39 @@ class Control:
 
         return int(eventually(pid, f"{name} serves"))
 
-    def kill(self, name: str) -> int:
-        """Kill at once; return the pid that it had."""
-        return int(self.ask(NAME, KillRequest(name)).pid)
+    @contextmanager
+    def away(self, name: str) -> Iterator[None]:
+        """Kill an actor, and keep the supervisor from starting it again, or anybody else who dies meanwhile.
+
+        The supervisor answers nothing until the end.
+        """
+        supervisor = self.ask(NAME, StatusRequest(memory=False)).supervisor.pid
+        pid = self.actor(name).pid
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            yield
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        self.serving(name, pid)
 
     def restart(self, name: str) -> int:
         """Stop in order, and start again; return the new pid."""
         before = self.actor(name).pid
         self.ask(NAME, RestartRequest(name))
         return self.serving(name, before)
+
+
+def processes_of(container_id: str) -> list[int]:
+    """Return the pids of a container, by its cgroup."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cgroup"):
+        try:
+            if container_id in path.read_text():
+                found.append(int(path.parent.name))
+        except OSError:  # it has ended
+            continue
+    return found
 
 
 class Victim:

@@ -113,15 +113,21 @@ def _status(code: int, text: bytes) -> Object:
         return {"code": code, "message": text.decode(errors="replace")}
 
 
+def enter(namespace: str) -> None:
+    """Have the calling thread, which must not be used again, enter a network namespace; it stays where it is for ""."""
+    if not namespace:
+        return
+    handle = os.open(f"/var/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        os.close(handle)
+
+
 def _connect_in(namespace: str, address: tuple[str, int]) -> socket.socket:
     """Connect from within a network namespace. Only the calling thread enters it, so it must not be used again."""
-    if namespace:
-        handle = os.open(f"/var/run/netns/{namespace}", os.O_RDONLY)
-        try:
-            if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns")
-        finally:
-            os.close(handle)
+    enter(namespace)
     made = socket.create_connection(address, timeout=TIMEOUT_S)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # http.client sends head and body one by one
     return made
