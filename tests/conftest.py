@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import traces
+from tests import leaks, traces
 from tests.cluster import Cluster
 from tests.real_tier import need_real, why_not_real
 
@@ -45,6 +45,15 @@ def simulated_cluster() -> Iterator[Cluster]:
 def shared_cluster() -> Iterator[Cluster]:
     """One simulated cluster for all tests that keep to namespaces, nodes and names of their own, and tidy up."""
     yield from brought_up(real=False)
+
+
+@pytest.fixture(autouse=True)
+def no_pod_leaves_anything(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test with a real cluster, see that its node has nothing of pods that are gone."""
+    yield
+    for value in getattr(request.node, "funcargs", {}).values():
+        if isinstance(value, Cluster) and value.real:
+            leaks.check(value)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -32,7 +32,9 @@ class Control:
 
     def ask(self, name: str, request: Any, timeout_s: float = 5.0) -> Any:
         """Ask on somebody's control socket."""
-        return self._client.request(ipc_endpoint(self._run_dir, name, "control"), request, timeout_s=timeout_s)
+        return self._client.request(
+            ipc_endpoint(self._run_dir, name, "control"), request, timeout_s=timeout_s, retry=True
+        )
 
     def actors(self) -> dict[str, ChildStatus]:
         return {actor.name: actor for actor in self.ask(NAME, StatusRequest(memory=False)).actors}

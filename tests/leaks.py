@@ -1,0 +1,41 @@
+"""After each test with a real cluster: nothing on its nodes belongs to a pod that the API no longer has.
+
+Pods that still end are in the API until nothing of them is left, so what is found here without a pod is a leak, or goes
+in a moment. A cluster that a test took down is looked at by `traces.of_cluster` instead.
+
+Neighbours: `conftest` calls it; `traces` looks.
+"""
+
+import json
+from http.client import HTTPException
+
+from runtime.supervisor.datadir import holder
+from tests import traces
+from tests.cluster import Cluster, eventually
+from tests.conformance.access import Api
+
+LIMIT_S = 20.0  # for what goes in a moment
+
+
+def check(cluster: Cluster) -> None:
+    """AssertionError when something stays that belongs to no pod."""
+    nodes = [path.parent.name for path in (cluster.data_dir / "nodes").glob("*/containerd")]
+    if any(traces.of_gone_pods(cluster.data_dir, node, set()) for node in nodes) and holder(cluster.data_dir):
+        eventually(lambda: _is_clean(cluster, nodes), "nothing is left of pods that are gone", LIMIT_S)
+
+
+def _is_clean(cluster: Cluster, nodes: list[str]) -> bool:
+    """What is looked at first can't be of a pod that was made between the two looks."""
+    found = {node: traces.of_gone_pods(cluster.data_dir, node, set()) for node in nodes}
+    known = _uids(cluster)
+    left = [line for lines in found.values() for line in lines if not known & set(traces.UID.findall(line))]
+    assert left == []
+    return True
+
+
+def _uids(cluster: Cluster) -> set[str]:
+    try:
+        pods = json.loads(Api(cluster).request("GET", "/api/v1/pods"))
+    except HTTPException as error:
+        raise OSError(f"the API server hangs up: {error}") from error
+    return {item["metadata"]["uid"] for item in pods["items"]}
