@@ -62,18 +62,21 @@ class Answers:
 
 def _size_bytes(result: TxnResult | None) -> int:
     size_bytes = ANSWER_BYTES
-    for each in result.responses if result is not None else ():
-        match each:
-            case PutResult():
+    if result is None:
+        return size_bytes
+    for each in result.responses:
+        if type(each) is PutResult:
+            if each.prev_kv is not None:
                 size_bytes += _kv_bytes(each.prev_kv)
-            case DeleteRangeResult():
-                size_bytes += sum(map(_kv_bytes, each.prev_kvs))
-            case RangeResult():
-                size_bytes += sum(map(_kv_bytes, each.kvs))
-            case TxnResult():
-                size_bytes += _size_bytes(each)
+        elif type(each) is RangeResult:
+            for kv in each.kvs:
+                size_bytes += _kv_bytes(kv)
+        elif type(each) is DeleteRangeResult:
+            size_bytes += sum(map(_kv_bytes, each.prev_kvs))
+        elif type(each) is TxnResult:
+            size_bytes += _size_bytes(each)
     return size_bytes
 
 
-def _kv_bytes(kv: KeyValue | None) -> int:
-    return len(kv.key) + len(kv.value) + ANSWER_BYTES if kv is not None else 0
+def _kv_bytes(kv: KeyValue) -> int:
+    return len(kv.key) + len(kv.value) + ANSWER_BYTES

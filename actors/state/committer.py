@@ -104,9 +104,12 @@ class Committer:
 
     # What others ask
 
-    def propose(self, command: Command, answer: Answer) -> asyncio.Future[Record]:
+    def propose(self, command: Command, answer: Answer, *, more_follow: bool = False) -> asyncio.Future[Record]:
         """Return the future of an answer. Refused at once: NOT_LEADER, NO_SPACE, REQUEST_TOO_LARGE, Overloaded,
-        Unavailable. When the lead is lost before the answer is there, that is Unavailable, and the outcome unknown."""
+        Unavailable. When the lead is lost before the answer is there, that is Unavailable, and the outcome unknown.
+
+        `more_follow`: others came in the same message, and shall be stored with one sync.
+        """
         if self.alarm is not None and self.core.is_leader:
             raise errors.no_space(self.alarm)
         if self._is_closing:
@@ -116,7 +119,7 @@ class Committer:
         self._waiting[index] = term, future, answer
         self._idle.clear()
         self._proposed += 1
-        if self._proposed >= TURN_PROPOSALS:
+        if self._proposed >= TURN_PROPOSALS and not more_follow:
             self._turn()
         else:
             self.turn_soon()

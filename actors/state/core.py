@@ -3,7 +3,7 @@
     index = core.propose(command)          or core.read(context), core.step(sender, message), core.tick()
     ready = core.ready()                   at any time; None when there is nothing to do
     send ready.messages; put ready.entries and ready.hard_state on disk, then send core.persisted(ready)
-    core.apply(ready.committed)            returns what happened, in order
+    core.apply(ready.committed)            gives what happened, in order
     ready.reads                            may be answered once `machine.applied` is there
 
 One persistence is under way at a time; what is proposed meanwhile goes into the next one, so a batch grows with the
@@ -14,8 +14,9 @@ No clock, no disk, no loop.
 Neighbours: `raft.node` and `machine` do the work; `committer` is the shell around this.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from actors.state import commands, errors, image
 from actors.state.commands import Command
@@ -33,8 +34,7 @@ KEPT_ENTRY_BYTES = 256  # what an entry in memory costs beside its data
 TRIM_BYTES = 2 << 20  # is trimmed at once, because it moves all that stays
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """A command that is committed and applied."""
 
     index: int
@@ -112,9 +112,9 @@ class Core:
         """This member leads no more: what it proposed may still be committed, by others."""
         self._commands.clear()
 
-    def apply(self, committed: Iterable[Entry]) -> list[Applied]:
-        """Apply committed entries; return what the commands among them did, in order."""
-        applied = []
+    def apply(self, committed: Iterable[Entry]) -> Iterator[Applied]:
+        """Apply committed entries; give what the commands among them did, in order. One by one, so that nothing waits
+        in memory for the last of them; the caller must take them all."""
         machine = self.machine
         for entry in committed:
             self._kept_bytes += len(entry.data) + KEPT_ENTRY_BYTES
@@ -124,10 +124,9 @@ class Core:
             term, command = self._commands.pop(entry.index, (0, None))
             if command is None or term != entry.term:
                 command = commands.decode(entry.data)
-            applied.append(Applied(entry.index, entry.term, command, machine.apply(entry.index, command)))
+            yield Applied(entry.index, entry.term, command, machine.apply(entry.index, command))
         self.node.applied(machine.applied)
         self._trim()
-        return applied
 
     def capture(self, cluster_id: str) -> image.Image:
         """Return the image of everything that is applied."""

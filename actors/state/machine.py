@@ -6,7 +6,7 @@ too, and leaves the machine as it was.
 Neighbours: `core` feeds it committed entries; `store`, `txn` and `lease` do the work; `image` captures and restores it.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from actors.state import errors, txn
 from actors.state.answers import Answers
@@ -16,8 +16,7 @@ from actors.state.store import Store
 from bus.errors import RemoteError
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What a command did. `result` is a TxnResult for a txn, a refusal, or None for all other commands."""
 
     result: TxnResult | RemoteError | None
@@ -37,7 +36,7 @@ class Machine:
         """Apply the next entry of the log."""
         assert index == self.applied + 1, f"entry {index} cannot follow entry {self.applied}"
         self.applied = index
-        request_id = command.id if isinstance(command, TxnCommand | GrantCommand) else ""
+        request_id = command.id if type(command) is TxnCommand or type(command) is GrantCommand else ""
         if request_id and (known := self.answers.of(request_id)) is not None:
             return Outcome(known.result, known.revision, [])
         try:
@@ -60,11 +59,11 @@ class Machine:
         self.applied, self.answers = other.applied, other.answers
 
     def _run(self, command: Command) -> TxnResult | None:
+        if type(command) is TxnCommand:
+            if 0 <= command.repeats_since <= self.answers.forgotten_revision:
+                raise errors.unknown_outcome()
+            return txn.run(self.store, command.txn)
         match command:
-            case TxnCommand():
-                if 0 <= command.repeats_since <= self.answers.forgotten_revision:
-                    raise errors.unknown_outcome()
-                return txn.run(self.store, command.txn)
             case CompactCommand():
                 self.store.compact(command.revision)
             case GrantCommand():

@@ -20,6 +20,7 @@ from actors.state.births import Births
 from actors.state.disk import is_full
 from actors.state.messages import LOST_DATA
 from actors.state.peer_messages import RaftBatch, RaftFeedRequest
+from actors.state.raft.entries import size_bytes
 from actors.state.raft.records import Append, Envelope, Message
 from bus.client import Client
 from bus.errors import BusError, RemoteError, Unavailable
@@ -260,4 +261,6 @@ class Peers:
 
 
 def _size_bytes(message: Message) -> int:
-    return 64 + (sum(len(entry.data) + 16 for entry in message.entries) if isinstance(message, Append) else 0)
+    if not isinstance(message, Append):
+        return 64
+    return 64 + 16 * len(message.entries) + size_bytes(message.entries)

@@ -105,9 +105,11 @@ class Service:
     def txns(self, request: m.TxnsRequest, context: Context) -> Answer:
         self._check_leads()  # else each of them would be refused, and repeated, by itself
         answers: list[Answer | BusError] = []
+        last = len(request.txns) - 1
         for number, wanted in enumerate(request.txns):
             try:
-                answers.append(self._txn(wanted, m.id_among(context.message_id, number)))
+                message_id = m.id_among(context.message_id, number)
+                answers.append(self._txn(wanted, message_id, more_follow=number < last))
             except BusError as error:
                 answers.append(error)
         return self._all(answers)
@@ -126,13 +128,14 @@ class Service:
                 outcomes.append(m.TxnOutcome(None, to_wire(error)))
         return m.TxnsReply(outcomes, self.store.revision)
 
-    def _txn(self, wanted: m.Txn, message_id: str, repeats_since: int = -1) -> Answer:
+    def _txn(self, wanted: m.Txn, message_id: str, repeats_since: int = -1, *, more_follow: bool = False) -> Answer:
         txn.check(wanted)
         if txn.is_read_only(wanted):
             return self._when_current(lambda: self._read_txn(wanted))
         if self.store.live_bytes > MAX_LIVE_BYTES and txn.has_put(wanted):
             raise errors.no_space(QUOTA_ALARM)
-        return self.committer.propose(TxnCommand(wanted, message_id, repeats_since), _txn_reply)
+        command = TxnCommand(wanted, message_id, repeats_since)
+        return self.committer.propose(command, _txn_reply, more_follow=more_follow)
 
     def _read_txn(self, wanted: m.Txn) -> Record:
         result = txn.run(self.store, wanted)

@@ -12,7 +12,8 @@ Neighbours: `store` does the reading and writing; `machine` applies logged trans
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from actors.state import errors
 from actors.state.messages import (
@@ -45,6 +46,7 @@ _RESULTS: dict[str, Callable[[int | bytes, int | bytes], bool]] = {
     ">": operator.gt,
 }
 _MISSING = KeyValue(b"", b"", 0, 0, 0)
+_PUT = PutResult(None)
 
 
 # Checking, without a store
@@ -63,10 +65,11 @@ def check(txn: Txn) -> None:
 
 def is_read_only(txn: Txn) -> bool:
     """Tell whether no branch of a transaction writes: then it needs no log."""
-    return all(
-        isinstance(each, Range) or (isinstance(each, Txn) and is_read_only(each))
-        for each in (*txn.success, *txn.failure)
-    )
+    for branch in (txn.success, txn.failure):
+        for each in branch:
+            if type(each) is not Range and not (type(each) is Txn and is_read_only(each)):
+                return False
+    return True
 
 
 def has_put(txn: Txn) -> bool:
@@ -90,21 +93,23 @@ def _check_counts(txn: Txn, most: int) -> None:
     count = max(len(txn.compare), len(txn.success), len(txn.failure))
     if count > most:
         raise errors.too_many_operations(MAX_TXN_OPERATIONS - most + count)
-    for each in (*txn.success, *txn.failure):
-        if isinstance(each, Txn):
-            _check_counts(each, most - count)
+    for branch in (txn.success, txn.failure):
+        for each in branch:
+            if type(each) is Txn:
+                _check_counts(each, most - count)
 
 
 def _check_fields(txn: Txn) -> None:
     for compare in txn.compare:
         _check_compare(compare)
-    for each in (*txn.success, *txn.failure):
-        if isinstance(each, Txn):
-            _check_fields(each)
-        elif isinstance(each, Range):
-            check_range(each)
-        elif not each.key:
-            raise errors.invalid("key is not provided")
+    for branch in (txn.success, txn.failure):
+        for each in branch:
+            if isinstance(each, Txn):
+                _check_fields(each)
+            elif type(each) is Range:
+                check_range(each)
+            elif not each.key:
+                raise errors.invalid("key is not provided")
 
 
 def _check_compare(compare: Compare) -> None:
@@ -154,45 +159,61 @@ def _delete_bounds(delete: DeleteRange) -> Bounds:
 # Running, at one point of the log
 
 
-class _Decided:
+# This runs for every write on every member: types are compared, not asked for, and nothing is built in vain.
+
+
+class _Decided(NamedTuple):
     """A transaction with its compares done: the operations that will run, and those of nested transactions."""
 
-    __slots__ = ("nested", "operations", "succeeded")
-
-    def __init__(self, store: Store, txn: Txn):
-        self.succeeded = all(_holds(store, compare) for compare in txn.compare)
-        self.operations = txn.success if self.succeeded else txn.failure
-        self.nested = [_Decided(store, each) for each in self.operations if isinstance(each, Txn)]
-
-    def leaves(self) -> Iterator[Range | Put | DeleteRange]:
-        for each in self.operations:
-            if not isinstance(each, Txn):
-                yield each
-        for decided in self.nested:
-            yield from decided.leaves()
+    succeeded: bool
+    operations: list[Operation]
+    nested: "Sequence[_Decided]"
 
 
 def run(store: Store, txn: Txn) -> TxnResult:
     """Run a checked transaction; the caller commits. A refusal leaves the store as it was."""
-    decided = _Decided(store, txn)
-    for each in decided.leaves():
-        if isinstance(each, Put):
+    decided = _decide(store, txn)
+    _refuse(store, decided)
+    return _execute(store, decided)
+
+
+def _decide(store: Store, txn: Txn) -> _Decided:
+    succeeded = True
+    for compare in txn.compare:
+        if not _holds(store, compare):
+            succeeded = False
+            break
+    operations = txn.success if succeeded else txn.failure
+    for each in operations:
+        if type(each) is Txn:
+            return _Decided(succeeded, operations, [_decide(store, each) for each in operations if type(each) is Txn])
+    return _Decided(succeeded, operations, ())
+
+
+def _refuse(store: Store, decided: _Decided) -> None:
+    """Refuse what the store cannot do at this point of the log."""
+    for each in decided.operations:
+        if type(each) is Put:
             if each.lease and each.lease not in store.leases:
                 raise errors.lease_not_found(each.lease)
             if (each.ignore_value or each.ignore_lease) and store.get(each.key) is None:
                 raise errors.key_not_found(each.key)
-        elif isinstance(each, Range):
+        elif type(each) is Range:
             store.check_readable(each.revision)
-    return _execute(store, decided)
+    for nested in decided.nested:
+        _refuse(store, nested)
 
 
 def _holds(store: Store, compare: Compare) -> bool:
     """Tell whether a compare holds: for a range, whether it holds for every key in it."""
-    keys = store.keys_in(compare.key, compare.range_end)
-    if not keys:
-        # There is no value that a missing value equals, or is less or greater than.
-        return compare.target != "value" and _compare(compare, _MISSING)
-    return all(_compare(compare, kv) for key in keys if (kv := store.get(key)) is not None)
+    if compare.range_end:
+        found = [kv for key in store.keys_in(compare.key, compare.range_end) if (kv := store.get(key)) is not None]
+        if found:
+            return all(_compare(compare, kv) for kv in found)
+    elif (kv := store.get(compare.key)) is not None:
+        return _compare(compare, kv)
+    # There is no value that a missing value equals, or is less or greater than.
+    return compare.target != "value" and _compare(compare, _MISSING)
 
 
 def _compare(compare: Compare, kv: KeyValue) -> bool:
@@ -203,12 +224,12 @@ def _execute(store: Store, decided: _Decided) -> TxnResult:
     nested = iter(decided.nested)
     responses: list[Result] = []
     for each in decided.operations:
-        if isinstance(each, Put):
+        if type(each) is Put:
             old = _put(store, each)
-            responses.append(PutResult(old if each.prev_kv else None))
-        elif isinstance(each, Range):
+            responses.append(PutResult(old) if each.prev_kv else _PUT)
+        elif type(each) is Range:
             responses.append(store.range(each))
-        elif isinstance(each, DeleteRange):
+        elif type(each) is DeleteRange:
             old_kvs = [store.delete(key) for key in store.keys_in(each.key, each.range_end)]
             responses.append(DeleteRangeResult(len(old_kvs), old_kvs if each.prev_kv else []))
         else:

@@ -4,9 +4,32 @@
 `applied <= commit <= last_index` and `stable <= last_index`.
 """
 
+from operator import attrgetter
+
 from actors.state.raft.records import Entry
 
 ENTRY_BYTES = 512  # what applying an entry costs beside its data, so that many small ones are bounded too
+
+
+SLICE_ENTRIES = 4_096  # that are looked at at once
+_data = attrgetter("data")
+
+
+def size_bytes(entries: list[Entry]) -> int:
+    """Return the size of the entries' data."""
+    return sum(map(len, map(_data, entries)))
+
+
+def _within(entries: list[Entry], limit_bytes: int, entry_bytes: int) -> list[Entry]:
+    """Return the entries that a limit leaves room for, each with so much on top of its data; at least one if any."""
+    if size_bytes(entries) + entry_bytes * len(entries) <= limit_bytes:
+        return entries
+    total_bytes = 0
+    for count, entry in enumerate(entries):
+        total_bytes += len(entry.data) + entry_bytes
+        if count and total_bytes > limit_bytes:
+            return entries[:count]
+    return entries
 
 
 class Compacted(LookupError):
@@ -43,21 +66,19 @@ class Entries:
         """Return entries after an index, at least one if there is one, up to so many bytes of data."""
         if index < self.offset:
             raise Compacted(index)
-        found: list[Entry] = []
-        size_bytes = 0
-        for position in range(index - self.offset, len(self._entries)):
-            entry = self._entries[position]
-            size_bytes += len(entry.data)
-            if found and size_bytes > limit_bytes:
-                break
-            found.append(entry)
-        return found
+        first = index - self.offset
+        return _within(self._entries[first : first + SLICE_ENTRIES], limit_bytes, 0)
 
     def between(self, after: int, to: int) -> list[Entry]:
         """Return the entries in (after, to]."""
         if after < self.offset:
             raise Compacted(after)
         return self._entries[after - self.offset : to - self.offset]
+
+    def push(self, entry: Entry) -> None:
+        """Put one entry behind all there are."""
+        assert entry.index == self.offset + len(self._entries) + 1, f"{entry.index} does not follow the last entry"
+        self._entries.append(entry)
 
     def append(self, entries: list[Entry]) -> None:
         """Put entries at the end, in place of whatever conflicts with them."""
@@ -93,13 +114,7 @@ class Entries:
         upto = min(self.commit, self.stable)
         if upto <= self.handed:
             return []
-        found: list[Entry] = []
-        size_bytes = 0
-        for entry in self.between(self.handed, upto):
-            size_bytes += len(entry.data) + ENTRY_BYTES
-            if found and size_bytes > limit_bytes:
-                break
-            found.append(entry)
+        found = _within(self.between(self.handed, min(upto, self.handed + SLICE_ENTRIES)), limit_bytes, ENTRY_BYTES)
         self.handed = found[-1].index
         return found
 

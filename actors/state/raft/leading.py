@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.state.raft.entries import Compacted
+from actors.state.raft.entries import Compacted, size_bytes
 from actors.state.raft.progress import Mode, Progress
 from actors.state.raft.records import Append, Appended, AskReadIndex, Entry, InstallSnapshot, ReadIndex, TimeoutNow
 from actors.state.raft.role import Role
@@ -41,9 +41,11 @@ def begin(node: "Node") -> None:
 
 def append(node: "Node", data: bytes, votes: dict[str, bool] | None = None) -> Entry:
     entry = Entry(node.log.last_index + 1, node.term, data, votes)
-    node.append_entries([entry])
     node.leading.uncommitted_bytes += len(data)
-    if votes is not None:
+    if votes is None:
+        node.log.push(entry)
+    else:
+        node.append_entries([entry])
         _on_members(node)
     return entry
 
@@ -182,7 +184,7 @@ def _send_entries(node: "Node", name: str, progress: Progress) -> bool:
         return False
     commit, round_ = node.log.commit, node.leading.round
     node.send(name, Append(node.term, prev_index, prev_term, entries, commit, round_))
-    progress.sent(entries[-1].index, sum(len(entry.data) for entry in entries))
+    progress.sent(entries[-1].index, size_bytes(entries))
     return True
 
 
@@ -226,7 +228,7 @@ def _commit(node: "Node") -> None:
         return
     done = node.log.between(node.log.commit, index)
     reign = node.leading
-    reign.uncommitted_bytes = max(0, reign.uncommitted_bytes - sum(len(entry.data) for entry in done))
+    reign.uncommitted_bytes = max(0, reign.uncommitted_bytes - size_bytes(done))
     node.log.commit_to(index)
     reign.beat_is_due = True  # followers apply it, and answer their readers, the sooner
     if node.name not in node.members.voters and node.history.newest_index <= index:

@@ -1,6 +1,7 @@
 """A state actor in a process of its own, on a directory that outlives it."""
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from actors.api.config import ClusterConfig, NodeConfig, StateConfig
 from bus import BlockingClient, DeadlineExceeded, Directory, Unavailable
 from runtime.actor import Setup, run
 from runtime.messages import FailpointRequest, HealthRequest, InspectRequest, StopRequest
+from runtime.warm.child import YOUNG_OBJECTS
 
 NAME = "state@m1"
 START_S = 20.0
@@ -42,6 +44,8 @@ class StateProcess:
 
     def _live(self):
         sys.stdout = sys.stderr = open(self.log_path, "a", buffering=1)  # noqa: SIM115 - for the process's life
+        gc.freeze()  # and the rest as for an actor that a warm parent has forked
+        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
         self.before()
         os._exit(run("actors.state.actor:StateActor", self.setup))
 

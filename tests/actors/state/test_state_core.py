@@ -62,7 +62,7 @@ def test_a_batch_is_bounded_and_the_rest_follows(monkeypatch):
         if ready.must_persist:
             sizes.append(len(ready.entries))
             core.persisted(ready)
-        core.apply(ready.committed)
+        list(core.apply(ready.committed))
     assert sizes == [3, 3, 3, 1, 1]
 
 

@@ -72,7 +72,7 @@ class Member:
             core.persisted(ready)
             self.history += self.under_way
             self.under_way = []
-            core.apply(core.ready().committed)
+            list(core.apply(core.ready().committed))
             if self.rng.random() < 0.15:
                 save(core, storage)
             for _ in range(self.rng.randint(1, 4)):
