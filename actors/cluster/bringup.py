@@ -25,7 +25,7 @@ from actors.api.config import ClusterConfig
 from actors.cluster import exits
 from actors.cluster.aside import Aside, AsideFailed
 from actors.cluster.compose import Composition, actor_names, compose, nodes_here, preload_of, preparations_of
-from actors.cluster.founders import BadFounders, new_members, with_founders
+from actors.cluster.founders import BadFounders, forget_beginnings, new_members, with_founders
 from actors.cluster.plan import node_names
 from actors.cluster.report import Report
 from actors.cluster.simulate import runs_containers
@@ -109,6 +109,8 @@ def _prepare(data_dir: Path, wish: Wish) -> tuple[Wish, Composition, Path]:
     config, here = wish.config, wish.here
     try:
         Recorder(data_dir).end_left_over()
+        if wish.join:
+            forget_beginnings(config, data_dir, here)
         joining = tuple(new_members(config, data_dir, here)) if wish.join else ()
         config = with_founders(config, data_dir, here, join=wish.join)
         _check_ports(config, here)

@@ -9,6 +9,7 @@ where this machine can't know, the state actors themselves ask each other before
 Neighbours: `bringup` asks at every start; `members` adds those who join.
 """
 
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -25,8 +26,18 @@ class BadFounders(Exception):
 
 def new_members(config: ClusterConfig, data_dir: Path, here: Collection[str]) -> list[str]:
     """Return the state actors of this machine that have no data yet."""
-    nodes = [node for node in nodes_of_role(config, "state") if not here or node in here]
-    return [f"state@{node}" for node in nodes if not _has_data(data_dir, f"state@{node}")]
+    return [name for name in _local(config, here) if not _has_data(data_dir, name)]
+
+
+def forget_beginnings(config: ClusterConfig, data_dir: Path, here: Collection[str]) -> None:
+    """Let those that were refused as founders join: what they had begun holds nothing, for they have never voted."""
+    for name in _local(config, here):
+        if _has_data(data_dir, name) and (begun := _group(data_dir, name)) is not None and begun.begun is False:
+            shutil.rmtree(data_dir / "actors" / name)
+
+
+def _local(config: ClusterConfig, here: Collection[str]) -> list[str]:
+    return [f"state@{node}" for node in nodes_of_role(config, "state") if not here or node in here]
 
 
 def with_founders(config: ClusterConfig, data_dir: Path, here: Collection[str], *, join: bool) -> ClusterConfig:
@@ -67,11 +78,15 @@ def _has_data(data_dir: Path, name: str) -> bool:
 
 def _founders(data_dir: Path, name: str) -> Collection[str]:
     """Return who founded the group of a state actor; itself alone, where its data is from before groups."""
-    try:
-        content = (data_dir / "actors" / name / group.NAME).read_bytes()
-    except FileNotFoundError:
+    if not (data_dir / "actors" / name / group.NAME).exists():
         return [name]
+    found = _group(data_dir, name)
+    return found.founders if found is not None else []
+
+
+def _group(data_dir: Path, name: str) -> group.Group | None:
+    """Return what a state actor knows of its group; None where that can't be read: it says itself what is wrong."""
     try:
-        return msgspec.json.decode(content, type=group.Group).founders
-    except msgspec.DecodeError:
-        return []  # the state actor itself says what is wrong with it
+        return msgspec.json.decode((data_dir / "actors" / name / group.NAME).read_bytes(), type=group.Group)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None

@@ -16,6 +16,7 @@ use. A full disk makes it read-only, with an alarm. One of several members may d
     committer   stores, sends, applies, answers         watch, watch_index            who is told
     peers       what members say to each other          log, snapshot, disk, frames   what is on disk
     service, membership   the handlers                  recovery, group               what is found at the start
+    founding              founders of a new group meet before they vote
     housekeeping, compactor                             leases that end, history that is forgotten
     etcd/                                               etcd's API over gRPC, where the config asks for it
 """
@@ -31,6 +32,7 @@ from actors.state.committer import Committer
 from actors.state.core import Applied, Core
 from actors.state.damage import DataRefused, NoSpace
 from actors.state.disk import DataDirInUse, DirectoryDisk
+from actors.state.founding import Founding
 from actors.state.group import Group
 from actors.state.housekeeping import Housekeeping
 from actors.state.membership import Membership
@@ -94,8 +96,15 @@ class StateActor(Actor):
         committer.on_install.append(service.on_install)
         self._service = service
         _measure(service, self.metrics)
-        committer.begin()
-        self.spawn(committer.run(), "raft")
+        endpoint_of = self.setup.directory.work
+        term = recovered.hard.term
+        founding = Founding(self.name, storage, self.client, endpoint_of, term=term, log=self.log)
+        founding.register(self.server)
+        if founding.is_due:
+            self.spawn(self._found(founding, committer), "founding")
+        else:
+            committer.begin()
+            self.spawn(committer.run(), "raft")
         self.spawn(committer.look_for_room(), "room")
         self.spawn(housekeeping.end_leases(), "leases")
         self.spawn(housekeeping.compact(config.compact_every_s), "compaction")
@@ -168,6 +177,14 @@ class StateActor(Actor):
             took_s=round(self.clock.monotonic() - begin_s, 3),
         )
         return storage, recovered
+
+    async def _found(self, founding: Founding, committer: Committer) -> None:
+        """Begin when all founders have met."""
+        try:
+            await founding.done()
+        except* CannotServe as errors:
+            raise errors.exceptions[0] from None
+        await committer.run()
 
     def _founding(self, config: ClusterConfig) -> Group:
         """Return the group with which a new data directory begins."""

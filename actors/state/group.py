@@ -20,17 +20,23 @@ TEMPORARY = "group.tmp"
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
-    """`founders`: name, and whether it votes; empty for a member that joined. `birth`: see `births`."""
+    """`founders`: name, and whether it votes; empty for a member that joined. `birth`: see `births`.
+
+    `begun` is False while a founder has yet to hear of all others that they mean the same group; see `founding`. None:
+    from a program that did not ask.
+    """
 
     cluster_id: str
     founders: dict[str, bool]
     birth: str = ""
+    begun: bool | None = None
 
     @classmethod
     def founded(cls, cluster: str, names: Sequence[str]) -> "Group":
         """Return the group that these members of a cluster found."""
         words = "\n".join([cluster, *sorted(names)])
-        return cls(hashlib.sha256(words.encode()).hexdigest()[:16], dict.fromkeys(names, True))
+        cluster_id = hashlib.sha256(words.encode()).hexdigest()[:16]
+        return cls(cluster_id, dict.fromkeys(names, True), begun=len(names) == 1)
 
     @classmethod
     def alone(cls, name: str) -> "Group":
@@ -40,7 +46,7 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     @classmethod
     def joining(cls) -> "Group":
         """Return what a member knows that somebody else will add."""
-        return cls("", {})
+        return cls("", {}, begun=True)
 
     def born(self) -> "Group":
         """Return this with a birth of its own."""

@@ -9,7 +9,7 @@ Sender and receiver: members of one group.
 from typing import ClassVar
 
 from actors.state.raft.records import Message
-from bus.record import Record, Request
+from bus.record import Empty, Record, Request
 
 PEERS = frozenset({"state"})
 
@@ -33,6 +33,16 @@ class RaftFeedRequest(Request, frozen=True, array_like=True, gc=False):
 
     cluster_id: str
     birth: str = ""
+
+
+class FoundingRequest(Request, frozen=True, array_like=True, gc=False):
+    """A founder that is new asks another one whether it is of the same group. WRONG_CLUSTER when it is not."""
+
+    method: ClassVar[str] = "state.founding"
+    roles: ClassVar[frozenset[str]] = PEERS
+    reply: ClassVar[type[Record]] = Empty
+
+    cluster_id: str
 
 
 class SnapshotChunk(Record, frozen=True, array_like=True, gc=False):

@@ -13,6 +13,8 @@ the work.
 
 from dataclasses import dataclass
 
+import msgspec
+
 from actors.state import births, group, image, log, snapshot
 from actors.state.births import Births
 from actors.state.damage import RESTORE, DataRefused, NewerFormat, NoSpace
@@ -114,8 +116,15 @@ class Storage:
 
     def join(self, cluster_id: str) -> None:
         """Remember the cluster that has taken this member in."""
-        self.group = Group(cluster_id, {}, self.group.birth)
-        group.write(self.disk, self.group)
+        self._keep(Group(cluster_id, {}, self.group.birth, begun=True))
+
+    def begin(self) -> None:
+        """Remember that this founder has heard of all others, and may vote."""
+        self._keep(msgspec.structs.replace(self.group, begun=True))
+
+    def _keep(self, changed: Group) -> None:
+        group.write(self.disk, changed)
+        self.group = changed
 
     def close(self) -> None:
         self.log.close()
