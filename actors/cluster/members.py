@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from actors.state.messages import NOT_LEADER, MemberAddRequest, MembersReply
 from bus.client import Client
-from bus.errors import BusError, RemoteError, Unavailable
+from bus.errors import DeadlineExceeded, RemoteError, Unavailable
 from bus.record import Request
 
 ATTEMPT_S = 2.0  # for a member to answer who leads
@@ -70,9 +70,7 @@ async def add(client: Client, members: Mapping[str, str], name: str, *, within_s
             return await ask_leader(
                 client, others, MemberAddRequest(name), within_s=left_s, answer_s=max(left_s, ATTEMPT_S)
             )
-        except RemoteError:
-            raise
-        except BusError:
+        except (Unavailable, DeadlineExceeded):
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(PAUSE_S)

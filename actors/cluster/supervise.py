@@ -21,6 +21,8 @@ from runtime.supervisor.events import Announce
 from runtime.supervisor.shell import Cluster, Supervisor, handle_signals
 from runtime.warm.link import WarmLink
 
+SPEAKER = "cli@supervisor"  # who waits for the cluster, and adds members to it, does it on behalf of the user
+
 
 async def live(
     wish: Wish, composition: Composition, data_dir: Path, run_dir: Path, link: WarmLink, report: Report
@@ -85,7 +87,7 @@ async def _until_ready(wish: Wish, cluster: Cluster, observer: _Observer, report
 
 async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Report) -> None:
     config = wish.config
-    client = client_of(cluster.data_dir, config, wish.here, "supervisor")
+    client = client_of(cluster.data_dir, config, wish.here, SPEAKER)
     try:
         deadline = time.monotonic() + ready_deadline_s(config)
         await _join(wish, cluster, client, report)

@@ -1,7 +1,7 @@
 """`kubus member`: list, add and remove the members of the group of state actors."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,18 @@ def remove(name: str, data_dir: Path) -> None:
 
     name = _full_name(name)
     _show(_ask(data_dir, MemberRemoveRequest(name), answer_s=WITHIN_S), "table")
+
+
+def members_of(data_dir: Path) -> Callable[[], Any] | None:
+    """Return what asks for the members of the group; None for a group of one, which nobody need be asked about."""
+    from actors.api.addresses import nodes_of_role
+    from actors.cluster.bringup import recorded_config
+    from actors.state.messages import MemberListRequest
+
+    config = recorded_config(data_dir.absolute())
+    if config is None or len(nodes_of_role(config, "state")) == 1:
+        return None
+    return lambda: _ask(data_dir, MemberListRequest())
 
 
 def _full_name(name: str) -> str:
