@@ -4,6 +4,10 @@
 expired when *we* have not seen it change for its duration, whatever the holder's clock says. Between a renewal that
 failed and `renew_deadline_s` we still lead; after it we don't, and `fence` says so before every write. Since the
 deadline is shorter than the lease's duration, nobody else can lead by then.
+
+A candidate watches the Lease, so that one that is given up is taken at once: by a leader that stops in order, or by a
+supervisor on behalf of one that is known to be dead (`release_of`). Nobody else may do that: a leader that can't be
+reached may lead on, and its Lease has to end by itself.
 """
 
 import asyncio
@@ -19,6 +23,7 @@ from bus import BusError
 from runtime.clock import Clock
 
 LEASES = "leases.coordination.k8s.io"
+RELEASE_S = 2.0  # for a lead to be given up at the end of a process; when nobody takes that, the Lease ends by itself
 
 
 class NotLeader(Exception):
@@ -99,7 +104,7 @@ class LeaderElector:
         """Lead whenever possible, for ever. Returns when `on_started` returns by itself."""
         while True:
             if not await self._try():
-                await asyncio.sleep(self._retry_s)
+                await self._until_next_chance()
                 continue
             self._log.info("leads", lease=self._name)
             work = asyncio.ensure_future(on_started())
@@ -113,15 +118,35 @@ class LeaderElector:
             self._renewed_at = None
             self._log.warning("lost the lead", lease=self._name)
 
+    async def _until_next_chance(self) -> None:
+        """Wait for the next attempt, or until somebody gives the Lease up."""
+        watching = asyncio.ensure_future(self._until_given_up())
+        try:
+            await asyncio.wait((watching,), timeout=self._retry_s)
+            if watching.done() and not watching.cancelled() and watching.exception() is not None:
+                self._log.debug("the lease can't be watched", lease=self._name, error=str(watching.exception()))
+                await asyncio.sleep(self._retry_s)
+        finally:
+            await _cancel(watching)
+
+    async def _until_given_up(self) -> None:
+        if self._lease is None:
+            await asyncio.sleep(self._retry_s)
+            return
+        source = self._api.source(LEASES, self._namespace, field_selector=f"metadata.name={self._name}")
+        async for key, found, _ in source.watch(self._lease["metadata"]["resourceVersion"]):
+            if key and (found is None or not (found.get("spec") or {}).get("holderIdentity")):
+                return
+
     async def release(self) -> None:
         """Give the lead up, so that another need not wait for it to expire."""
         if not self.is_leader or self._lease is None:
             return
         self._renewed_at = None
-        spec = self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            await self._api.update(LEASES, self._lease | {"spec": spec})
-        except (ApiError, BusError) as error:
+            async with asyncio.timeout(RELEASE_S):
+                await self._api.update(LEASES, _given_up(self._lease))
+        except (ApiError, BusError, TimeoutError) as error:
             self._log.info("the lead was not given up", lease=self._name, error=str(error))
 
     async def _keep(self, work: "asyncio.Future[None]") -> None:
@@ -184,6 +209,35 @@ class LeaderElector:
             "renewTime": now,
             "leaseTransitions": before.get("leaseTransitions", 0) + (1 if step is Step.TAKE else 0),
         }
+
+
+async def release_of(
+    api: ApiClient, name: str, identity: str, is_dead: Callable[[], bool], namespace: str = "kube-system"
+) -> bool:
+    """Give a Lease up on behalf of a holder that is dead; return whether that was done. Raises ApiError, BusError.
+
+    `is_dead` is asked once the Lease has been read: whoever lives by then, a successor under the same name, has not
+    renewed what was read, and the write fails if it does so afterwards.
+    """
+    try:
+        lease = await api.get(LEASES, name, namespace)
+    except ApiError as error:
+        if error.reason == "NotFound":
+            return False
+        raise
+    if (lease.get("spec") or {}).get("holderIdentity") != identity or not is_dead():
+        return False
+    try:
+        await api.update(LEASES, _given_up(lease))
+    except ApiError as error:
+        if error.reason in ("Conflict", "NotFound"):
+            return False
+        raise
+    return True
+
+
+def _given_up(lease: Object) -> Object:
+    return lease | {"spec": lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1}}
 
 
 async def _cancel(work: "asyncio.Future[None]") -> None:

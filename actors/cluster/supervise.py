@@ -5,9 +5,11 @@ Neighbours: `bringup` has made everything ready for this loop; `readiness` knows
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from actors.api.addresses import nodes_of_role
+from actors.api.config import ClusterConfig
 from actors.cluster import exits, kubeconfig, members
 from actors.cluster.bringup import Wish, ready_deadline_s
 from actors.cluster.compose import Composition
@@ -41,6 +43,9 @@ async def live(
     )
     observer = _Observer(report, wish.begun, {spec.name for spec in composition.specs})
     supervisor = Supervisor(cluster, composition.specs, observer=observer.see)
+    client = client_of(data_dir, config, wish.here, SPEAKER)
+    if len(nodes_of_role(config, "scheduler")) > 1 or len(nodes_of_role(config, "controller-manager")) > 1:
+        _arrange_succession(config, client, supervisor, observer, report)
     handle_signals(supervisor)
     watching = asyncio.create_task(_until_ready(wish, cluster, observer, report), name="readiness")
     watching.add_done_callback(lambda task: _end_of_wait(task, supervisor, report, observer))
@@ -48,7 +53,19 @@ async def live(
         await supervisor.run(link)
     finally:
         watching.cancel()
+        client.close()
     return observer.status
+
+
+def _arrange_succession(
+    config: ClusterConfig, client: Client, supervisor: Supervisor, observer: "_Observer", report: Report
+) -> None:
+    # Imported where there is more than one master: a supervisor of one needs none of the API's client.
+    from actors.api.client import ApiClient
+    from actors.cluster.succession import Succession
+
+    api = ApiClient(client, supervisor.cluster.directory.work_of_role("apiserver"))
+    observer.on_death = Succession(config, api, lambda name: supervisor.core.children[name].pid, report.note).died
 
 
 class _Observer:
@@ -58,6 +75,7 @@ class _Observer:
         self._report = report
         self._begun = begun
         self.status = exits.OK
+        self.on_death: Callable[[str], None] = lambda name: None
         self.waiting = names  # have not served yet
         self.served = asyncio.Event()
         self.given_up = asyncio.get_running_loop().create_future()  # what a child says that crashes too often
@@ -68,6 +86,8 @@ class _Observer:
             detail = f"{detail}, at {time.monotonic() - self._begun:.2f} s" if detail else ""
             self.waiting.discard(announcement.name)
             self.served.set()
+        if announcement.what == "exited":
+            self.on_death(announcement.name)
         if announcement.what == "failed" and not self.given_up.done():
             self.given_up.set_result(f"{announcement.name}: {detail}")
         self._report.actor(announcement.name, announcement.what, detail)

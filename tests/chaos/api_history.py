@@ -11,6 +11,8 @@ Neighbours: `tests.linearizability` judges; `test_ha` torments.
 """
 
 import base64
+import concurrent.futures
+import ctypes
 import http.client
 import itertools
 import json
@@ -32,13 +34,16 @@ from tests.linearizability import FOREVER, READ, WRITE, Operation, check, check_
 PATIENCE_S = 5.0  # for one answer; then the client hangs up
 REST_S = 0.01  # between two requests of one client: enough of them to see a gap, not so many that they are the load
 REGISTERS = 3
+TICK_S = 0.02  # of the metronome, which knows when the machine itself stands still
+CLONE_NEWNET = 0x40000000  # <sched.h>
 PATH = "/api/v1/namespaces/default/configmaps"
 
 
 class Door:
-    """The API as one kubeconfig reaches it."""
+    """The API as one kubeconfig reaches it, from a network namespace if it is given one."""
 
-    def __init__(self, kubeconfig: Path):
+    def __init__(self, kubeconfig: Path, namespace: str = ""):
+        self._namespace = namespace
         config = yaml.safe_load(kubeconfig.read_text())
         self.address = urlsplit(config["clusters"][0]["cluster"]["server"])
         user = config["users"][0]["user"]
@@ -49,6 +54,13 @@ class Door:
             pair.write(base64.b64decode(user["client-key-data"]))
             pair.flush()
             self.context.load_cert_chain(pair.name)
+
+    def enter(self) -> None:
+        """Move the thread that calls to where the clients are. Only of Linux, and for good."""
+        if self._namespace:
+            with open(f"/var/run/netns/{self._namespace}") as namespace:
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
 
     def connect(self) -> http.client.HTTPSConnection:
         assert self.address.hostname
@@ -92,6 +104,12 @@ class History:
     answers: list[tuple[float, float, int]] = field(default_factory=list)  # (begin, end, revision) of lists
     successes: list[tuple[float, str]] = field(default_factory=list)  # when, and which client
     failures: list[tuple[float, str, str]] = field(default_factory=list)
+    ticks: list[float] = field(default_factory=list)  # of a thread that only sleeps
+
+    def stall_s(self, begin: float, end: float) -> float:
+        """The longest time between `begin` and `end` for which even a sleeper was not woken: nobody can be faster."""
+        times = [begin, *(when for when in self.ticks if begin < when < end), end]
+        return max(0.0, max(after - before for before, after in itertools.pairwise(times)) - 2 * TICK_S)
 
     def gap_s(self, begin: float, end: float) -> float:
         """The longest time between `begin` and `end` in which no client got an answer."""
@@ -128,15 +146,14 @@ class Clients:
     @contextmanager
     def working(self) -> Iterator[History]:
         """Ask without pause, from several threads, while the body runs."""
-        client = Client(self._door)
-        for number in range(REGISTERS):
-            client.ask("POST", PATH, _config_map(self._register(number), "none"))
+        self._aside(self._prepare)
         roles: list[Callable[[Client, str], None]] = [self._create, self._create, self._list]
         roles += [self._write, self._write, self._read, self._read]
         threads = [
             threading.Thread(target=self._work, args=(role, f"{role.__name__}-{number}"), daemon=True)
             for number, role in enumerate(roles)
         ]
+        threads.append(threading.Thread(target=self._tick, daemon=True))
         for thread in threads:
             thread.start()
         try:
@@ -146,7 +163,31 @@ class Clients:
             for thread in threads:
                 thread.join(2 * PATIENCE_S)
 
+    def stored(self) -> set[str]:
+        """Return the names of all objects that are there now."""
+        return self._aside(lambda client: {item["metadata"]["name"] for item in client.ask("GET", PATH)[1]["items"]})
+
+    def _prepare(self, client: Client) -> None:
+        for number in range(REGISTERS):
+            client.ask("POST", PATH, _config_map(self._register(number), "none"))
+
+    def _aside(self, do: Callable[[Client], Any]) -> Any:
+        """Do something as a client, in a thread that goes where the clients are."""
+
+        def go() -> Any:
+            self._door.enter()
+            return do(Client(self._door))
+
+        with concurrent.futures.ThreadPoolExecutor(1) as aside:
+            return aside.submit(go).result()
+
+    def _tick(self) -> None:
+        while not self._stop.is_set():
+            self.history.ticks.append(time.monotonic())
+            time.sleep(TICK_S)
+
     def _work(self, role: Callable[[Client, str], None], name: str) -> None:
+        self._door.enter()
         client = Client(self._door)
         while not self._stop.is_set():
             try:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.api.election import LeaderElector, NotLeader, Observation, Step, decide
+from actors.api.election import LeaderElector, NotLeader, Observation, Step, decide, release_of
 from actors.api.errors import ApiError, conflict, not_found
 from runtime.clock import ManualClock
 from runtime.logging import logger_of
@@ -101,6 +101,25 @@ def test_a_leader_that_gives_up_lets_the_next_lead_at_once():
         assert await first._try()
         await first.release()
         assert not first.is_leader
+        assert await second._try()
+
+    asyncio.run(scenario())
+
+
+def test_the_lead_of_a_dead_leader_is_given_up_unless_it_lives_again():
+    async def scenario():
+        leases, clock = Leases(), ManualClock()
+        first, second = elector(leases, "a", clock), elector(leases, "b", clock)
+        assert not await release_of(leases, "l", "a", lambda: True), "there is no lease yet"
+        assert await first._try()
+        assert not await release_of(leases, "l", "b", lambda: True), "another one leads"
+        assert not await release_of(leases, "l", "a", lambda: False), "its successor lives already"
+        stale = leases.found
+        assert await first._try()
+        leases.get, get = lambda *names: asyncio.sleep(0, stale), leases.get
+        assert not await release_of(leases, "l", "a", lambda: True), "it was renewed in the meantime"
+        leases.get = get
+        assert await release_of(leases, "l", "a", lambda: True)
         assert await second._try()
 
     asyncio.run(scenario())

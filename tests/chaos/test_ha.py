@@ -1,0 +1,95 @@
+"""Three masters on machines of their own; each is killed, stopped and cut off in turn while clients ask without pause.
+
+No acknowledged object is lost, nobody sees the past, and the API is unavailable for no more than a second. Clients go
+through the balancer of their own machine, over real encrypted links.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.chaos.api_history import Clients, Door, History
+from tests.chaos.machines import MASTERS, WORKER, Machines
+from tests.cluster import eventually
+from tests.real_tier import need_real
+
+pytestmark = [pytest.mark.real, pytest.mark.chaos, pytest.mark.timeout(300)]
+
+UNAVAILABLE_S = 1.0  # at most, whatever happens to one master
+LOOK_S = 2.0  # after a fault, while it lasts: longer than clients need to get over it
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Machines]:
+    need_real()
+    made = Machines()
+    try:
+        made.up()
+        yield made
+    finally:
+        made.forget()
+
+
+@contextmanager
+def clients_of(machines: Machines) -> Iterator[History]:
+    """Have clients at work, and judge what they were told when they are done."""
+    clients = Clients(Door(machines.kubeconfig, machines[WORKER].namespace))
+    with clients.working() as history:
+        yield history
+    assert history.wrong(clients.stored()) == []
+    assert len(history.acknowledged) > 50 and len(history.operations) > 100, "nobody got anything done"
+
+
+def torment(machines: Machines, fault: Callable[[str], None], cure: Callable[[str], None], what: str) -> None:
+    """Do it to each master, the leader of the state first, and see how long clients wait."""
+    leader = machines.leader()
+    with clients_of(machines) as history:
+        for name in sorted(MASTERS, key=lambda name: name != leader):
+            eventually(machines.is_whole, f"the group is whole before {name} is {what}", 60)
+            time.sleep(0.3)
+            begin = time.monotonic()
+            fault(name)
+            time.sleep(LOOK_S)
+            end = time.monotonic()
+            gap_s, stall_s = history.gap_s(begin, end), history.stall_s(begin, end)
+            each_s = history.worst_gap_s(begin, end)
+            print(f"{what} {name}: {gap_s:.2f} s without an answer, {each_s:.2f} s for one client, "
+                  f"the machine stalled for up to {stall_s:.2f} s")  # fmt: skip
+            cure(name)
+            assert gap_s <= UNAVAILABLE_S + stall_s, history.failures[-20:]
+
+
+def test_each_master_is_killed(machines: Machines):
+    def revive(name: str) -> None:
+        machines[name].wait_up(machines[name].start())
+
+    torment(machines, lambda name: machines[name].signal_all(signal.SIGKILL), revive, "killed")
+
+
+def test_each_master_is_stopped(machines: Machines):
+    torment(
+        machines,
+        lambda name: machines[name].signal_all(signal.SIGSTOP),
+        lambda name: machines[name].signal_all(signal.SIGCONT),
+        "stopped",
+    )
+
+
+def test_each_master_is_cut_off(machines: Machines):
+    torment(machines, machines.cut, machines.mend, "cut off")
+
+
+def test_masters_are_restarted_one_after_the_other_without_a_failed_request(machines: Machines):
+    eventually(machines.is_whole, "the group is whole", 60)
+    with clients_of(machines) as history:
+        time.sleep(0.3)
+        begin = time.monotonic()
+        for name in MASTERS:
+            machines[name].kubus("restart", name)
+        end = time.monotonic()
+        print(f"restarted in {end - begin:.1f} s: {len(history.successes)} answers, {history.failures} failed, "
+              f"{history.gap_s(begin, end):.2f} s without an answer")  # fmt: skip
+        assert history.failures == []
