@@ -255,7 +255,8 @@ class NodeKubelet:
             return NoFiles()
         objects = Objects(shared.api, shared.spawn, self._objects_changed, shared.log, shared.clock)
         free = allocatable(self._machine)
-        claims = Claims(shared.api, objects.get, lambda: shared.nodes.get(self.name))
+        node, others = lambda: shared.nodes.get(self.name), lambda: self.pods.admitted()
+        claims = Claims(shared.api, objects.get, node, others)
         return PodFiles(
             self._places, objects, claims, Tokens(shared.api, shared.clock, shared.log), shared.services,
             shared.cluster.network.domain, tuple(self._machine.addresses), lambda: free, shared.log,

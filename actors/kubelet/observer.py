@@ -31,6 +31,7 @@ from actors.kubelet.runtime import (
 )
 
 RELIST_S = 20.0  # a safety net below the events
+FIRST_RELIST_S = 1.0  # and soon after the first list: what an earlier kubelet asked for may still be in the making
 RECONNECT_S = (0.1, 5.0)  # first and longest pause after the runtime went away
 AGREE_S = (0.002, 1.0)  # first and longest pause while the runtime's records lag behind its event
 ASKED_AT_ONCE = 8  # statuses at a time in a relist
@@ -180,9 +181,11 @@ class Observer:
         raise RuntimeUnreachable("the container runtime's events ended")
 
     async def _relist_for_ever(self) -> None:
+        pause_s = FIRST_RELIST_S
         while True:
-            await asyncio.sleep(RELIST_S)
+            await asyncio.sleep(pause_s)
             await self.relist()
+            pause_s = min(pause_s * 2, RELIST_S)
 
     async def _take(self, events: Any) -> None:
         async for event in events:

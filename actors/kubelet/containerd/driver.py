@@ -23,7 +23,7 @@ from actors.kubelet.containerd import importer, network, pause_profile, replies,
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.config import PAUSE_IMAGE
-from actors.kubelet.containerd.faults import exec_timed_out, pull_fault_of
+from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
 from actors.kubelet.containerd.outliving import OutlivingCalls
 from actors.kubelet.containerd.places import Places, places_of
 from actors.kubelet.containerd.podnetwork import (
@@ -53,6 +53,7 @@ from actors.kubelet.runtime import (
     RuntimeRefused,
     RuntimeState,
     RuntimeStatus,
+    RuntimeUnreachable,
     RuntimeVersion,
     SandboxSpec,
     SandboxStatus,
@@ -71,6 +72,7 @@ EXEC_SLACK_S = 10.0  # beyond an exec's timeout, which containerd enforces
 
 NETWORK_READY_S = 15.0  # from the written configuration to containerd's NetworkReady
 NETWORK_POLL_S = 0.02
+MAKING_POLL_S = 0.1  # while containerd makes the sandbox that a kubelet which is dead asked for
 
 
 class ContainerdDriver:
@@ -93,7 +95,7 @@ class ContainerdDriver:
         self._host_ports: dict[str, Sequence[HostPort]] = {}  # by sandbox id: what is in the node's nftables map
         self._importing = asyncio.Lock()
         self._connection: Any = None
-        self._starts: OutlivingCalls | None = None
+        self._outliving: OutlivingCalls | None = None
         self.streams = ContainerdStreams(self._call, self.places.commands)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -105,19 +107,27 @@ class ContainerdDriver:
             pause_profile.write(self.places.pause_profile)
             self._pause_seccomp = Seccomp("Localhost", str(self.places.pause_profile))
         self._connection = Connection(self.socket)
-        self._starts = OutlivingCalls(Connection, self.socket, WORK_S)
+        self._outliving = OutlivingCalls(Connection, self.socket, WORK_S)
 
     async def close(self) -> None:
         if self._connection is not None:
             await self.streams.close()
             await self._connection.close()
-        if self._starts is not None:
-            await self._starts.close()
+        if self._outliving is not None:
+            await self._outliving.close()
 
     async def _call(self, method: str, request: Any, timeout_s: float | None) -> Any:
         """Call containerd. Before and after each call is a failpoint, because a kubelet may die there."""
         passing(f"containerd.{method}")
         reply = await self._connection.call(method, request, timeout_s)
+        passing(f"containerd.{method}.done")
+        return reply
+
+    async def _call_outliving(self, method: str, request: Any) -> Any:
+        """Call containerd so that it does what it is asked for, even if the kubelet dies meanwhile."""
+        assert self._outliving is not None, "the driver is open"
+        passing(f"containerd.{method}")
+        reply = await self._outliving.call(method, request, WORK_S)
         passing(f"containerd.{method}.done")
         return reply
 
@@ -189,17 +199,35 @@ class ContainerdDriver:
         config = requests.sandbox_config(spec, parent, self._pause_seccomp)
         request = cri.RunPodSandboxRequest(config=config, runtime_handler=spec.runtime_handler)
         try:
-            reply = await self._call("RunPodSandbox", request, WORK_S)
+            sandbox_id = await self._make_sandbox(request)
         except RuntimeRefused as fault:
             if "sandbox image" not in str(fault):
                 raise
             await self._ensure_images()  # somebody removed the pause image
-            reply = await self._call("RunPodSandbox", request, WORK_S)
-        sandbox_id = str(reply.pod_sandbox_id)
+            sandbox_id = await self._make_sandbox(request)
         self._sandboxes[sandbox_id] = config
         if spec.port_mappings and spec.network is NamespaceMode.POD and not self._foreign:
             await self._open_host_ports(sandbox_id, spec.port_mappings)
         return sandbox_id
+
+    async def _make_sandbox(self, request: cri.RunPodSandboxRequest) -> str:
+        """Return the id of a new sandbox, or of the one that a kubelet before this one asked for, once it is there."""
+        try:
+            async with asyncio.timeout(WORK_S):
+                while True:
+                    try:
+                        return str((await self._call_outliving("RunPodSandbox", request)).pod_sandbox_id)
+                    except RuntimeRefused as fault:
+                        other = name_holder(str(fault))
+                        if not other:
+                            raise
+                    with contextlib.suppress(NotInRuntime):  # it is being made, or that has just failed
+                        if (await self.sandbox_status(other)).sandbox.ready:
+                            return other
+                        raise RuntimeRefused(f"sandbox {other} has the name, and is not ready")
+                    await asyncio.sleep(MAKING_POLL_S)
+        except TimeoutError as error:
+            raise RuntimeUnreachable("the sandbox that an earlier kubelet asked for is not made in time") from error
 
     async def sandbox_status(self, sandbox_id: str) -> SandboxStatus:
         reply = await self._call("PodSandboxStatus", cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id), READ_S)
@@ -274,11 +302,7 @@ class ContainerdDriver:
         return str(reply.container_id)
 
     async def start_container(self, container_id: str) -> None:
-        """What was asked for is done, even if the kubelet dies meanwhile."""
-        assert self._starts is not None, "the driver is open"
-        passing("containerd.StartContainer")
-        await self._starts.call("StartContainer", cri.StartContainerRequest(container_id=container_id), WORK_S)
-        passing("containerd.StartContainer.done")
+        await self._call_outliving("StartContainer", cri.StartContainerRequest(container_id=container_id))
 
     async def container_status(self, container_id: str) -> ContainerStatus:
         reply = await self._call("ContainerStatus", cri.ContainerStatusRequest(container_id=container_id), READ_S)

@@ -7,6 +7,8 @@ handed on as it is.
 Neighbours: `rpc` calls `fault_of` for every failed call, `driver` calls `pull_fault_of` for pulls.
 """
 
+import re
+
 from actors.kubelet.runtime import (
     ImagePullFailed,
     NotInRuntime,
@@ -108,6 +110,12 @@ def never_ran(reason: str, message: str) -> bool:
     it: it may be made anew, whatever its restart policy. A start that was dropped later may have run.
     """
     return reason == "StartError" and "failed to create containerd task" in message and "context canceled" in message
+
+
+def name_holder(details: str) -> str:
+    """Return the id of the sandbox that has, or is about to have, the name which a refusal is about; empty if none."""
+    found = re.search(r'name "[^"]*" is reserved for "([0-9a-f]+)"', details)
+    return found[1] if found else ""
 
 
 def exec_timed_out(details: str) -> bool:

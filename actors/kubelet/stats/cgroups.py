@@ -24,6 +24,15 @@ class CgroupReader:
         except OSError:
             return None
 
+    def process(self, cgroup: str) -> int:
+        """Return the pid of a process in a cgroup; 0 when there is none."""
+        folder = self._root if self.unified else self._root / "cpuacct"
+        try:
+            with open(folder / cgroup.lstrip("/") / "cgroup.procs", "rb", buffering=0) as file:
+                return int(file.read(64).split(b"\n")[0] or 0)
+        except OSError:
+            return 0
+
     def _read_v1(self, path: str) -> Usage:
         memory = self._root / "memory" / path
         stat = _fields(memory / "memory.stat")

@@ -64,11 +64,26 @@ def cadvisor_metrics(sample: Sample) -> str:
          [(labels, int(sample.time_s)) for labels, _ in each]),
         ("container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds.",
          [(_cadvisor(pod, item), item.started_ns / NS_PER_S) for pod in sample.pods for item in pod.containers]),
+        *_network_families(sample),
         ("machine_cpu_cores", "gauge", "Number of logical CPU cores.", [({}, sample.node.cpus)]),
         ("machine_memory_bytes", "gauge", "Amount of memory installed on the machine.",
          [({}, sample.node.capacity_bytes)]),
     ]  # fmt: skip
     return "".join(_family(name, kind, text, lines, at_ms) for name, kind, text, lines in families)
+
+
+def _network_families(sample: Sample) -> Iterable[tuple[str, str, str, list[Line]]]:
+    """A pod's network belongs to its sandbox, and so has no container's name."""
+    each = [(_cadvisor(pod, None) | {"interface": item.name}, item) for pod in sample.pods for item in pod.interfaces]
+    each += [(_cadvisor(None, None) | {"interface": item.name}, item) for item in sample.node.interfaces]
+    for name, text, field in (
+        ("receive_bytes", "bytes received", "rx_bytes"),
+        ("receive_errors", "errors encountered while receiving", "rx_errors"),
+        ("transmit_bytes", "bytes transmitted", "tx_bytes"),
+        ("transmit_errors", "errors encountered while transmitting", "tx_errors"),
+    ):
+        lines: list[Line] = [(labels, getattr(item, field)) for labels, item in each]
+        yield f"container_network_{name}_total", "counter", f"Cumulative count of {text}", lines
 
 
 def _names(pod: PodUsage, container: ContainerUsage | None = None) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Samples of what the pods of a node use: one now and then, so that there are rates, and fresh ones when asked.
 
-A sample costs three small files a container. Disks are looked at only when somebody wants to know (`with_disk`), by
-walking emptyDirs and logs in a thread.
+A sample costs three small files a container, and two a pod. Disks are looked at only when somebody wants to know
+(`with_disk`), by walking emptyDirs and logs in a thread.
 
 Neighbours: `node_kubelet` runs it; `serving` and `eviction` ask.
 """
@@ -21,9 +21,11 @@ from actors.kubelet.runtime import ContainerState, RuntimeDriver, RuntimeFault
 from actors.kubelet.simulated.rules import PREFIX
 from actors.kubelet.stats.cgroups import CgroupReader
 from actors.kubelet.stats.machine import directory_bytes, node_usage
+from actors.kubelet.stats.network import interfaces
 from actors.kubelet.stats.usage import (
     NS_PER_S,
     ContainerUsage,
+    Interface,
     NodeUsage,
     PodUsage,
     Sample,
@@ -69,10 +71,17 @@ class KernelReader:
                 found.append(
                     ContainerUsage(container.name, container.id, usage, status.started_ns, image=container.image)
                 )
-        return _pod_usage(pod, whole, found)
+        return replace(_pod_usage(pod, whole, found), interfaces=self._interfaces(parent, runtime))
+
+    def _interfaces(self, parent: str, runtime: PodRuntime) -> tuple[Interface, ...]:
+        sandbox = runtime.ready_sandbox
+        if sandbox is None or sandbox.host_network:
+            return ()
+        pid = self._cgroups.process(f"{parent}/{sandbox.sandbox.id}")
+        return interfaces(pid) if pid else ()
 
     def node(self) -> NodeUsage:
-        return node_usage(self._data_dir)
+        return replace(node_usage(self._data_dir), interfaces=interfaces("self"))
 
     def rates(self, sample: Sample) -> dict[str, int] | None:
         return None

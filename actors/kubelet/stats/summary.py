@@ -1,9 +1,12 @@
 """A sample as /stats/summary shows it: JSON for people and for metrics collectors. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors.api.meta import rfc3339
-from actors.kubelet.stats.usage import NS_PER_S, ContainerUsage, Disk, PodUsage, Sample, Usage
+from actors.kubelet.stats.usage import NS_PER_S, ContainerUsage, Disk, Interface, PodUsage, Sample, Usage
+
+MAIN_INTERFACE = "eth0"  # what CNI calls a pod's
 
 
 def summary(node: str, sample: Sample) -> dict[str, Any]:
@@ -18,6 +21,7 @@ def summary(node: str, sample: Sample) -> dict[str, Any]:
             "cpu": _cpu(whole.usage, sample.rates.get(""), now),
             "memory": memory,
             "fs": disk,
+            **_network(whole.interfaces, now),
             "runtime": {"imageFs": disk, "containerFs": disk},
             "rlimit": {"time": now, "maxpid": whole.max_pids, "curproc": whole.usage.processes},
         },
@@ -32,6 +36,7 @@ def _pod(pod: PodUsage, sample: Sample, now: str) -> dict[str, Any]:
         "containers": [_container(item, sample, now) for item in pod.containers],
         "cpu": _cpu(pod.usage, sample.rates.get(pod.uid), now),
         "memory": _memory(pod.usage, now),
+        **_network(pod.interfaces, now),
         "volume": [{"time": now, "name": name, "usedBytes": used} for name, used in pod.volumes.items()],
         "ephemeral-storage": {"time": now, "usedBytes": pod.disk_bytes},
         "process_stats": {"process_count": pod.usage.processes},
@@ -63,6 +68,24 @@ def _memory(usage: Usage, now: str) -> dict[str, Any]:
         "pageFaults": usage.page_faults,
         "majorPageFaults": usage.major_page_faults,
     }
+
+
+def _network(interfaces: Sequence[Interface], now: str) -> dict[str, Any]:
+    """Return the counters, those of the first interface (a pod's eth0) also by themselves; nothing without any."""
+    if not interfaces:
+        return {}
+    each = [
+        {
+            "name": item.name,
+            "rxBytes": item.rx_bytes,
+            "rxErrors": item.rx_errors,
+            "txBytes": item.tx_bytes,
+            "txErrors": item.tx_errors,
+        }
+        for item in interfaces
+    ]
+    main = next((item for item in each if item["name"] == MAIN_INTERFACE), each[0])
+    return {"network": {"time": now, **main, "interfaces": each}}
 
 
 def _disk(disk: Disk, now: str) -> dict[str, Any]:

@@ -23,6 +23,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """What has passed through a network interface since it was made."""
+
+    name: str
+    rx_bytes: int = 0
+    rx_errors: int = 0
+    tx_bytes: int = 0
+    tx_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerUsage:
     name: str
     id: str
@@ -44,6 +55,7 @@ class PodUsage:
     containers: tuple[ContainerUsage, ...] = ()
     started: str = ""  # RFC 3339
     volumes: Mapping[str, int] = field(default_factory=dict)  # bytes of emptyDirs on the disk
+    interfaces: tuple[Interface, ...] = ()  # of a network of its own
 
     @property
     def disk_bytes(self) -> int:
@@ -68,6 +80,7 @@ class NodeUsage:
     max_pids: int = 0
     booted: str = ""  # RFC 3339
     cpus: int = 1
+    interfaces: tuple[Interface, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@
 when it is bound. What is not bound yet, bound to another node's volume, or being removed raises `ClaimNotReady`; the
 pod waits, and a change of the claim wakes it.
 
-Only directories: hostPath and local volumes. What others have is refused by name.
+Only directories: hostPath and local volumes. What others have is refused by name. A claim that is for one pod only
+(ReadWriteOncePod) goes to the pod that had it first, until that pod has ended; the next one waits.
 
 Neighbours: `pod_files` resolves before `volumes` mounts.
 """
@@ -21,6 +22,7 @@ from actors.kubelet import pod as pods
 
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 PROVISIONER = "kubus.dev/hostpath"
+ONE_POD = "ReadWriteOncePod"
 CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
 
 Object = dict[str, Any]
@@ -97,10 +99,29 @@ def place_of(claim: Object, volume: Object, node: Object | None, readonly: bool)
     )
 
 
+def is_exclusive(claim: Object) -> bool:
+    return ONE_POD in (claim["spec"].get("accessModes") or ())
+
+
+def rank(pod: pods.Pod) -> tuple[bool, str, str, str]:
+    """Return what is least for the pod that had its claims first: it had containers, or is older."""
+    status, metadata = pod.get("status") or {}, pod["metadata"]
+    has_run = any(item.get("containerID") for item in (*(status.get("initContainerStatuses") or ()),
+                                                       *(status.get("containerStatuses") or ())))  # fmt: skip
+    return not has_run, status.get("startTime") or "~", metadata.get("creationTimestamp") or "~", pods.uid(pod)
+
+
 class Claims:
-    def __init__(self, api: ApiClient, lookup: Lookup, node: Callable[[], Object | None]):
-        """`lookup` finds a claim that is being watched; `node` is this Node as the API has it."""
-        self._api, self._lookup, self._node = api, lookup, node
+    def __init__(
+        self,
+        api: ApiClient,
+        lookup: Lookup,
+        node: Callable[[], Object | None],
+        others: Callable[[], Iterable[pods.Pod]] = tuple,
+    ):
+        """`lookup` finds a claim that is being watched; `node` is this Node as the API has it; `others` are the pods
+        that may have something here."""
+        self._api, self._lookup, self._node, self._others = api, lookup, node, others
         self._places: dict[str, Mapping[str, Place]] = {}  # pod uid -> volume name -> place
 
     def references(self, pod: pods.Pod) -> Iterable[tuple[str, str]]:
@@ -117,8 +138,22 @@ class Claims:
             bound = check_claim(pod, name, claim)
             assert claim is not None, "check_claim refuses a missing claim"
             _check_owner(pod, volume, claim)
+            if is_exclusive(claim):
+                self._check_free(pod, volume, name)
             places[volume] = place_of(claim, await self._volume(bound), self._node(), readonly)
         self._places[pods.uid(pod)] = places
+
+    def _check_free(self, pod: pods.Pod, volume: str, claim: str) -> None:
+        """What was given here counts first; after a restart of the kubelet, what the pods tell of themselves."""
+        for other in self._others():
+            if pods.uid(other) == pods.uid(pod) or pods.namespace(other) != pods.namespace(pod):
+                continue
+            shared = [item for item, (name, _) in claim_volumes(other).items() if name == claim]
+            had = any(self.place(pods.uid(other), item) for item in shared)
+            if had or (shared and rank(other) < rank(pod)):
+                raise ClaimNotReady(
+                    f'volume "{volume}" uses the ReadWriteOncePod access mode and is already in use by another pod'
+                )
 
     def place(self, uid: str, volume: str) -> Place | None:
         return self._places.get(uid, {}).get(volume)

@@ -1,5 +1,6 @@
 """Claims as places on a node: what is waited for, what is refused, and who owns the files."""
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.kubelet.volumes.claims import ClaimNotReady, Place, check_claim, claim_volumes, place_of
+from actors.kubelet.volumes.claims import ClaimNotReady, Claims, Place, check_claim, claim_volumes, place_of
 from actors.kubelet.volumes.ownership import give_to_group
 from actors.kubelet.volumes.volumes import _prepare_claimed
 
@@ -91,3 +92,39 @@ def test_a_group_owns_what_it_is_given(tmp_path: Path) -> None:
     (tmp_path / "d" / "f").chmod(0o600)
     give_to_group(tmp_path, group, "OnRootMismatch")
     assert stat.S_IMODE((tmp_path / "d" / "f").stat().st_mode) == 0o600, "the root is as it shall be: nothing is walked"
+
+
+def using(name: str, **status: Any) -> dict[str, Any]:
+    made = pod(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}])
+    metadata = {
+        "name": name,
+        "namespace": "default",
+        "uid": f"uid-{name}",
+        "creationTimestamp": f"2026-01-01T00:0{name}Z",
+    }
+    return made | {"metadata": metadata, "status": status}
+
+
+class OneVolume:
+    async def get(self, kind: str, name: str) -> dict[str, Any]:
+        return volume(hostPath={"path": "/srv"})
+
+
+def test_a_claim_of_one_pod_goes_to_who_had_it_first() -> None:
+    """In whichever order a restarted kubelet looks at its pods; and to the next once the first has ended."""
+    claim = CLAIM | {"spec": {"volumeName": "pv", "accessModes": ["ReadWriteOncePod"]}}
+    early, late = using("1"), using("2", containerStatuses=[{"name": "c", "containerID": "containerd://1"}])
+    there = [early, late]
+    claims = Claims(OneVolume(), lambda *key: claim, lambda: NODE, lambda: there)  # type: ignore[arg-type]
+
+    async def scenario() -> None:
+        with pytest.raises(ClaimNotReady, match="ReadWriteOncePod access mode and is already in use by another pod"):
+            await claims.resolve(early)
+        await claims.resolve(late)
+        there.remove(late)
+        await claims.resolve(early)
+        there.append(late)
+        await claims.resolve(early)
+
+    asyncio.run(scenario())
+    assert claims.place("uid-1", "v") == Place(Path("/srv"))

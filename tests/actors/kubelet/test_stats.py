@@ -7,9 +7,19 @@ import pytest
 from actors.kubelet.stats.cgroups import CgroupReader
 from actors.kubelet.stats.exposition import cadvisor_metrics, resource_metrics
 from actors.kubelet.stats.machine import directory_bytes, node_usage
+from actors.kubelet.stats.network import interfaces, parse
 from actors.kubelet.stats.serving import node_stat
 from actors.kubelet.stats.summary import summary
-from actors.kubelet.stats.usage import ContainerUsage, NodeUsage, PodUsage, Sample, Usage, counters, rates_between
+from actors.kubelet.stats.usage import (
+    ContainerUsage,
+    Interface,
+    NodeUsage,
+    PodUsage,
+    Sample,
+    Usage,
+    counters,
+    rates_between,
+)
 
 
 def write(path: Path, text: str) -> None:
@@ -19,7 +29,9 @@ def write(path: Path, text: str) -> None:
 
 def sample(**fields: object) -> Sample:
     container = ContainerUsage("c", "id1", Usage(2_000_000_000, 5 << 20, 6 << 20, 4 << 20), 1_700_000_000_000_000_000)
-    pod = PodUsage("u1", "default", "p", Usage(2_100_000_000, 6 << 20, 7 << 20), (container,), volumes={"v": 4096})
+    used = Usage(2_100_000_000, 6 << 20, 7 << 20)
+    eth0 = Interface("eth0", 1000, 0, 2000, 3)
+    pod = PodUsage("u1", "default", "p", used, (container,), volumes={"v": 4096}, interfaces=(eth0,))
     node = NodeUsage(Usage(9_000_000_000, 1 << 30, 2 << 30), 3 << 30, 4 << 30)
     return Sample(1_700_000_100.0, node, (pod,), **fields)  # type: ignore[arg-type]
 
@@ -65,6 +77,9 @@ def test_the_summary() -> None:
     assert pod["cpu"] == {"time": "2023-11-14T22:15:00Z", "usageCoreNanoSeconds": 2_100_000_000, "usageNanoCores": 7}
     assert pod["ephemeral-storage"]["usedBytes"] == 4096
     assert "usageNanoCores" not in pod["containers"][0]["cpu"]
+    eth0 = {"name": "eth0", "rxBytes": 1000, "rxErrors": 0, "txBytes": 2000, "txErrors": 3}
+    assert pod["network"] == {"time": "2023-11-14T22:15:00Z", **eth0, "interfaces": [eth0]}
+    assert "network" not in made["node"]
 
 
 def test_prometheus_text() -> None:
@@ -75,6 +90,8 @@ def test_prometheus_text() -> None:
     cadvisor = cadvisor_metrics(sample())
     assert 'container_memory_working_set_bytes{container="c",id="/podu1/id1"' in cadvisor
     assert "# TYPE container_memory_rss gauge" in cadvisor
+    eth0 = 'container="",id="/podu1",image="",name="",namespace="default",pod="p",interface="eth0"'
+    assert f"container_network_transmit_bytes_total{{{eth0}}} 2000 1700000100000" in cadvisor.splitlines()
 
 
 def test_this_machine(tmp_path: Path) -> None:
@@ -85,6 +102,17 @@ def test_this_machine(tmp_path: Path) -> None:
     (tmp_path / "d" / "f").write_bytes(b"x" * 10_000)
     assert directory_bytes(tmp_path) >= 10_000
     assert directory_bytes(tmp_path / "none") == 0
+
+
+def test_interfaces_of_a_process() -> None:
+    text = """Inter-|   Receive                            |  Transmit
+ face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier compressed
+    lo:  100       1    0    0    0     0          0         0      100       1    0    0    0     0       0          0
+  eth0:1936     24    2    0    0     0          0         0     1286      17    5    0    0     0       0          0
+"""
+    assert parse(text) == (Interface("eth0", 1936, 2, 1286, 5),)
+    assert all(item.name != "lo" for item in interfaces("self"))
+    assert interfaces(0) == ()
 
 
 @pytest.mark.parametrize("text", ["", "x y\n"])

@@ -36,6 +36,8 @@ def test_top_summary_and_metrics(real_cluster: Cluster) -> None:
     summary = json.loads(node.kubectl("get", "--raw", f"{base}/stats/summary"))
     pods = {pod["podRef"]["name"]: pod for pod in summary["pods"]}
     assert pods["busy"]["memory"]["workingSetBytes"] > 20 << 20
+    assert pods["busy"]["network"]["name"] == "eth0"
+    assert pods["busy"]["network"]["rxBytes"] > 0  # the bridge says hello to its new port
     assert summary["node"]["fs"]["capacityBytes"] > 0
     resource = node.kubectl("get", "--raw", f"{base}/metrics/resource")
     assert 'container_cpu_usage_seconds_total{container="c",namespace="default",pod="busy"}' in resource

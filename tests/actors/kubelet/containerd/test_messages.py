@@ -262,6 +262,12 @@ def test_an_exec_that_ran_out_of_time():
     assert not faults.exec_timed_out("no such file or directory")
 
 
+def test_who_has_the_name_of_a_sandbox():
+    said = 'failed to reserve sandbox name "p_ns_u1_0": name "p_ns_u1_0" is reserved for "0cd30135767e"'
+    assert faults.name_holder(said) == "0cd30135767e"
+    assert faults.name_holder("failed to set up the sandbox's network") == ""
+
+
 @pytest.mark.parametrize(
     ("message", "state"),
     [
