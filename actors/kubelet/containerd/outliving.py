@@ -4,8 +4,8 @@ containerd gives a call up when its connection breaks. For most calls that is we
 and the next kubelet begins again. A start is different: the process may have run its first lines when containerd kills
 it, and nobody can tell; the next kubelet would run them a second time. And a sandbox that is given up at the wrong
 moment leaves its shim behind, which nobody knows of. So these go over a connection of their own, which a second process
-keeps open: a shell that waits for the kubelet's end, and then for as long as a call may take. It needs 0.3 MB of memory.
-The next kubelet finds the sandbox or the container in the making, or made.
+keeps open: a shell that waits for the kubelet's end, and then for as long as a call may take. It needs 0.3 MB of
+memory. The next kubelet finds the sandbox or the container in the making, or made.
 
 What can go wrong: both die at once, as when the machine does, or containerd does. Then a start that was under way is
 given up after all, and `faults.never_ran` tells the cases that are certain from the others.
