@@ -21,6 +21,7 @@ COMMANDS = {
     "restart": "restart",
     "member": "member",
     "bundle": "bundle",
+    "snapshot": "snapshot",
     "kubeconfig": "kubeconfig",
     "image": "image",
     "doctor": "doctor",

@@ -44,6 +44,11 @@ class Manifest(msgspec.Struct, frozen=True, tag="manifest"):
     saved_at: str  # RFC 3339
 
 
+def manifest_of(head: image.Head, cluster: str, member: str, saved_at: str) -> Manifest:
+    """Return the description of an image whose first chunk is at hand."""
+    return Manifest(cluster, head.cluster_id, member, head.revision, head.applied, saved_at)
+
+
 class StoredFile(msgspec.Struct, frozen=True, tag="file"):
     """A file of the cluster's data directory, by its path there."""
 

@@ -144,6 +144,14 @@ def restore(chunks: Iterable[bytes]) -> Restored:
     return Restored(machine, head.term, head.members, head.cluster_id)
 
 
+def head_of(chunk: bytes) -> Head:
+    """Return what the first chunk says; BadImage when it is none."""
+    head = _decode(chunk)
+    if not isinstance(head, Head):
+        raise BadImage("the first chunk is not a head")
+    return head
+
+
 def _decode(chunk: bytes) -> Chunk:
     try:
         return _decoder.decode(chunk)

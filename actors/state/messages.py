@@ -339,6 +339,19 @@ class StatusRequest(Request, frozen=True, array_like=True, gc=False):
     reply: ClassVar[type[Record]] = StatusReply
 
 
+class SaveChunk(Record, frozen=True, array_like=True, gc=False):
+    data: bytes
+
+
+class SaveRequest(Request, frozen=True, array_like=True, gc=False):
+    """Everything, as it is now, linearizably: the chunks of an image, for somebody who keeps it elsewhere."""
+
+    method: ClassVar[str] = "state.save"
+    roles: ClassVar[frozenset[str]] = frozenset({"cli"})
+    reply: ClassVar[type[Record]] = SaveChunk
+    stream: ClassVar[bool] = True
+
+
 class Member(Record, frozen=True, array_like=True, gc=False):
     name: str
     votes: bool  # no: a learner

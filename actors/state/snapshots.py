@@ -18,6 +18,7 @@ from actors.state.damage import DataRefused, NoSpace
 from actors.state.disk import is_full
 from actors.state.disk_thread import DiskThread
 from actors.state.image import Restored
+from actors.state.messages import SaveChunk, SaveRequest
 from actors.state.peer_messages import SnapshotChunk, SnapshotRequest
 from actors.state.peers import Peers
 from actors.state.raft.progress import Mode
@@ -130,6 +131,14 @@ class Snapshots:
 
     def serve(self, server: Server) -> None:
         server.register(SnapshotRequest, self.give)
+        server.register(SaveRequest, self.save)
+
+    async def save(self, request: SaveRequest, context: Context) -> AsyncIterator[Record]:
+        """Stream the state as it is now, for somebody who keeps it elsewhere."""
+        if (current := self._committer.barrier()) is not None:
+            await current
+        for chunk in self._committer.core.capture(self._peers.cluster_id).chunks():
+            yield SaveChunk(chunk)
 
     def offered(self, to: str) -> None:
         """Raft has offered one to a member."""

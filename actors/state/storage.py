@@ -165,11 +165,11 @@ def _check_format(disk: Disk) -> bool:
         if int(words[1]) > FORMAT_VERSION:
             raise NewerFormat(file, f"the data has format {words[1]}; this program knows up to {FORMAT_VERSION}")
         if int(words[1]) < FORMAT_VERSION:
-            _write_format(disk)
+            write_format(disk)
         return not _has_data(disk)
     if _has_data(disk):
         raise DataRefused(file, "there is data, but not this file that says which format it has", RESTORE)
-    _write_format(disk)
+    write_format(disk)
     return True
 
 
@@ -177,7 +177,7 @@ def _has_data(disk: Disk) -> bool:
     return any(name.endswith((log.SUFFIX, snapshot.SUFFIX)) for name in disk.names())
 
 
-def _write_format(disk: Disk) -> None:
+def write_format(disk: Disk) -> None:
     try:
         with closing_file(disk.create(_FORMAT_TEMPORARY)) as handle:
             handle.write_at(0, f"{_FORMAT_WORD} {FORMAT_VERSION}\n".encode("ascii"))

@@ -110,14 +110,8 @@ class Maintenance:
             await current
         taken = committer.core.capture(committer.storage.group.cluster_id)
         header = self._headers.now(taken.head.revision)
-        manifest = archive.Manifest(
-            self._cluster_name,
-            taken.head.cluster_id,
-            self._door.member,
-            taken.head.revision,
-            taken.head.applied,
-            now_rfc3339(self._clock),
-        )
+        now = now_rfc3339(self._clock)
+        manifest = archive.manifest_of(taken.head, self._cluster_name, self._door.member, now)
         store = self._service.store
         left_bytes = store.live_bytes + store.history.superseded_bytes  # about: what comes is not known before
         for blob in _blobs(archive.pieces(manifest, [], taken.chunks())):
