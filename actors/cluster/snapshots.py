@@ -25,6 +25,7 @@ from actors.api.config import ClusterConfig
 from actors.cluster.bringup import CONFIG_RECORD
 from actors.state import archive, restoring
 from actors.state.archive import Archive, StoredFile
+from runtime.supervisor.datadir import DataDir
 
 PKI = "pki"
 KEPT = (PKI, CONFIG_RECORD)  # what of a data directory goes along
@@ -114,9 +115,16 @@ def plan(file: Path, data_dir: Path, config: ClusterConfig | None, only: Iterabl
 
 
 def carry_out(wanted: Plan) -> None:
-    """Make the data directory. OSError, NoSpace."""
+    """Make the data directory. DataDirError, OSError, NoSpace."""
+    lock = DataDir(wanted.data_dir)  # nobody starts on it meanwhile
+    try:
+        _make(wanted)
+    finally:
+        lock.close()
+
+
+def _make(wanted: Plan) -> None:
     data_dir = wanted.data_dir
-    data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     for file in wanted.archive.files:
         if file.path != CONFIG_RECORD:
             _write_file(data_dir / file.path, file)

@@ -130,7 +130,8 @@ class _Contents:
         self._path = path
         self._payloads = payloads
         self.files: list[StoredFile] = []
-        first = self._decode(next(payloads, END))
+        payload = next(payloads, END)
+        first = self._decode(payload) if payload != END else None
         if not isinstance(first, Manifest):
             raise BadArchive(f"{path}: it does not begin with a description of what it is")
         self.manifest = first
