@@ -25,7 +25,7 @@ from tests.conformance.pods import Space, container, has_ended, is_ready, pod, s
 pytestmark = [pytest.mark.real, pytest.mark.chaos, pytest.mark.timeout(900)]
 
 SEEDS = int(os.environ.get("KUBUS_KUBELET_KILLS", "8"))
-FIRST_SEED = int(os.environ.get("KUBUS_SEED", "0")) or random.randrange(1_000_000)
+FIRST_SEED = int(os.environ.get("KUBUS_SEED", "609434"))  # by default one whose followers have found something
 STARTING = (
     "kubelet.files-made", "kubelet.tmpfs-mounted", "kubelet.subpath-mounted", "kubelet.sandbox-made",
     "kubelet.container-made", "kubelet.status-written", "containerd.RunPodSandbox", "containerd.RunPodSandbox.done",
