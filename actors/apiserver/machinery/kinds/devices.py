@@ -21,7 +21,8 @@ MAX_DEVICES = 128  # of a slice, likewise
 
 
 def _default_request(request: Object) -> None:
-    for part in (*([request["exactly"]] if request.get("exactly") else ()), *(request.get("firstAvailable") or ())):
+    exactly = request.get("exactly")
+    for part in (*(() if exactly is None else (exactly,)), *(request.get("firstAvailable") or ())):
         part.setdefault("allocationMode", "ExactCount")
         if part["allocationMode"] == "ExactCount":
             part.setdefault("count", 1)

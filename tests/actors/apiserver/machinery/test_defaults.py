@@ -227,3 +227,9 @@ def test_quality_of_service(resources, qos):
 def test_the_creators_status_is_dropped():
     text = "{metadata: {name: x}, spec: {containers: [{name: c, image: i}]}, status: {phase: Running}}"
     assert created("Pod", text)["status"]["phase"] == "Pending"
+
+
+def test_an_empty_request_for_devices():
+    requests = "{spec: {devices: {requests: [{name: a, exactly: {}}]}}}"
+    request = defaulted("ResourceClaim", requests)["spec"]["devices"]["requests"][0]
+    assert request["exactly"] == {"allocationMode": "ExactCount", "count": 1}
