@@ -21,7 +21,7 @@ from actors.state.core import Applied
 from actors.state.frames import FORMAT_VERSION
 from actors.state.store import Store
 from actors.state.watch import WatchHub, event_bytes
-from bus.errors import BusError, to_wire
+from bus.errors import BusError, Unavailable, to_wire
 from bus.record import Record
 from bus.server import Context, Server
 from runtime.clock import Clock
@@ -116,17 +116,7 @@ class Service:
 
     async def _all(self, answers: "list[Answer | BusError]") -> Record:
         """Return what became of each txn, once that is known of all."""
-        outcomes = []
-        for answer in answers:
-            try:
-                if isinstance(answer, BusError):
-                    raise answer
-                reply = answer if isinstance(answer, Record) else await answer
-                assert isinstance(reply, m.TxnReply), "what a txn is answered with"
-                outcomes.append(m.TxnOutcome(reply))
-            except BusError as error:
-                outcomes.append(m.TxnOutcome(None, to_wire(error)))
-        return m.TxnsReply(outcomes, self.store.revision)
+        return m.TxnsReply(await outcomes_of(answers), self.store.revision)
 
     def _txn(self, wanted: m.Txn, message_id: str, repeats_since: int = -1, *, more_follow: bool = False) -> Answer:
         txn.check(wanted)
@@ -250,6 +240,26 @@ class Service:
 
     def _revision_reply(self) -> Record:
         return m.RevisionReply(self.store.revision, self.store.compact_revision)
+
+
+async def outcomes_of(answers: "list[Answer | BusError]") -> list[m.TxnOutcome]:
+    """Return what became of each of several txns. Those that have read more than a reply can hold are left open: asked
+    for once more, alone, they are answered by their ids."""
+    outcomes: list[m.TxnOutcome] = []
+    size_bytes = 0
+    for answer in answers:
+        try:
+            if isinstance(answer, BusError):
+                raise answer
+            reply = answer if isinstance(answer, Record) else await answer
+            assert isinstance(reply, m.TxnReply), "what a txn is answered with"
+            size_bytes += sum(len(kv.key) + len(kv.value) for kv in _read_by(reply.result))
+            if size_bytes > MAX_REPLY_BYTES:
+                raise Unavailable("the answers together are too long for a message")
+            outcomes.append(m.TxnOutcome(reply))
+        except BusError as error:
+            outcomes.append(m.TxnOutcome(None, to_wire(error)))
+    return outcomes
 
 
 async def _after(current: "asyncio.Future[None]", read: Callable[[], Record]) -> Record:

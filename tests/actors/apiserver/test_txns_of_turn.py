@@ -7,6 +7,7 @@ import pytest
 from actors.apiserver.storage import txns_of_turn
 from actors.apiserver.storage.txns_of_turn import TxnsOfTurn
 from actors.state import messages as m
+from actors.state import service
 from bus import DeadlineExceeded, Overloaded, RemoteError, Unavailable
 from bus.errors import to_wire
 
@@ -103,6 +104,22 @@ def test_one_that_is_refused_says_so_and_the_others_are_done():
         assert carrier.alone == [(b"c", "2", True, 5)]
 
     run(test)
+
+
+def test_answers_too_long_for_one_message_are_left_open(monkeypatch):
+    monkeypatch.setattr(service, "MAX_REPLY_BYTES", 100)
+    found = m.RangeResult([m.KeyValue(b"k", bytes(60), 1, 1, 1)], 1)
+    lost = m.TxnReply(2, m.TxnResult(False, [found]))
+    done = m.TxnReply(3, m.TxnResult(True, [m.PutResult()]))
+
+    async def main():
+        later = asyncio.get_running_loop().create_future()
+        later.set_result(lost)
+        return await service.outcomes_of([done, lost, later, Overloaded("busy")])
+
+    outcomes = asyncio.run(main())
+    assert [outcome.reply for outcome in outcomes] == [done, lost, None, None]
+    assert [outcome.error[0] for outcome in outcomes[2:]] == ["unavailable", "overloaded"]
 
 
 def test_a_waiter_that_gives_up_leaves_its_txn_to_happen():
