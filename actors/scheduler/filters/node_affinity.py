@@ -4,7 +4,7 @@ import numpy as np
 
 from actors.scheduler.arrays import NodeArrays, Rows
 from actors.scheduler.cluster_events import NODE_ADDED, NODE_LABEL
-from actors.scheduler.node_selector import match_all, match_term
+from actors.scheduler.node_matching import match_all, match_term
 from actors.scheduler.requirements import Requirements
 
 NAME = "NodeAffinity"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from actors.scheduler.arrays import NodeArrays, Rows
-from actors.scheduler.node_selector import match_term
+from actors.scheduler.node_matching import match_term
 from actors.scheduler.requirements import Requirements
 from actors.scheduler.scores.normalize import by_maximum
 
