@@ -37,6 +37,12 @@ DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticErr
 # Keys of one controller that are worked on at the same time. They only overlap while they wait for the API server.
 WORKERS = 8
 
+# The part of the time that one key may be worked on while it changes all the time: a ReplicaSet of a thousand Pods that
+# start is not counted anew for each of them. What is quickly decided is decided at once.
+DECIDING_SHARE = 0.1
+QUICK_S = 0.002
+LONGEST_PAUSE_S = 0.5
+
 KeysOf = Callable[[str, Object | None, Object | None], Iterable[str]]
 
 
@@ -61,6 +67,7 @@ class Controller:
 
     name = ""
     workers = WORKERS
+    rests = False  # whether a key that takes long is then left alone for a while: where a change is one of many alike
 
     def __init__(self, around: Surroundings):
         self.around = around
@@ -73,6 +80,7 @@ class Controller:
         self._informers: list[Informer] = []
         self._shown: dict[str, Informer] = {}
         self._failures: dict[str, Failure] = {}
+        self._resting: dict[str, asyncio.TimerHandle] = {}
         self._executor = Executor(
             around.api,
             self.recorder,
@@ -131,6 +139,8 @@ class Controller:
                     group.create_task(self._work(), name=f"{self.name} {number}")
         finally:
             self.queue.shut_down()
+            for timer in self._resting.values():
+                timer.cancel()
 
     async def begin(self) -> None:
         """Called once, when the caches are filled and before the first key is worked on."""
@@ -138,23 +148,30 @@ class Controller:
     async def _work(self) -> None:
         while True:
             key = await self.queue.get()
+            pause_s = 0.0
             try:
-                await self._reconcile(key)
+                pause_s = await self._reconcile(key)
             finally:
-                self.queue.done(key)
+                if pause_s:
+                    loop = asyncio.get_running_loop()
+                    self._resting[key] = loop.call_later(pause_s, self._rested, key)
+                else:
+                    self.queue.done(key)
 
-    async def _reconcile(self, key: str) -> None:
+    async def _reconcile(self, key: str) -> float:
+        """Work on a key; return for how many seconds it is then left alone."""
         wait_s = self.expectations.pending(key, self.clock.monotonic())
         if wait_s > 0:
             self.queue.add_after(key, wait_s)
-            return
-        began = self.clock.monotonic()
+            return 0.0
+        began = decided = self.clock.monotonic()
         try:
             actions = await self.decide(key, self._failures.get(key))
+            decided = self.clock.monotonic()
             outcome = await self._executor.run(key, actions)
         except NotLeader:
             self.queue.add_rate_limited(key)
-            return
+            return 0.0
         except (ApiError, BusError) as error:  # of a read within `decide`
             self.log.info("could not read", key=key, error=str(error))
             outcome = Outcome(retry=True)
@@ -163,6 +180,11 @@ class Controller:
             outcome = Outcome(retry=True)
         self._settle(key, outcome)
         self.around.measures.reconciled(self.name, outcome.retry, self.clock.monotonic() - began)
+        return rest_s(decided - began) if self.rests else 0.0
+
+    def _rested(self, key: str) -> None:
+        del self._resting[key]
+        self.queue.done(key)
 
     def _settle(self, key: str, outcome: Outcome) -> None:
         if outcome.failure is not None:
@@ -178,3 +200,8 @@ class Controller:
 
     def inspect(self) -> dict[str, Any]:
         return {"waiting": len(self.queue), "awaited": len(self.expectations), "refused": len(self._failures)}
+
+
+def rest_s(took_s: float) -> float:
+    """Return how long a key rests that took so long to decide."""
+    return min(took_s / DECIDING_SHARE, LONGEST_PAUSE_S) if took_s > QUICK_S else 0.0

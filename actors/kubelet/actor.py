@@ -20,7 +20,7 @@ from actors.api.events import Outbox
 from actors.api.network import instance_id
 from actors.kubelet.machine import machine_of, own_address, simulated_machine
 from actors.kubelet.node import Machine
-from actors.kubelet.node_kubelet import NodeKubelet, Shared
+from actors.kubelet.node_kubelet import BY_NODE, NodeKubelet, Shared, node_of
 from actors.kubelet.runtime import RuntimeDriver
 from actors.kubelet.serving import Found, Serving
 from actors.kubelet.simulated.driver import SimulatedDriver
@@ -45,6 +45,7 @@ class KubeletActor(Actor):
         names = self._node_names()
         only = names[0] if len(names) == 1 else ""
         self._pods = self._informer(api, "pods", f"spec.nodeName={only}" if only else "spec.nodeName!=")
+        self._pods.add_index(BY_NODE, node_of)
         self._nodes = self._informer(api, "nodes", f"metadata.name={only}" if only else "")
         services = None if self._simulated else self._informer(api, "services", "")
         shared = Shared(
@@ -131,7 +132,7 @@ class KubeletActor(Actor):
             kubelet.node_changed()
 
     def _pods_of(self, node: str) -> list[dict[str, Any]]:
-        return [pod for pod in self._pods.list() if (pod.get("spec") or {}).get("nodeName") == node]
+        return self._pods.by_index(BY_NODE, node)
 
     async def _look_at_all(self) -> None:
         """Orphans show only once the API's pods were listed."""

@@ -8,7 +8,7 @@ Neighbours: `worker` asks before a pod's first start, through `node_kubelet`, wh
 taken in is not asked about again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,7 @@ class Place:
     node: dict[str, Any] | None = None  # as the API has it; None when that is not known
     allocatable: Mapping[str, str] | None = None  # None: whatever a pod asks for
     others: Iterable[pods.Pod] = ()  # that take up room already
+    request_of: Callable[[pods.Pod, str], int] = qos.pod_request  # of a pod, by the resource's name
     conditions: frozenset[str] = frozenset()
     sysctls: Iterable[str] = ()  # allowed beyond the safe ones; "net.*" is possible
     has_apparmor: bool = True
@@ -106,7 +107,7 @@ def _too_big(pod: pods.Pod, place: Place) -> Ending | None:
         return _out_of("pods", 1, len(others), room)
     for name in sorted(_requested(pod)):
         capacity = _amount(name, place.allocatable.get(name, "0"))
-        wanted, used = qos.pod_request(pod, name), sum(qos.pod_request(other, name) for other in others)
+        wanted, used = place.request_of(pod, name), sum(place.request_of(other, name) for other in others)
         if wanted and wanted + used > capacity:
             return _out_of(name, wanted, used, capacity)
     return None
@@ -130,8 +131,11 @@ def _amount(name: str, quantity: str) -> int:
 
 
 def _port_taken(pod: pods.Pod, place: Place) -> Ending | None:
+    wanted = _host_ports(pod)
+    if not wanted:
+        return None
     taken = {port for other in place.others if pods.uid(other) != pods.uid(pod) for port in _host_ports(other)}
-    for protocol, address, number in _host_ports(pod):
+    for protocol, address, number in wanted:
         for other_protocol, other_address, other_number in taken:
             same = (protocol, number) == (other_protocol, other_number)
             if same and (address == other_address or "0.0.0.0" in (address, other_address)):

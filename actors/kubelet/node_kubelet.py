@@ -53,8 +53,14 @@ from runtime.workqueue import RetryLimiter
 
 RUNTIME_GRACE_S = 5.0  # a runtime that restarts is back by then, and its pods have served all the time
 RETRY_S = (0.1, 5.0)  # first and longest pause after the runtime failed
+BY_NODE = "by-node"  # the index of pods that the nodes of one process share
 
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
+
+
+def node_of(pod: pods.Pod) -> list[str]:
+    """Return the node of a pod, for the index."""
+    return [str(pod["spec"].get("nodeName") or "")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Shared:
     status_writes: asyncio.Semaphore  # of pods, under way at a time
     heartbeats: asyncio.Semaphore  # statuses of nodes and Leases, likewise: they wait behind no pod
     nodes: Informer
-    pods: Informer
+    pods: Informer  # with an index BY_NODE
     services: Informer | None  # None with simulated nodes
     spawn: Spawn
     clock: Clock
@@ -218,8 +224,7 @@ class NodeKubelet:
     def _mirrors(self) -> list[pods.Pod] | None:
         if not self._shared.pods.has_synced:
             return None
-        found = (pod for pod in self._shared.pods.list() if is_mirror(pod))
-        return [pod for pod in found if pod["spec"].get("nodeName") == self.name]
+        return [pod for pod in self._shared.pods.by_index(BY_NODE, self.name) if is_mirror(pod)]
 
     def _refusal(self, pod: pods.Pod) -> Ending | None:
         if self._is_shutting_down:
@@ -229,6 +234,7 @@ class NodeKubelet:
             node=node,
             allocatable=self._allocatable(),
             others=self.pods.admitted(),
+            request_of=self.pods.request_of,
             conditions=self.eviction.conditions,
             sysctls=self._shared.config.kubelet.allowed_unsafe_sysctls,
             has_apparmor=self._has_apparmor,
@@ -293,9 +299,8 @@ class NodeKubelet:
     async def _observe_runtime(self) -> None:
         if isinstance(self.driver, SimulatedDriver):
             await self._shared.pods.synced()
-            for pod in self._shared.pods.list():
-                if pod["spec"].get("nodeName") == self.name:
-                    self.driver.restore(pod, self._owner)
+            for pod in self._shared.pods.by_index(BY_NODE, self.name):
+                self.driver.restore(pod, self._owner)
         await self._learn_version()
         await self.observer.run()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.kubelet import pod as pods
+from actors.kubelet import qos
 from actors.kubelet.observed import PodRuntime
 from actors.kubelet.observer import Observer
 from actors.kubelet.pod_files import UNKNOWN_POD
@@ -26,6 +27,7 @@ class NodePods:
         self._has_synced = has_synced
         self._workers: dict[str, PodWorker] = {}
         self._by_key: dict[str, str] = {}
+        self._requests: dict[str, tuple[Any, dict[str, int]]] = {}  # uid -> a spec, and what it asks for
         self._removed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -45,6 +47,16 @@ class NodePods:
     def admitted(self) -> list[pods.Pod]:
         """Return the pods that take up room on the node, and were taken in."""
         return [worker.pod for worker in self._workers.values() if worker.is_admitted and not worker.has_ended]
+
+    def request_of(self, pod: pods.Pod, resource: str) -> int:
+        """Return what a pod asks for, remembered: each new pod is weighed against all that are there."""
+        uid, spec = pods.uid(pod), pod["spec"]
+        known = self._requests.get(uid)
+        if known is None or known[0] is not spec:
+            known = self._requests[uid] = (spec, {})
+        if resource not in known[1]:
+            known[1][resource] = qos.pod_request(pod, resource)
+        return known[1][resource]
 
     def watched(self) -> list[tuple[pods.Pod, PodRuntime]]:
         """Return the pods that may have processes, as the API and as the runtime have them."""
@@ -99,12 +111,16 @@ class NodePods:
             return
         worker.gone()
         if worker.is_removed:
-            self._workers.pop(uid, None)
+            self._forget(uid)
 
     def _drop(self, worker: PodWorker) -> None:
         """A worker has removed everything. It stays until the API confirms, so that it is not begun again."""
         if worker.is_gone:
-            self._workers.pop(worker.uid, None)
+            self._forget(worker.uid)
+
+    def _forget(self, uid: str) -> None:
+        self._workers.pop(uid, None)
+        self._requests.pop(uid, None)
 
     def _is_orphan(self, uid: str) -> bool:
         return self._has_synced() and self._with.observer.synced.is_set()

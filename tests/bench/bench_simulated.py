@@ -45,33 +45,35 @@ class Meter:
         self._requests: Counter[str] = Counter()
 
     async def begin(self) -> None:
-        self._cpu, self._requests = self._cpu_now(), await self._requests_now()
+        self._cpu, self._requests = self._cpu_now(), await requests(self._target)
 
     async def report(self, what: str, count: int) -> None:
-        cpu, requests = self._cpu_now(), await self._requests_now()
+        cpu, now = self._cpu_now(), await requests(self._target)
         spent = {name: now - self._cpu.get(name, 0.0) for name, now in cpu.items()}
         parts = ", ".join(f"{name.partition('@')[0]} {s:.1f}" for name, s in spent.items())
         print(f"  CPU: {sum(spent.values()):.1f} s ({parts}); {sum(spent.values()) / count * 1e3:.2f} ms a {what}")
-        asked = {kind: number for kind, number in (requests - self._requests).most_common(12)}
-        total = sum((requests - self._requests).values())
-        print(f"  requests: {total / count:.2f} a {what}: " + ", ".join(f"{k} {n}" for k, n in asked.items()))
-        self._cpu, self._requests = cpu, requests
+        asked = now - self._requests
+        most = ", ".join(f"{kind} {number}" for kind, number in asked.most_common(12))
+        print(f"  requests: {asked.total() / count:.2f} a {what}: {most}")
+        self._cpu, self._requests = cpu, now
 
     def _cpu_now(self) -> dict[str, float]:
         return {name: sum(process.cpu_times()[:2]) for name, process in self._processes.items()}
 
-    async def _requests_now(self) -> Counter[str]:
-        _, text = await self._target.once("GET", "/metrics")
-        found: Counter[str] = Counter()
-        for line in text.decode().splitlines():
-            if match := COUNTED.match(line):
-                resource, subresource, verb, number = match.groups()
-                found[f"{verb} {resource}" + (f"/{subresource}" if subresource else "")] += int(float(number))
-        return found
-
     def memory(self) -> None:
         for name, process in self._processes.items():
             print(f"  {name:24} {process.memory_full_info().pss / 1e6:6.1f} MB PSS")
+
+
+async def requests(target: Target) -> Counter[str]:
+    """Return what an API server was asked so far, by verb and resource."""
+    _, text = await target.once("GET", "/metrics")
+    found: Counter[str] = Counter()
+    for line in text.decode().splitlines():
+        if match := COUNTED.match(line):
+            resource, subresource, verb, number = match.groups()
+            found[f"{verb} {resource}" + (f"/{subresource}" if subresource else "")] += int(float(number))
+    return found
 
 
 async def running(target: Target, count: int) -> list[float]:

@@ -27,6 +27,8 @@ _BY_SERVICE = "service"
 class _ServiceController(Controller):
     """What both loops share: Services, the Pods that they select, and the keys between."""
 
+    rests = True
+
     def set_up(self) -> None:
         self.services = self.watch(SERVICES, lambda key, old, new: (key,))
         self.pods = self.watch("pods", self._keys_of_pod)

@@ -24,6 +24,7 @@ Object = dict[str, Any]
 
 class ReplicaSetController(Controller):
     name = "replicaset"
+    rests = True
     resource = REPLICA_SETS
     group, kind = "apps", "ReplicaSet"
 

@@ -173,10 +173,12 @@ class Eviction:
 
     async def _evict_excess(self) -> bool:
         """End the pods that broke a limit of their own."""
+        if self._images_dir is None:
+            return False
         limited = {
             item.uid: item for item in self._workers() if not item.is_ending and local_storage.is_limited(item.pod)
         }
-        if not limited or self._images_dir is None:
+        if not limited:
             return False
         acted = False
         for usage in (await self._sampler.with_disk()).pods:

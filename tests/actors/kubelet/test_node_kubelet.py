@@ -14,7 +14,7 @@ import structlog
 from actors.api.config import ClusterConfig, KubeletConfig, NodeConfig
 from actors.api.events import Outbox
 from actors.kubelet.machine import simulated_machine
-from actors.kubelet.node_kubelet import NodeKubelet, Shared
+from actors.kubelet.node_kubelet import BY_NODE, NodeKubelet, Shared, node_of
 from runtime.informer import Informer
 from runtime.virtual_time import VirtualClock, run
 
@@ -44,6 +44,7 @@ class World:
         source = self.api.source
         log, spawn = structlog.get_logger(), functools.partial(self._spawn, self._life)
         pods, nodes = (Informer(source(name), name=name, log=log, clock=self.clock) for name in ("pods", "nodes"))
+        pods.add_index(BY_NODE, node_of)
         shared = Shared(
             cluster=ClusterConfig(nodes={}),
             config=NodeConfig(roles=["kubelet"], runtime="simulated", kubelet=self.config),
