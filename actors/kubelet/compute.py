@@ -16,7 +16,7 @@ from typing import Any
 from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.observed import PodRuntime, has_exited, is_alive, is_running, succeeded
-from actors.kubelet.restart_rules import may_restart, restarts
+from actors.kubelet.restart_rules import all_restart_ns, may_restart, restarts
 from actors.kubelet.runtime import CONTAINER_HASH, RESTART_COUNT, ContainerState, ContainerStatus
 
 NS_PER_S = 1_000_000_000
@@ -96,6 +96,7 @@ class _Decision:
     def __init__(self, pod: pods.Pod, runtime: PodRuntime, healths: Healths):
         self.pod, self.runtime, self.healths = pod, runtime, healths
         self.policy = pods.restart_policy(pod)
+        self.all_restart_ns = all_restart_ns(pod, runtime)
         self.start: list[Start] = []
         self.kill: list[Kill] = []
 
@@ -136,6 +137,9 @@ class _Decision:
     # -- inside a sandbox
 
     def in_sandbox(self) -> PodActions:
+        self._end_earlier()
+        if self.kill:
+            return PodActions(kill=tuple(self.kill))
         for container in pods.ephemeral_containers(self.pod):
             if self.runtime.newest(container["name"]) is None:
                 self._begin(container)
@@ -149,9 +153,24 @@ class _Decision:
             return PodActions(finished=True)
         return PodActions(kill=tuple(self.kill), start=tuple(self.start))
 
+    def _end_earlier(self) -> None:
+        """When all containers are to start again, what runs from before ends first."""
+        if self.all_restart_ns:
+            ephemeral = {item["name"] for item in pods.ephemeral_containers(self.pod)}
+            for status in self.runtime.running():
+                name, running = status.container.name, status.container
+                if running.created_ns <= self.all_restart_ns and name not in ephemeral:
+                    reason = f"Container {name} will be restarted, as all containers of the pod"
+                    self.kill.append(Kill(running.id, name, reason))
+
+    def _newest(self, name: str) -> ContainerStatus | None:
+        """Return the newest instance of a container, unless it counts no more since all start again."""
+        status = self.runtime.newest(name)
+        return status if status is not None and status.container.created_ns > self.all_restart_ns else None
+
     def _regular(self, container: pods.ContainerDict) -> bool:
         """Decide on one regular container; tell whether it may still run, or shall."""
-        status = self.runtime.newest(container["name"])
+        status = self._newest(container["name"])
         if status is None or not is_alive(status):
             if status is not None and has_exited(status) and not self._restarts(container, status):
                 return False
@@ -199,7 +218,9 @@ class _Decision:
         sandbox = self.runtime.sandbox
         regular = {item["name"] for item in pods.containers(self.pod)}
         return sandbox is not None and any(
-            item.container.name in regular and item.container.sandbox_id == sandbox.sandbox.id
+            item.container.name in regular
+            and item.container.sandbox_id == sandbox.sandbox.id
+            and item.container.created_ns > self.all_restart_ns
             for item in self.runtime.containers
         )
 
@@ -230,7 +251,7 @@ class _Decision:
         return health.started if health is not None else not container.get("startupProbe")
 
     def _in_this_sandbox(self, container: pods.ContainerDict) -> ContainerStatus | None:
-        status, sandbox = self.runtime.newest(container["name"]), self.runtime.sandbox
+        status, sandbox = self._newest(container["name"]), self.runtime.sandbox
         if status is None or sandbox is None or status.container.sandbox_id != sandbox.sandbox.id:
             return None
         return status

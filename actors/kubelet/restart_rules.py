@@ -1,11 +1,17 @@
 """Whether a container that ended is started again: its own rules, its own policy, else its pod's. Pure.
 
-Source: "Container restarts" of Kubernetes' documentation of the pod lifecycle, and KEP-5307.
+A rule may want all containers of the pod to start again, init containers too, in the sandbox that is there: what was
+made before the end that the rule is about then counts no more (`all_restart_ns`).
+
+Source: "Container restarts" of Kubernetes' documentation of the pod lifecycle, KEP-5307 and KEP-5532.
 """
 
 from typing import Any
 
 from actors.kubelet import pod as pods
+from actors.kubelet.observed import PodRuntime, has_exited
+
+RESTART, RESTART_ALL = "Restart", "RestartAllContainers"
 
 
 def policy_of(pod: pods.Pod, container: pods.ContainerDict) -> str:
@@ -20,11 +26,34 @@ def may_restart(pod: pods.Pod, container: pods.ContainerDict) -> bool:
 
 def restarts(pod: pods.Pod, container: pods.ContainerDict, exit_code: int) -> bool:
     """Whether another instance follows one that ended so. The first rule that matches decides."""
-    for rule in container.get("restartPolicyRules") or ():
-        if rule.get("action") == "Restart" and _matches(rule.get("exitCodes") or {}, exit_code):
-            return True
+    if action_of(container, exit_code) in (RESTART, RESTART_ALL):
+        return True
     policy = policy_of(pod, container)
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def action_of(container: pods.ContainerDict, exit_code: int) -> str:
+    """Return the action of the first rule that matches; empty when none does."""
+    for rule in container.get("restartPolicyRules") or ():
+        if _matches(rule.get("exitCodes") or {}, exit_code):
+            return str(rule.get("action") or "")
+    return ""
+
+
+def all_restart_ns(pod: pods.Pod, runtime: PodRuntime) -> int:
+    """Return when a container ended last whose rules want all to start again; 0 if none did in this sandbox."""
+    sandbox = runtime.sandbox
+    ruled = [item for item in (*pods.init_containers(pod), *pods.containers(pod)) if item.get("restartPolicyRules")]
+    ends = (
+        status.finished_ns
+        for container in ruled
+        for status in runtime.instances(container["name"])
+        if has_exited(status)
+        and sandbox is not None
+        and status.container.sandbox_id == sandbox.sandbox.id
+        and action_of(container, status.exit_code) == RESTART_ALL
+    )
+    return max(ends, default=0)
 
 
 def _matches(codes: dict[str, Any], exit_code: int) -> bool:

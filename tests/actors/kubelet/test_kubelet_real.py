@@ -84,6 +84,30 @@ def remove(node: Cluster, name: str) -> None:
     assert list(Path("/sys/fs/cgroup").glob(f"*/kubus-*/*/*{uid}*")) == []
 
 
+def test_a_rule_restarts_all_containers(node: Cluster) -> None:
+    """In the sandbox that is there: the pod keeps its address and its volumes."""
+    rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]
+    mount = [{"name": "d", "mountPath": "/d"}]
+    stay = "; trap 'exit 0' TERM; sleep 1000000 & wait"
+    fail = "until grep -q side /d/starts; do sleep 0.1; done; touch /d/failed; exit 88"
+    fails_once = f"echo source >> /d/starts; test -e /d/failed || {{ {fail}; }}"
+    source = container("source", script(fails_once + stay), restartPolicy="Never", restartPolicyRules=rules)
+    side = container("side", script("echo side >> /d/starts" + stay))
+    init = container("init", script("echo init >> /d/starts"))
+    run_pod(
+        node, "ruled", source | {"volumeMounts": mount}, side | {"volumeMounts": mount}, restartPolicy="Never",
+        initContainers=[init | {"volumeMounts": mount}], volumes=[{"name": "d", "emptyDir": {}}],
+    )  # fmt: skip
+    eventually(lambda: status(node, "ruled", "source")["restartCount"] == 1, "the source was restarted", 60)
+    await_ready(node, "ruled")
+    assert [status(node, "ruled", name)["restartCount"] for name in ("init", "source", "side")] == [1, 1, 1]
+    starts = run_in(node, "ruled", "cat /d/starts", "side").split()
+    assert starts[0] == starts[3] == "init"
+    assert sorted(starts[:3]) == sorted(starts[3:]) == ["init", "side", "source"]
+    assert pod(node, "ruled")["status"]["phase"] == "Running"
+    remove(node, "ruled")
+
+
 def test_files_and_variables(node: Cluster) -> None:
     node.apply(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm"}, "data": {"a": "one"}}))
     node.apply(

@@ -1,5 +1,6 @@
 """Restart policies of containers, and rules by exit code, in decisions and statuses."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.compute import compute_pod_actions
 from actors.kubelet.restart_rules import may_restart, restarts
+from actors.kubelet.runtime import ContainerStatus
 from actors.kubelet.status import Facts, status_of
 
-from .pods import NOW_S, container, instance, pod, runtime
+from .pods import NOW_S, NS, container, instance, pod, runtime
 
 RULES = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
 
@@ -45,10 +47,10 @@ def test_rules_by_exit_code() -> None:
 
 def outcome(*ended: tuple[dict[str, Any], int], policy: str = "Never") -> tuple[list[str], bool, str]:
     """Return (what is started, finished, phase)."""
-    made = pod(*(item for item, _ in ended), restartPolicy=policy)
+    whole = pod(*(item for item, _ in ended), restartPolicy=policy)
     state = runtime(*(instance(item, "exited", exit_code=code, ago_s=1000) for item, code in ended))
-    actions = compute_pod_actions(made, state, {}, Backoff(), NOW_S)
-    status = status_of(made, state, {}, Facts(NOW_S, finished=actions.finished))
+    actions = compute_pod_actions(whole, state, {}, Backoff(), NOW_S)
+    status = status_of(whole, state, {}, Facts(NOW_S, finished=actions.finished))
     return [item.name for item in actions.start], actions.finished, status["phase"]
 
 
@@ -63,9 +65,57 @@ def test_decisions_and_phases_agree() -> None:
 
 def test_an_init_container_may_fail_for_its_rules() -> None:
     init = container("init", restartPolicyRules=RULES, restartPolicy="Never")
-    made = pod(container("web"), inits=(init,), restartPolicy="Always")
+    whole = pod(container("web"), inits=(init,), restartPolicy="Always")
     for code, finished in ((42, False), (1, True)):
         state = runtime(instance(init, "exited", exit_code=code, ago_s=1000))
-        actions = compute_pod_actions(made, state, {}, Backoff(), NOW_S)
+        actions = compute_pod_actions(whole, state, {}, Backoff(), NOW_S)
         assert actions.finished is finished
         assert [item.name for item in actions.start] == ([] if finished else ["init"])
+
+
+ALL = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]
+INIT, PROXY, SIDE = container("init"), container("proxy", restartPolicy="Always"), container("side")
+SOURCE = container("source", restartPolicy="Never", restartPolicyRules=ALL)
+POD = pod(SOURCE, SIDE, inits=(INIT, PROXY), restartPolicy="Never")
+ENDED = instance(SOURCE, "exited", exit_code=88, ago_s=100)
+
+
+def made(of: dict[str, Any], state: str, ago_s: float, attempt: int = 0, ended_ago_s: float = 20) -> ContainerStatus:
+    """An instance that was made so long ago."""
+    status = instance(of, state, attempt=attempt, ago_s=ended_ago_s)
+    created_ns = int((NOW_S - ago_s) * NS)
+    return dataclasses.replace(status, container=dataclasses.replace(status.container, created_ns=created_ns))
+
+
+OLD_INIT, OLD_PROXY, OLD_SIDE = made(INIT, "exited", 300), made(PROXY, "running", 250), made(SIDE, "running", 200)
+ENDED_PROXY, ENDED_SIDE = made(PROXY, "exited", 250), made(SIDE, "exited", 200)
+NEW_INIT, NEW_PROXY = made(INIT, "exited", 50, 1), made(PROXY, "running", 40, 1)
+
+
+@pytest.mark.parametrize(
+    ("there", "killed", "started"),
+    [
+        ((OLD_INIT, OLD_PROXY, OLD_SIDE), ["proxy", "side"], []),
+        ((OLD_INIT, ENDED_PROXY, OLD_SIDE), ["side"], []),
+        ((OLD_INIT, ENDED_PROXY, ENDED_SIDE), [], ["init/1"]),
+        ((made(INIT, "running", 50, 1), ENDED_PROXY, ENDED_SIDE), [], []),
+        ((NEW_INIT, ENDED_PROXY, ENDED_SIDE), [], ["proxy/1"]),
+        ((NEW_INIT, NEW_PROXY, ENDED_SIDE), [], ["source/1", "side/1"]),
+        ((NEW_INIT, NEW_PROXY, made(SIDE, "running", 30, 1), made(SOURCE, "running", 30, 1)), [], []),
+    ],
+)
+def test_a_rule_restarts_all_containers(
+    there: tuple[ContainerStatus, ...], killed: list[str], started: list[str]
+) -> None:
+    """Step by step, from whatever is found: what runs ends first, then init containers, sidecars and the rest."""
+    state = runtime(ENDED, *there)
+    actions = compute_pod_actions(POD, state, {}, Backoff(), NOW_S)
+    assert sorted(item.name for item in actions.kill) == killed
+    assert [f"{item.name}/{item.restart_count}" for item in actions.start] == started
+    assert not actions.finished
+    assert status_of(POD, state, {"phase": "Running"}, Facts(NOW_S))["phase"] == "Running"
+
+
+def test_a_container_that_ends_well_after_all_restarted_ends_the_pod() -> None:
+    state = runtime(ENDED, NEW_INIT, NEW_PROXY, made(SIDE, "exited", 30, 1), made(SOURCE, "exited", 30, 1))
+    assert compute_pod_actions(POD, state, {}, Backoff(), NOW_S).finished
