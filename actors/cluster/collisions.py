@@ -26,7 +26,7 @@ def overlaps(config: ClusterConfig, bridge: str, routes: str) -> list[str]:
     for key, cidr in (("pod_cidr", config.network.pod_cidr), ("service_cidr", config.network.service_cidr)):
         own = ipaddress.IPv4Network(cidr)
         for device, taken in _routed(routes):
-            if device != bridge and taken.overlaps(own):
+            if not device.startswith(bridge) and taken.overlaps(own):
                 found.append(f"network.{key} {own} overlaps {taken} of {device}; choose another in the config")
     return found
 

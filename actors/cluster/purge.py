@@ -88,8 +88,14 @@ def _our_mounts(scope: Scope, mounts: Iterable[str]) -> list[str]:
 
 
 def _our_links(scope: Scope, links: Iterable[Link]) -> list[str]:
-    ports = [link.name for link in links if link.master == scope.bridge]
-    return ports + [link.name for link in links if link.name == scope.bridge]
+    bridges = [link.name for link in links if _is_bridge(scope, link.name)]
+    return [link.name for link in links if link.master in bridges] + bridges
+
+
+def _is_bridge(scope: Scope, name: str) -> bool:
+    """The bridge of a node; those of further nodes on the machine are numbered."""
+    number = name.removeprefix(scope.bridge)
+    return name == scope.bridge or (name.startswith(scope.bridge) and number.isdigit())
 
 
 def _our_table(scope: Scope, name: str) -> bool:

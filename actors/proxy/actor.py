@@ -46,7 +46,7 @@ class ProxyActor(Actor):
         self.network = config.network
         self.simulated = node_of_settings(setup.settings).runtime == "simulated"
         self.table = table_name(setup.data_dir)
-        self.bridge = bridge_name(setup.data_dir, config)
+        self.bridge = bridge_name(setup.data_dir, config, setup.node)
         self.ruleset = Ruleset()
         self._locality = Locality(setup.node, config.network.pod_cidr)
         self._services = Informer(self.api.source("services", label_selector=OTHERS), name="services", log=self.log)

@@ -18,7 +18,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
-from actors.api.network import bridge_name
+from actors.api.network import bridge_name, node_suffix
 from actors.kubelet.containerd import importer, network, pause_profile, replies, requests
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
@@ -85,7 +85,8 @@ class ContainerdDriver:
         self.cgroups = Cgroups(self.places.cgroup)
         self._network = cluster.network
         self._instance = self.places.instance
-        self._bridge = bridge_name(setup.data_dir, cluster)
+        self._bridge = bridge_name(setup.data_dir, cluster, setup.node)
+        self._tables = self._instance + ("-" + node_suffix(cluster, setup.node)).rstrip("-")
         self._foreign = bool(config.containerd_socket)  # somebody else's containerd: its network is its owner's
         self.socket = Path(config.containerd_socket) if self._foreign else self.places.socket
         self._may_lower_oom_score = holds_capability(CAP_SYS_RESOURCE, Path("/proc/self/status").read_text())
@@ -148,7 +149,9 @@ class ContainerdDriver:
         if not self._foreign:
             self._host_ports = await self._host_ports_in_use(state)
             used = [port for ports in self._host_ports.values() for port in ports]
-            await network.ensure(self._instance, self._pod_network(pod_cidrs), used, self.places.cni_conf)
+            await network.ensure(
+                self._instance, self._pod_network(pod_cidrs), used, self.places.cni_conf, tables=self._tables
+            )
         await self._ensure_images()
         await self.streams.sweep()
         await asyncio.to_thread(self.cgroups.sweep, {sandbox.pod_uid for sandbox in state.sandboxes})
@@ -276,7 +279,7 @@ class ContainerdDriver:
         try:
             ips = (await self.sandbox_status(sandbox_id)).ips
             ports = host_ports_of(mappings, ips[0]) if ips else []
-            await network.run("nft", "-f", "-", text=add_host_ports(self._instance, ports))
+            await network.run("nft", "-f", "-", text=add_host_ports(self._tables, ports))
         except RuntimeFault as fault:
             await self.stop_sandbox(sandbox_id)
             await self.remove_sandbox(sandbox_id)
@@ -286,7 +289,7 @@ class ContainerdDriver:
     async def _close_host_ports(self, sandbox_id: str) -> None:
         ports = self._host_ports.pop(sandbox_id, ())
         if ports:
-            await network.run("nft", "-f", "-", text=delete_host_ports(self._instance, ports))
+            await network.run("nft", "-f", "-", text=delete_host_ports(self._tables, ports))
 
     # -- containers -------------------------------------------------------------------------------------------------
 

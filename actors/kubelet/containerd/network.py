@@ -46,11 +46,13 @@ async def run(program: str, *words: str, text: str = "") -> str:
         raise NetworkFailed(str(error)) from error
 
 
-async def ensure(instance: str, network: PodNetwork, host_ports: Sequence[HostPort], conf_dir: Path) -> None:
-    """Make the node's pod network what `network` says."""
+async def ensure(
+    instance: str, network: PodNetwork, host_ports: Sequence[HostPort], conf_dir: Path, *, tables: str
+) -> None:
+    """Make the node's pod network what `network` says. Its nftables tables are named after `tables`."""
     await _bridge(network)
     await _forward(instance, network)
-    await run("nft", "-f", "-", text=node_tables(instance, network, host_ports))
+    await run("nft", "-f", "-", text=node_tables(tables, network, host_ports))
     _write(conf_dir / CONFLIST_NAME, conflist(network))
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from actors.api.addresses import apiserver_bind, bus_endpoints
 from actors.api.config import ClusterConfig, of_settings
+from actors.api.network import bridge_name
 from actors.cluster.compose import compose, preload_of, preparations_of
-from actors.cluster.plan import adjusted, check, load_cluster, node_names
+from actors.cluster.plan import adjusted, check, check_here, load_cluster, node_names
 from actors.cluster.simulate import has_real_nodes, simulated
 from runtime.config import ConfigError, parse
 from runtime.supervisor.spec import ActorLaunch, CommandLaunch, check_specs
@@ -138,3 +140,36 @@ def test_a_containerd_that_is_there_already_is_not_started(tmp_path):
     assert "containerd@w1" not in specs
     assert specs["kubelet@w1"].after == ("apiserver@m1",)
     assert msgspec.to_builtins(cluster)["nodes"]["w1"]["containerd_socket"] == "/run/x.sock"
+
+
+def test_nodes_on_one_machine_have_bridges_of_their_own():
+    cluster = config("nodes: {MASTER, w1: {roles: [kubelet]}, w2: {roles: [kubelet]}, w3: {roles: [kubelet]}}")
+    names = [bridge_name("/data", cluster, node) for node in ("w1", "w2", "w3")]
+    assert names == [names[0], f"{names[0]}1", f"{names[0]}2"] and all(len(name) < 16 for name in names)
+    addresses = ", ".join(f"w{n}: {{roles: [kubelet], address: 127.0.2.{n}}}" for n in (1, 2))
+    apart = config(f"nodes: {{m1: {{roles: [state, apiserver], address: 127.0.1.1}}, {addresses}}}")
+    assert bridge_name("/data", apart, "w2") == bridge_name("/data", apart, "w1")
+
+
+def test_api_servers_have_ports_one_after_the_other_and_nodes_with_an_address_the_same():
+    masters = ", ".join(f"m{n}: {{roles: [state, apiserver]}}" for n in (1, 2, 3))
+    together = config(f"nodes: {{{masters}}}\napiserver: {{port: 7000}}")
+    assert [apiserver_bind(together, f"m{n}").port for n in (1, 2, 3)] == [7000, 7001, 7002]
+    masters = ", ".join(f"m{n}: {{roles: [state, apiserver], address: 10.0.0.{n}}}" for n in (1, 2, 3))
+    apart = config(f"nodes: {{{masters}}}\napiserver: {{port: 7000}}")
+    assert [str(apiserver_bind(apart, f"m{n}")) for n in (1, 2)] == ["10.0.0.1:7000", "10.0.0.2:7000"]
+    assert len({sockets["work"] for sockets in bus_endpoints(apart).values()}) == len(bus_endpoints(apart)) == 6
+
+
+def test_a_machine_runs_its_own_nodes_and_knows_where_the_others_are(tmp_path):
+    masters = ", ".join(f"m{n}: {{roles: [state, apiserver, scheduler], address: 10.0.0.{n}}}" for n in (1, 2))
+    cluster = config(f"nodes: {{{masters}}}")
+    made = compose(cluster, tmp_path, tmp_path / "run", ["m2"])
+    check_specs(made.specs)
+    assert sorted(spec.name for spec in made.specs) == ["apiserver@m2", "scheduler@m2", "state@m2"]
+    assert "state@m1" in made.actors and sorted(made.remote) == ["apiserver@m1", "scheduler@m1", "state@m1"]
+    assert sorted(made.listen) == ["apiserver@m2", "scheduler@m2", "state@m2"]
+    with pytest.raises(ConfigError, match="no such node"):
+        check_here(cluster, ["m9"])
+    with pytest.raises(ConfigError, match="which all need"):
+        check_here(config("nodes: {MASTER, w1: {roles: [kubelet]}}"), ["m1"])

@@ -158,7 +158,7 @@ def test_a_firewall_that_drops_is_opened_for_the_bridge_and_closed_by_a_purge(tm
         subprocess.run([iptables, "-P", "FORWARD", "DROP"], check=True, timeout=20)
         subprocess.run([iptables, "-A", "FORWARD", "-i", "docker0", "-j", "ACCEPT"], check=True, timeout=20)
         for _ in range(2):
-            asyncio.run(network.ensure("0a1b2c3d", NETWORK, (), tmp_path))
+            asyncio.run(network.ensure("0a1b2c3d", NETWORK, (), tmp_path, tables="0a1b2c3d"))
             assert [line.split()[3] for line in rules()] == ["kbr-x", "kbr-x", "docker0"]
         scope = Scope(tmp_path / "data", "0a1b2c3d", "kbr-x")
         assert purge.purge(scope) == []
