@@ -21,6 +21,7 @@ FORMAT = 1
 MASTER_ROLES = frozenset({"state", "apiserver", "scheduler", "controller-manager"})
 AUTHORITY = "ca.crt"  # what everybody needs, to know an API server by
 FILES_OF_MASTERS = ("ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key")
+FILES_OF_ETCD = ("etcd/ca.crt", "etcd/ca.key")  # of masters, where the state is served to etcd's clients
 
 
 class BadBundle(Exception):
@@ -49,7 +50,7 @@ def make(data_dir: Path, config: ClusterConfig, nodes: Sequence[str]) -> bytes:
     is_master = any(is_master_node(config, node) for node in nodes)
     if not is_master:
         keys.secret = {name: key for name, key in keys.secret.items() if not name.startswith("cli@")}
-    names = FILES_OF_MASTERS if is_master else (AUTHORITY,)
+    names = (*FILES_OF_MASTERS, *(FILES_OF_ETCD if config.state.etcd else ())) if is_master else (AUTHORITY,)
     files = {name: (pki.directory / name).read_text() for name in names}
     bundle = MachineBundle(FORMAT, config.name, list(nodes), keys, files)
     return msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n"
@@ -72,9 +73,10 @@ def unpack(data_dir: Path, config: ClusterConfig, here: Sequence[str], text: byt
         raise BadBundle(f"{pki.ca_crt} is of another cluster than the bundle; another data directory is needed")
     pki.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     for name, content in bundle.files.items():
-        if name not in FILES_OF_MASTERS:
+        if name not in (*FILES_OF_MASTERS, *FILES_OF_ETCD):
             raise BadBundle(f"the bundle holds {name!r}, which no bundle should")
         mode = KEY_MODE if name.endswith(".key") else CERTIFICATE_MODE
+        (pki.directory / name).parent.mkdir(mode=0o755, exist_ok=True)
         write_file(pki.directory / name, content.encode(), mode)
     bus_keys.unpack(bus_keys.directory_of(data_dir), msgspec.json.encode(bundle.keys))
 

@@ -14,17 +14,21 @@ state actors' directories.
 
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import msgspec
 
 from actors.api.addresses import nodes_of_role
 from actors.api.config import ClusterConfig
+from actors.api.meta import now_rfc3339
 from actors.cluster.bringup import CONFIG_RECORD
-from actors.state import archive, restoring
-from actors.state.archive import Archive, StoredFile
+from actors.state import archive, image, restoring
+from actors.state.archive import Archive, Chunk, Manifest, StoredFile
+from runtime.clock import SystemClock
 from runtime.supervisor.datadir import DataDir
 
 PKI = "pki"
@@ -46,33 +50,38 @@ def stored_files(data_dir: Path) -> Iterator[StoredFile]:
                 yield StoredFile(str(path.relative_to(data_dir)), mode, path.read_bytes())
 
 
-def write(path: Path, pieces: Iterable[bytes]) -> int:
-    """Write a file that is there whole or not at all, for its owner only; return its size. OSError."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there whole, or not at all, once this is left; for its owner only. OSError."""
     beside = path.with_name(f"{path.name}.part")
-    size_bytes = 0
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for piece in pieces:
-                size_bytes += file.write(piece)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return size_bytes
 
 
-async def gathered(chunks: AsyncIterator[bytes], say: Callable[[int], None]) -> list[bytes]:
-    """Return all chunks of an image; `say` is told how many bytes there are as they come."""
-    found: list[bytes] = []
-    size_bytes = 0
-    async for chunk in chunks:
-        found.append(chunk)
-        size_bytes += len(chunk)
-        say(size_bytes)
-    return found
+async def save(file: Path, chunks: AsyncIterator[bytes], data_dir: Path, cluster: str, member: str) -> Manifest:
+    """Write a snapshot as the chunks of the state's image come; return what it is. OSError, BusError."""
+    packer = archive.Packer()
+    manifest: Manifest | None = None
+    with whole_file(file) as out:
+        async for chunk in chunks:
+            if manifest is None:
+                now = now_rfc3339(SystemClock())
+                manifest = archive.manifest_of(image.head_of(chunk), cluster, member, now)
+                out.write(packer.begin(manifest))
+                for each in stored_files(data_dir):
+                    out.write(packer.add(each))
+            out.write(packer.add(Chunk(chunk)))
+        assert manifest is not None, "an image has a head"
+        out.write(packer.end())
+    return manifest
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ Neighbours: `image` makes the chunks; `etcd.maintenance` and the command line wr
 """
 
 import hashlib
-import itertools
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -69,27 +68,45 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Part] = msgspec.msgpack.Decoder(Part)
 
 
+class Packer:
+    """Turns the parts of an archive into its bytes, one by one: `begin`, `add` for each part, `end`."""
+
+    def __init__(self) -> None:
+        self._head = frames.Head(MAGIC, secrets.randbits(32), 1)
+        self._sequence = self._head.first_sequence
+        self._digest = hashlib.sha256()
+        self._size_bytes = 0
+
+    def begin(self, manifest: Manifest) -> bytes:
+        return self._sealed(self._head.pack()) + self.add(manifest)
+
+    def add(self, part: Part) -> bytes:
+        return self._frame(_encoder.encode(part))
+
+    def end(self) -> bytes:
+        last = self._frame(END)
+        return last + self._sealed(bytes(-self._size_bytes % BLOCK_BYTES)) + self._digest.digest()
+
+    def _frame(self, payload: bytes) -> bytes:
+        frame = frames.pack_frame(self._head.salt, self._sequence, payload)
+        self._sequence += 1
+        return self._sealed(frame)
+
+    def _sealed(self, data: bytes) -> bytes:
+        self._digest.update(data)
+        self._size_bytes += len(data)
+        return data
+
+
 def pieces(manifest: Manifest, files: Iterable[StoredFile], chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Give the bytes of an archive, piece by piece."""
-    digest = hashlib.sha256()
-    size_bytes = 0
-    for piece in _framed(manifest, files, chunks):
-        digest.update(piece)
-        size_bytes += len(piece)
-        yield piece
-    padding = bytes(-size_bytes % BLOCK_BYTES)
-    digest.update(padding)
-    yield padding + digest.digest()
-
-
-def _framed(manifest: Manifest, files: Iterable[StoredFile], chunks: Iterable[bytes]) -> Iterator[bytes]:
-    head = frames.Head(MAGIC, secrets.randbits(32), 1)
-    sequence = head.first_sequence
-    yield head.pack()
-    for record in itertools.chain((manifest,), files, map(Chunk, chunks)):
-        yield frames.pack_frame(head.salt, sequence, _encoder.encode(record))
-        sequence += 1
-    yield frames.pack_frame(head.salt, sequence, END)
+    packer = Packer()
+    yield packer.begin(manifest)
+    for file in files:
+        yield packer.add(file)
+    for chunk in chunks:
+        yield packer.add(Chunk(chunk))
+    yield packer.end()
 
 
 class Archive:

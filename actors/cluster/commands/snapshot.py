@@ -31,24 +31,19 @@ def save(file: Path, data_dir: Path) -> None:
     The cluster goes on meanwhile; what is saved is how it was at one moment.
     """
     run_dir, _ = running(data_dir)
-    from actors.api.meta import now_rfc3339
-    from actors.cluster import snapshots
     from actors.cluster.bringup import recorded_config
-    from actors.state import archive, image
-    from runtime.clock import SystemClock
+    from bus.errors import BusError
 
     data_dir = data_dir.absolute()
     config = recorded_config(data_dir)
     assert config is not None, "what runs is recorded"
-    member, chunks = _fetch(data_dir, run_dir, config)
-    head = image.head_of(chunks[0])
-    manifest = archive.manifest_of(head, config.name, member, now_rfc3339(SystemClock()))
     try:
-        pieces = archive.pieces(manifest, snapshots.stored_files(data_dir), chunks)
-        size_bytes = snapshots.write(file, pieces)
+        revision = asyncio.run(_save(file, data_dir, run_dir, config))
     except OSError as error:
         fail(f"{file} was not written: {error}")
-    click.echo(f"Saved {file}: revision {head.revision}, {size_bytes / 1e6:.1f} MB.")
+    except BusError as error:
+        fail(f"the state was not saved: {error.message}")
+    click.echo(f"Saved {file}: revision {revision}, {file.stat().st_size / 1e6:.1f} MB.")
 
 
 @command.command("restore")
@@ -87,38 +82,34 @@ def restore(file: Path, data_dir: Path, config: Path | None, only: tuple[str, ..
     click.echo(f"Start it with `kubus up --config {config or data_dir / CONFIG_RECORD} --data-dir {data_dir}`.")
 
 
-def _fetch(data_dir: Path, run_dir: Path, config: Any) -> tuple[str, list[bytes]]:
-    """Return the chunks of the state's image, from whichever state actor answers, and who that was."""
+async def _save(file: Path, data_dir: Path, run_dir: Path, config: Any) -> int:
+    """Save what whichever state actor answers says; return its revision. BusError, OSError."""
     from actors.cluster import snapshots
     from actors.cluster.bringup import recorded_here
     from actors.cluster.commands.talk import directory_of, sender
     from actors.cluster.identity import client_of
     from actors.state.messages import SaveRequest
-    from bus.errors import BusError, StreamLost, Unavailable
+    from bus.errors import StreamLost, Unavailable
 
     directory = directory_of(data_dir, run_dir)
     members = directory.of_role("state")
     if not members:
         fail("this cluster's state is in etcd: save it with `etcdctl snapshot save`")
-
-    async def chunks_of(items: Any) -> AsyncIterator[bytes]:
-        async for item in items:
-            yield item.data
-
-    async def run() -> tuple[str, list[bytes]]:
-        client = client_of(data_dir, config, recorded_here(data_dir), sender())
-        try:
-            for member in members:
-                try:
-                    async with client.stream(directory.work(member), SaveRequest(), timeout_s=ANSWER_S) as items:
-                        return member, await snapshots.gathered(chunks_of(items), lambda size_bytes: None)
-                except (Unavailable, StreamLost) as error:
-                    last = error
-            raise last
-        finally:
-            client.close()
-
+    client = client_of(data_dir, config, recorded_here(data_dir), sender())
     try:
-        return asyncio.run(run())
-    except BusError as error:
-        return fail(f"the state was not saved: {error.message}")
+        for member in members:
+            try:
+                async with client.stream(directory.work(member), SaveRequest(), timeout_s=ANSWER_S) as items:
+                    manifest = await snapshots.save(file, _chunks_of(items), data_dir, config.name, member)
+                    return manifest.revision
+            except (Unavailable, StreamLost):
+                if member == members[-1]:
+                    raise
+        raise AssertionError("one of them answered, or the last one's error was raised")
+    finally:
+        client.close()
+
+
+async def _chunks_of(items: Any) -> AsyncIterator[bytes]:
+    async for item in items:
+        yield item.data

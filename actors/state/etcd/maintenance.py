@@ -80,7 +80,8 @@ class Maintenance:
             status = await self._door.ask_member(member, m.StatusRequest(), STATUS_S)
         except BusError:
             return []  # away: it has no alarm that anybody could act on
-        return [rpc_pb2.AlarmMember(memberID=id_of(member), alarm=rpc_pb2.NOSPACE)] if status.alarms else []
+        kinds = {rpc_pb2.NOSPACE if alarm.startswith("NOSPACE") else rpc_pb2.CORRUPT for alarm in status.alarms}
+        return [rpc_pb2.AlarmMember(memberID=id_of(member), alarm=kind) for kind in sorted(kinds)]
 
     async def Defragment(self, request: rpc_pb2.DefragmentRequest, context: Any) -> rpc_pb2.DefragmentResponse:
         await self._service.committer.snapshots.take()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.api.config import EtcdTlsConfig
 from actors.apiserver.storage.client import BusStateClient
 from actors.apiserver.storage.etcd.client import EtcdStateClient
 from actors.apiserver.storage.etcd.compaction import KEY, Compaction
@@ -251,6 +252,35 @@ def test_what_can_only_be_a_mistake_is_refused_at_once():
                 Peers([endpoint], None, Path())
 
     asyncio.run(main())
+
+
+def test_keys_are_shown_and_checked(tmp_path):
+    group = FaceGroup(tmp_path)
+
+    async def test(state):
+        await put(state, b"/secret", b"1")
+        assert (await state.range(Range(b"/secret"))).result.count == 1
+
+    @contextlib.asynccontextmanager
+    async def client(tls):
+        state = EtcdStateClient(Peers([url], tls, tmp_path / "pki"))
+        yield state
+        await state.close()
+
+    async def refused_without():
+        async with client(EtcdTlsConfig(ca="etcd/ca.crt")) as state:
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(state._peers.ready(), 10)
+
+    try:
+        group.start("state@m1")
+        url = group.url("state@m1")
+        run(lambda: client(EtcdTlsConfig(ca="etcd/ca.crt", cert="etcd/client.crt", key="etcd/client.key")), test)
+        asyncio.run(refused_without())
+    finally:
+        group.stop()
+    with pytest.raises(BadEndpoint, match="state.tls"):
+        Peers(["https://h:1"], EtcdTlsConfig(ca="missing"), tmp_path)
 
 
 def test_members_that_die_are_left_for_others(tmp_path):
