@@ -211,12 +211,17 @@ class Connection(asyncio.BufferedProtocol):
         request = self._request
         assert request is not None, "a request has begun"
         request.url += url
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value))
         request = self._request
         if request is None:
+            return
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
             return
         name = name.lower()
         if name == b"authorization":
@@ -269,11 +274,9 @@ class Connection(asyncio.BufferedProtocol):
             if len(self._waiting) > MAX_PIPELINED:
                 self.abort()
 
-    def _count_head(self, more: int) -> None:
-        self._head_bytes += more
-        if self._head_bytes > MAX_HEAD_BYTES and self._request is not None:
-            self._request = None
-            self._refuse(_TOO_LARGE_HEAD)
+    def _refuse_head(self) -> None:
+        self._request = None
+        self._refuse(_TOO_LARGE_HEAD)
 
     # A request is answered
 

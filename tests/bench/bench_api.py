@@ -19,6 +19,7 @@ import uvloop
 import yaml
 
 from tests.bench import load
+from tests.bench.cpu import Spent
 
 SECONDS = float(os.environ.get("KUBUS_BENCH_SECONDS", "8"))
 WATCHERS, WATCHED = 100, 2000
@@ -30,6 +31,7 @@ class Target:
     """The API server that a kubeconfig names, and how to talk to it."""
 
     def __init__(self, kubeconfig: Path):
+        self.data_dir = kubeconfig.parent
         config = yaml.safe_load(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         url = urllib.parse.urlsplit(cluster["server"])
@@ -74,10 +76,15 @@ async def measure(target: Target) -> None:
     run = f"{int(time.time())}"
     space = f"bench-{run}"
     await target.once("POST", "/api/v1/namespaces", {"metadata": {"name": space}})
-    print("create, 64 connections:", await target.load(creates(target, space, "a"), connections=64))
-    print("create, 1 connection:  ", await target.load(creates(target, space, "b"), connections=1, limit_s=3))
     get = target.request("GET", "/api/v1/namespaces/default")
-    print("get, 64 connections:   ", await target.load(lambda number: get, connections=64, limit_s=5))
+    for label, make, connections, limit_s in (
+        ("create, 64 connections:", creates(target, space, "a"), 64, SECONDS),
+        ("create, 1 connection:  ", creates(target, space, "b"), 1, 3),
+        ("get, 64 connections:   ", lambda number: get, 64, 5),
+    ):
+        spent = Spent(target.data_dir)
+        result = await target.load(make, connections=connections, limit_s=limit_s)
+        print(label, result, spent.a_piece(len(result.latencies_s)))
     await lists(target, space)
     await watches(target, f"{space}-watch")
 
