@@ -3,6 +3,7 @@
 Neighbours: `chain`. The namespace controller empties a terminating namespace and then finalizes it.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import orjson
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
     from actors.apiserver.server import Server
 
 IMMORTAL = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+KNOWN = 256  # namespaces as they are now, for which that is known
 _TERMINATING = b'"deletionTimestamp":'
 
 
 def is_open(server: "Server", where: str) -> bool:
     """Is a namespace there for sure, and not on its way out?"""
     entry = server.cache.at(PREFIX).entries.get(PREFIX + where.encode())
-    return entry is not None and _TERMINATING not in entry.body
+    return entry is not None and not _may_be_terminating(entry.body)
+
+
+@lru_cache(maxsize=KNOWN)
+def _may_be_terminating(body: bytes) -> bool:
+    return _TERMINATING in body
 
 
 async def admit_create(server: "Server", resource: Resource, where: str, name: str) -> None:
@@ -35,7 +42,7 @@ async def admit_create(server: "Server", resource: Resource, where: str, name: s
         entry = namespaces.entries.get(key)
         if entry is None:
             raise errors.not_found("namespaces", where)
-    if _TERMINATING not in entry.body:
+    if not _may_be_terminating(entry.body):
         return
     if not orjson.loads(entry.body)["metadata"].get("deletionTimestamp"):
         return
