@@ -23,6 +23,7 @@ from actors.kubelet.runtime import (
     TERMINATION_MESSAGE_PATH,
     TERMINATION_MESSAGE_POLICY,
     ContainerSpec,
+    Device,
     Dns,
     Image,
     Mount,
@@ -113,6 +114,7 @@ def container_spec(
     env: Sequence[tuple[str, str]],
     mounts: Sequence[Mount],
     node: NodeFacts,
+    devices: Sequence[Device] = (),
 ) -> ContainerSpec:
     """Return what to make of a container; ConfigError where it must not be made."""
     check_non_root(pod, container, image)
@@ -127,6 +129,7 @@ def container_spec(
         working_dir=container.get("workingDir") or "",
         env=tuple(env),
         mounts=tuple(mounts),
+        block_devices=tuple(devices),
         labels=_pod_labels(pod) | {CONTAINER_NAME_LABEL: container["name"]},
         annotations={
             OWNER: node.owner,

@@ -262,7 +262,7 @@ class NodeKubelet:
         objects = Objects(shared.api, shared.spawn, self._objects_changed, shared.log, shared.clock)
         free = allocatable(self._machine)
         node, others = lambda: shared.nodes.get(self.name), lambda: self.pods.admitted()
-        claims = Claims(shared.api, objects.get, node, others)
+        claims = Claims(shared.api, objects.get, node, others, self._objects_changed)
         return PodFiles(
             self._places, objects, claims, Tokens(shared.api, shared.clock, shared.log), shared.services,
             shared.cluster.network.domain, tuple(self._machine.addresses), lambda: free, shared.log,

@@ -21,7 +21,7 @@ from actors.kubelet.log_rotation import log_files
 from actors.kubelet.objects import Objects
 from actors.kubelet.places import Places
 from actors.kubelet.pull_secrets import auths_for
-from actors.kubelet.runtime import ContainerStatus, Dns, ImageAuth, Mount
+from actors.kubelet.runtime import ContainerStatus, Device, Dns, ImageAuth, Mount
 from actors.kubelet.tokens import Tokens
 from actors.kubelet.volumes import content
 from actors.kubelet.volumes.claims import Claims, claim_volumes
@@ -50,6 +50,8 @@ class Files(Protocol):
     def mounts(
         self, pod: pods.Pod, container: pods.ContainerDict, count: int, pod_ips: Sequence[str], env: Environment
     ) -> Sequence[Mount]: ...
+
+    def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> Sequence[Device]: ...
 
     def dns(self, pod: pods.Pod) -> Dns | None: ...
 
@@ -83,6 +85,9 @@ class NoFiles:
     def mounts(
         self, pod: pods.Pod, container: pods.ContainerDict, count: int, pod_ips: Sequence[str], env: Environment
     ) -> Sequence[Mount]:
+        return ()
+
+    def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> Sequence[Device]:
         return ()
 
     def dns(self, pod: pods.Pod) -> Dns | None:
@@ -164,6 +169,9 @@ class PodFiles:
         if message_path not in targets:
             mounts.append(self._termination_log(pod, container["name"], count, message_path))
         return mounts
+
+    def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> Sequence[Device]:
+        return self._volumes.devices(pod, container)
 
     def dns(self, pod: pods.Pod) -> Dns | None:
         service = self._services.get(DNS_SERVICE)

@@ -92,6 +92,15 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the node in a container; `permissions` are of r, w and m (mknod)."""
+
+    host_path: str
+    container_path: str
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True)
 class Seccomp:
     """`kind` is RuntimeDefault, Unconfined or Localhost; `path` is the profile's file for Localhost."""
 
@@ -188,6 +197,7 @@ class ContainerSpec:
     resources: Resources = Resources()
     security: ContainerSecurity = ContainerSecurity()
     devices: Sequence[str] = ()  # CDI names
+    block_devices: Sequence[Device] = ()
     is_finite: bool = False  # ends by itself, as init containers do: what a simulated container goes by
 
 

@@ -125,7 +125,8 @@ class Starter:
             image = await self._images.ensure(pod, container, auths)
             env = self._files.environment(pod, container, ips)
             mounts = self._files.mounts(pod, container, start.restart_count, ips, env)
-            spec = container_spec(pod, container, start.restart_count, image, env, mounts, self._node)
+            devices = self._files.devices(pod, container)
+            spec = container_spec(pod, container, start.restart_count, image, env, mounts, self._node, devices)
             async with self._slots:
                 identity = await self._driver.create_container(sandbox.sandbox.id, spec)
                 self._observer.expect(identity)

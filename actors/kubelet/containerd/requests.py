@@ -141,6 +141,10 @@ def container_config(spec: ContainerSpec, sandbox: cri.PodSandboxConfig) -> cri.
     )
     config.envs.extend(cri.KeyValue(key=key, value=value) for key, value in spec.env)
     config.mounts.extend(_mount(mount) for mount in spec.mounts)
+    config.devices.extend(
+        cri.Device(host_path=item.host_path, container_path=item.container_path, permissions=item.permissions)
+        for item in spec.block_devices
+    )
     config.CDI_devices.extend(cri.CDIDevice(name=name) for name in spec.devices)
     return config
 

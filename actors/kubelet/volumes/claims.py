@@ -4,8 +4,8 @@
 when it is bound. What is not bound yet, bound to another node's volume, or being removed raises `ClaimNotReady`; the
 pod waits, and a change of the claim wakes it.
 
-Only directories: hostPath and local volumes. What others have is refused by name. A claim that is for one pod only
-(ReadWriteOncePod) goes to the pod that had it first, until that pod has ended; the next one waits.
+Only hostPath and local volumes: directories, and block devices. What others have is refused by name. A claim that is
+for one pod only (ReadWriteOncePod) goes to the pod that had it first, until that pod has ended; the next one waits.
 
 Neighbours: `pod_files` resolves before `volumes` mounts.
 """
@@ -22,6 +22,7 @@ from actors.kubelet import pod as pods
 
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 PROVISIONER = "kubus.dev/hostpath"
+BLOCK_DEVICE = "BlockDevice"  # as a hostPath's type
 ONE_POD = "ReadWriteOncePod"
 CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
 
@@ -37,10 +38,11 @@ class ClaimNotReady(Exception):
 class Place:
     """Where a claim's volume is on this node.
 
-    kind      a hostPath's type; for a local volume "Directory"
+    kind      a hostPath's type; for a local volume "Directory"; BLOCK_DEVICE with volumeMode Block
     readonly  the pod asked for no more than reading
     is_owned  fsGroup applies: what is a hostPath of somebody else keeps its owners, as in Kubernetes
     is_made   the directory is made when it is missing, open to every user
+    is_block  a container gets the device itself, under a path of its own
     """
 
     path: Path
@@ -48,6 +50,7 @@ class Place:
     readonly: bool = False
     is_owned: bool = False
     is_made: bool = False
+    is_block: bool = False
 
 
 def claim_volumes(pod: pods.Pod) -> dict[str, tuple[str, bool]]:
@@ -86,7 +89,10 @@ def place_of(claim: Object, volume: Object, node: Object | None, readonly: bool)
             f'MountVolume.NodeAffinity check failed for volume "{name}" : no matching NodeSelectorTerms'
         )
     if (spec.get("volumeMode") or "Filesystem") == "Block":
-        raise ClaimNotReady(f'PersistentVolume "{name}" is a block device, which this node does not support')
+        source = spec.get("local") or spec.get("hostPath")
+        if not source:
+            raise ClaimNotReady(f'no volume plugin matched for block PersistentVolume "{name}"')
+        return Place(Path(source["path"]), BLOCK_DEVICE, readonly, is_block=True)
     made = (volume["metadata"].get("annotations") or {}).get(PROVISIONED_BY) == PROVISIONER
     if spec.get("hostPath"):
         source = spec["hostPath"]
@@ -117,11 +123,14 @@ class Claims:
         api: ApiClient,
         lookup: Lookup,
         node: Callable[[], Object | None],
-        others: Callable[[], Iterable[pods.Pod]] = tuple,
+        others: Callable[[], Iterable[pods.Pod]],
+        wake: Callable[[str], None],
     ):
         """`lookup` finds a claim that is being watched; `node` is this Node as the API has it; `others` are the pods
-        that may have something here."""
+        that may have something here; `wake(pod uid)` tells a pod that waits for another's claim to try again."""
         self._api, self._lookup, self._node, self._others = api, lookup, node, others
+        self._wake = wake
+        self._waiting: set[str] = set()  # uids of pods that wait for another's claim
         self._places: dict[str, Mapping[str, Place]] = {}  # pod uid -> volume name -> place
 
     def references(self, pod: pods.Pod) -> Iterable[tuple[str, str]]:
@@ -151,6 +160,7 @@ class Claims:
             shared = [item for item, (name, _) in claim_volumes(other).items() if name == claim]
             had = any(self.place(pods.uid(other), item) for item in shared)
             if had or (shared and rank(other) < rank(pod)):
+                self._waiting.add(pods.uid(pod))
                 raise ClaimNotReady(
                     f'volume "{volume}" uses the ReadWriteOncePod access mode and is already in use by another pod'
                 )
@@ -160,6 +170,10 @@ class Claims:
 
     def release(self, uid: str) -> None:
         self._places.pop(uid, None)
+        self._waiting.discard(uid)
+        waiting, self._waiting = self._waiting, set()
+        for other in waiting:
+            self._wake(other)
 
     async def _volume(self, name: str) -> Object:
         try:

@@ -21,7 +21,7 @@ from actors.kubelet import pod as pods
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings, expand_strictly
 from actors.kubelet.places import Places
-from actors.kubelet.runtime import Mount, Propagation
+from actors.kubelet.runtime import Device, Mount, Propagation
 from actors.kubelet.volumes import atomic, content, mounting, ownership
 from actors.kubelet.volumes.claims import Place
 from actors.kubelet.volumes.content import Tokens
@@ -97,6 +97,9 @@ class Volumes:
             volume = volumes.get(wanted["name"])
             if volume is None:
                 raise ConfigError(f"volume {wanted['name']} of container {container['name']} is not in the pod")
+            place = self._place_of(pods.uid(pod), volume["name"])
+            if place is not None and place.is_block:
+                raise ConfigError(f"volume {wanted['name']} has volumeMode Block, but is specified in volumeMounts")
             source = self.path(pod, volume)
             subpath = wanted.get("subPath") or expand_strictly(wanted.get("subPathExpr") or "", variables)
             if subpath:
@@ -109,9 +112,20 @@ class Volumes:
                     ) from error
                 passing("kubelet.subpath-mounted")
                 source = target
-            place = self._place_of(pods.uid(pod), volume["name"])
             mounts.append(_mount(wanted, source, place is not None and place.readonly))
         return mounts
+
+    def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> list[Device]:
+        """Return the block devices of a container."""
+        found = []
+        for wanted in container.get("volumeDevices") or ():
+            place = self._place_of(pods.uid(pod), wanted["name"])
+            if place is None or not place.is_block:
+                raise ConfigError(
+                    f"volume {wanted['name']} has volumeMode Filesystem, but is specified in volumeDevices"
+                )
+            found.append(Device(str(place.path), wanted["devicePath"], "r" if place.readonly else "rwm"))
+        return found
 
     async def remove(self, uid: str) -> None:
         """Unmount and remove all that is kept for a pod. Big directories take their time, so in a thread."""

@@ -57,6 +57,8 @@ def test_places() -> None:
     assert place_of(CLAIM, host, NODE, True) == Place(Path("/srv"), "Directory", readonly=True)
     local = volume(local={"path": "/mnt/disk"}, nodeAffinity=only_on("w1"))
     assert place_of(CLAIM, local, NODE, False) == Place(Path("/mnt/disk"), "Directory", is_owned=True)
+    block = volume(local={"path": "/dev/loop0"}, volumeMode="Block")
+    assert place_of(CLAIM, block, NODE, False) == Place(Path("/dev/loop0"), "BlockDevice", is_block=True)
     made = volume({"pv.kubernetes.io/provisioned-by": "kubus.dev/hostpath"}, hostPath={"path": "/d/pv"})
     assert place_of(CLAIM, made, NODE, False) == Place(Path("/d/pv"), is_owned=True, is_made=True)
 
@@ -66,7 +68,7 @@ def test_places() -> None:
     [
         (volume(claimRef={"uid": "other"}, hostPath={"path": "/x"}), "not bound to this claim"),
         (volume(local={"path": "/x"}, nodeAffinity=only_on("w2")), "NodeAffinity check failed"),
-        (volume(volumeMode="Block", local={"path": "/dev/x"}), "block device"),
+        (volume(volumeMode="Block", csi={"driver": "x"}), "no volume plugin matched for block"),
         (volume(nfs={"server": "x", "path": "/"}), "no volume plugin matched"),
     ],
 )
@@ -115,13 +117,16 @@ def test_a_claim_of_one_pod_goes_to_who_had_it_first() -> None:
     claim = CLAIM | {"spec": {"volumeName": "pv", "accessModes": ["ReadWriteOncePod"]}}
     early, late = using("1"), using("2", containerStatuses=[{"name": "c", "containerID": "containerd://1"}])
     there = [early, late]
-    claims = Claims(OneVolume(), lambda *key: claim, lambda: NODE, lambda: there)  # type: ignore[arg-type]
+    woken: list[str] = []
+    claims = Claims(OneVolume(), lambda *key: claim, lambda: NODE, lambda: there, woken.append)  # type: ignore[arg-type]
 
     async def scenario() -> None:
         with pytest.raises(ClaimNotReady, match="ReadWriteOncePod access mode and is already in use by another pod"):
             await claims.resolve(early)
         await claims.resolve(late)
         there.remove(late)
+        claims.release("uid-2")
+        assert woken == ["uid-1"]
         await claims.resolve(early)
         there.append(late)
         await claims.resolve(early)

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +88,42 @@ def test_volumes_made_by_hand_wait_for_their_claim(node: Cluster) -> None:
     eventually(lambda: phase(node, "pv", "by-hand") == "Released", "kept, as its policy says", 20)
     assert (directory / "there").exists()
     node.kubectl("delete", "pv", "by-hand")
+
+
+@pytest.mark.skipif(not Path("/dev/loop-control").exists(), reason="this machine has no loop devices")
+def test_a_block_device_as_a_volume_of_one_pod(node: Cluster, tmp_path: Path) -> None:
+    """And while one pod has it, another one on the same node waits for it."""
+    (tmp_path / "disk").write_bytes(b"\0" * 1024 * 1024)
+    device = subprocess.run(
+        ["losetup", "--find", "--show", str(tmp_path / "disk")], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    try:
+        volume = {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOncePod"], "volumeMode": "Block",
+                  "storageClassName": "manual", "hostPath": {"path": device}}  # fmt: skip
+        make(node, "PersistentVolume", "disk", volume)
+        amount = {"requests": {"storage": "1Mi"}}
+        claim(
+            node,
+            "disk",
+            storageClassName="manual",
+            accessModes=["ReadWriteOncePod"],
+            volumeMode="Block",
+            resources=amount,
+        )
+        inside = [{"name": "data", "devicePath": "/dev/data"}]
+        run_pod(node, "first", container(volumeDevices=inside), volumes=[uses("disk")], nodeName="w1")
+        await_ready(node, "first")
+        run_in(node, "first", "echo written | dd of=/dev/data conv=notrunc,fsync")
+        assert Path(device).read_bytes()[:8] == b"written\n"
+        run_pod(node, "second", container(volumeDevices=inside), volumes=[uses("disk")], nodeName="w1")
+        told = lambda: [e["message"] for e in node.get("events")["items"] if e["reason"] == "FailedMount"]  # noqa: E731
+        eventually(lambda: any("already in use by another pod" in text for text in told()), "the second waits", 20)
+        remove(node, "first")
+        await_ready(node, "second")
+        remove(node, "second")
+        node.kubectl("delete", "pvc,pv", "disk")
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def test_an_ephemeral_volume_comes_and_goes_with_its_pod(node: Cluster) -> None:
