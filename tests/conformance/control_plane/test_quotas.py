@@ -125,13 +125,15 @@ def test_its_status_is_changed(own: Space):
         eventually(lambda: own.get(QUOTAS, "q").get(part, {}).get("hard") == hard, f"{part} says {hard}", 15)
 
     says("status", cpu="500m", memory="500Mi")
-    own.modify(QUOTAS, "q", lambda found: found["status"].update(hard={"cpu": "1", "memory": "1Gi"}), "status")
+    more = {"cpu": "1", "memory": "1Gi"}
+    told = own.modify(QUOTAS, "q", lambda found: found["status"].update(hard=more), "status")
+    assert told["status"]["hard"] == more
     says("status", cpu="500m", memory="500Mi")  # the controller puts it right again
-    own.patch(QUOTAS, "q", {"spec": {"hard": {"cpu": "1", "memory": "1Gi"}}})
+    own.patch(QUOTAS, "q", {"spec": {"hard": more}})
     says("spec", cpu="1", memory="1Gi")
     says("status", cpu="1", memory="1Gi")
     assert own.patch(QUOTAS, "q", {"status": {"hard": {"cpu": "2"}}}, "status")["status"]["hard"]["cpu"] == "2"
     says("spec", cpu="1", memory="1Gi")
     says("status", cpu="1", memory="1Gi")
-    assert own.get(QUOTAS, "q", "status")["status"]["hard"] == {"cpu": "1", "memory": "1Gi"}
+    assert own.get(QUOTAS, "q", "status")["status"]["hard"] == more
     own.create("configmaps", config_map("unbothered"))
