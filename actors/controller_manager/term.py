@@ -12,7 +12,11 @@ from actors.controller_manager.certificates.signing import SigningController
 from actors.controller_manager.clusterrole_aggregation import ClusterRoleAggregationController
 from actors.controller_manager.controller import Controller, Surroundings
 from actors.controller_manager.deployment.controller import DeploymentController
-from actors.controller_manager.endpoints.controller import EndpointsController, EndpointSliceController
+from actors.controller_manager.endpoints.controller import (
+    EndpointsController,
+    EndpointSliceController,
+    EndpointSliceMirroringController,
+)
 from actors.controller_manager.garbage_collector.controller import GarbageCollector
 from actors.controller_manager.namespace.controller import NamespaceController
 from actors.controller_manager.node_ipam import NodeIpamController
@@ -44,6 +48,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ReplicationControllerController,
     EndpointSliceController,
     EndpointsController,
+    EndpointSliceMirroringController,
     PersistentVolumeBinder,
     ClaimProtection,
     VolumeProtection,

@@ -1,7 +1,7 @@
 """The EndpointSlice and Endpoints control loops: which Services a change concerns, and what they select.
 
 Both index Pods by label and Services by one pair of their selector, so that a change of a Pod finds its Services, and a
-Service its Pods, without looking at the rest of the namespace.
+Service its Pods, without looking at the rest of the namespace. A third loop mirrors Endpoints that no Pods are behind.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from actors.api.meta import key_of
 from actors.api.selectors import from_labels
 from actors.controller_manager.actions import Action, Failure
 from actors.controller_manager.controller import Controller
-from actors.controller_manager.endpoints import legacy, slices
+from actors.controller_manager.endpoints import legacy, mirror, slices
 from actors.controller_manager.endpoints.addresses import selects_pods
 from actors.controller_manager.pods import Pod, is_ready, is_terminal, is_terminating
 from actors.controller_manager.relations import namespace_of
@@ -22,6 +22,7 @@ SERVICES = "services"
 _BY_LABEL = "label"
 _BY_SELECTOR = "selector"
 _BY_SERVICE = "service"
+_BY_MIRRORED = "mirrored"
 
 
 class _ServiceController(Controller):
@@ -91,6 +92,25 @@ class EndpointsController(_ServiceController):
         return legacy.reconcile(service, self.selected(service), current)
 
 
+class EndpointSliceMirroringController(Controller):
+    """Slices for Endpoints that somebody keeps by hand."""
+
+    name = "endpoint-slice-mirroring"
+
+    def set_up(self) -> None:
+        self.services = self.watch(SERVICES, lambda key, old, new: (key,))
+        self.endpoints = self.watch(legacy.ENDPOINTS, lambda key, old, new: (key,))
+        self.slices = self.watch(slices.ENDPOINT_SLICES, _keys_of_mirror)
+        self.caches.index(self.slices, _BY_MIRRORED, lambda found: _keys_of_mirror("", None, found))
+
+    async def decide(self, key: str, failure: Failure | None) -> list[Action]:
+        endpoints, service = self.endpoints.get(key), self.services.get(key)
+        existing = self.slices.by_index(_BY_MIRRORED, key)
+        if endpoints is None or is_terminating(endpoints) or not mirror.is_mirrored(endpoints, service):
+            return [mirror.remove(found) for found in existing if not is_terminating(found)]
+        return mirror.reconcile(endpoints, existing)
+
+
 def _term_of_service(service: Object) -> tuple[str, ...]:
     """Return one pair of a Service's selector, as an index value."""
     if not selects_pods(service):
@@ -106,10 +126,19 @@ def _terms_of_pod(pod: Pod) -> list[str]:
 
 def _keys_of_slice(key: str, old: Object | None, new: Object | None) -> tuple[str, ...]:
     """Return the key of the Service that one of our slices belongs to."""
+    return _services_of_slices((old, new), slices.MANAGED_BY)
+
+
+def _keys_of_mirror(key: str, old: Object | None, new: Object | None) -> tuple[str, ...]:
+    """Return the key of the Endpoints, and the Service, that a mirrored slice belongs to."""
+    return _services_of_slices((old, new), mirror.MANAGED_BY)
+
+
+def _services_of_slices(of: Iterable[Object | None], manager: str) -> tuple[str, ...]:
     keys = set()
-    for found in (old, new):
+    for found in of:
         labels = (found["metadata"].get("labels") or {}) if found is not None else {}
-        if found is not None and labels.get(slices.MANAGED_BY_LABEL) == slices.MANAGED_BY:
+        if found is not None and labels.get(slices.MANAGED_BY_LABEL) == manager:
             service = labels.get(slices.SERVICE_NAME_LABEL)
             if service:
                 keys.add(f"{namespace_of(found)}/{service}")

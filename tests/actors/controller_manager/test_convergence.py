@@ -6,7 +6,11 @@ import pytest
 
 from actors.controller_manager.deployment.controller import DeploymentController
 from actors.controller_manager.deployment.strategy import max_surge, min_available, replicas_of
-from actors.controller_manager.endpoints.controller import EndpointsController, EndpointSliceController
+from actors.controller_manager.endpoints.controller import (
+    EndpointsController,
+    EndpointSliceController,
+    EndpointSliceMirroringController,
+)
 from actors.controller_manager.garbage_collector.controller import GarbageCollector
 from actors.controller_manager.pods import condition, is_active, is_ready
 from actors.controller_manager.replicaset.controller import ReplicaSetController
@@ -169,6 +173,31 @@ def test_endpoints_follow_the_pods(seed):
     assert all(len(found["endpoints"]) <= 100 for found in slices)
     (legacy,) = world.all("endpoints")
     assert {entry["ip"] for entry in legacy["subsets"][0]["addresses"]} == {found["status"]["podIP"] for found in pods}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_endpoints_made_by_hand_are_mirrored(seed):
+    simulation = Simulation(seed, [EndpointSliceMirroringController, GarbageCollector], **FAULTS)
+    world = simulation.world
+    without = plain(service())
+    del without["spec"]["selector"]
+    world.put("services", without)
+    ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
+    addresses = [{"ip": f"10.0.0.{number}"} for number in range(1, 151)]
+    made = {"kind": "Endpoints", "apiVersion": "v1", "metadata": {"name": "web", "namespace": "default"}}
+    world.put("endpoints", {**made, "subsets": [{"addresses": addresses, "ports": ports}]})
+
+    def mirrored() -> list[int]:
+        return sorted(len(found["endpoints"]) for found in world.all("endpointslices.discovery.k8s.io"))
+
+    simulation.run()
+    assert mirrored() == [50, 100]
+    world.edit("endpoints", "default/web", {"subsets": [{"addresses": addresses[:20], "ports": ports}]})
+    simulation.run()
+    assert mirrored() == [20]
+    world.remove("endpoints", world.all("endpoints")[0])
+    simulation.run()
+    assert mirrored() == []
 
 
 @pytest.mark.parametrize("seed", SEEDS)

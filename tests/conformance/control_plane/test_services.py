@@ -135,6 +135,24 @@ def test_the_life_of_endpoints(space: Space, api: Api):
         watch.until("DELETED", "own")
 
 
+def test_endpoints_made_by_hand_are_mirrored(space: Space, api: Api):
+    """EndpointSlice Mirroring"""
+    served = {item["name"]: item for item in api.json("GET", "/apis/discovery.k8s.io/v1")["resources"]}
+    assert served["endpointslices"]["kind"] == "EndpointSlice"
+    space.create("services", service("mirrored", {"name": "example", "port": 80}))
+    subsets = [{"addresses": [{"ip": "10.1.2.3"}], "ports": [{"name": "example", "port": 80, "protocol": "TCP"}]}]
+    made = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "mirrored"}, "subsets": subsets}
+    space.create("endpoints", made)
+    become(space, "mirrored", {"10.1.2.3": {80}})
+    (found,) = slices_of(space, "mirrored")
+    assert (found["addressType"], found["ports"][0]["name"]) == ("IPv4", "example")
+    other = [{"addresses": [{"ip": "10.2.3.4"}], "ports": [{"name": "example", "port": 9090, "protocol": "TCP"}]}]
+    space.modify("endpoints", "mirrored", lambda one: one.update(subsets=other))
+    become(space, "mirrored", {"10.2.3.4": {9090}})
+    space.delete("endpoints", "mirrored")
+    eventually(lambda: slices_of(space, "mirrored") == [], "the slice is gone", 20)
+
+
 def test_the_status_of_a_service(space: Space, api: Api):
     """Service, complete ServiceStatus lifecycle"""
     with watching(api, space.path("services"), labelSelector="of=status") as watch:
