@@ -29,7 +29,7 @@ def _is_clean(cluster: Cluster, nodes: list[str]) -> bool:
     found = {node: traces.of_gone_pods(cluster.data_dir, node, set()) for node in nodes}
     known = _uids(cluster)
     left = [line for lines in found.values() for line in lines if not known & set(traces.UID.findall(line))]
-    assert left == []
+    assert left == [], left
     return True
 
 

@@ -11,18 +11,12 @@ import pytest
 from tests.cluster import Cluster
 from tests.conformance.access import Api
 from tests.conformance.pods import Space
-from tests.conftest import brought_up
 from tests.e2e.webhook_server import WebhookServer, serving
 
 
 @pytest.fixture(scope="session")
-def played_cluster() -> Iterator[Cluster]:
-    yield from brought_up(real=False)
-
-
-@pytest.fixture(scope="session")
-def api(played_cluster: Cluster) -> Api:
-    return Api(played_cluster)
+def api(shared_cluster: Cluster) -> Api:
+    return Api(shared_cluster)
 
 
 @pytest.fixture(scope="session")
