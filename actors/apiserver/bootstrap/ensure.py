@@ -3,15 +3,15 @@
 Runs at the start of every API server, side by side with others: what exists already is fine. Roles and bindings marked
 for automatic updates get the rules and subjects that they lack; what an administrator added stays.
 
-Neighbours: `namespaces`, `policy`, `priority_classes`, `kubernetes_service` say what; the handler's own verbs do it, as
-system:apiserver.
+Neighbours: `namespaces`, `policy`, `priority_classes`, `kubernetes_service`, `service_network` say what; the handler's
+own verbs do it, as system:apiserver.
 """
 
 from typing import Any
 
 import orjson
 
-from actors.apiserver.bootstrap import kubernetes_service, namespaces, policy, priority_classes
+from actors.apiserver.bootstrap import kubernetes_service, namespaces, policy, priority_classes, service_network
 from actors.apiserver.call import AUTHENTICATED, MASTERS, ApiCall, Identity, StreamAnswer
 from actors.apiserver.handler import Handler
 from actors.apiserver.machinery.resource import Resource
@@ -34,6 +34,20 @@ async def ensure_all(server: Server, handler: Handler, address: tuple[str, int])
         await _ensure(server, handler, obj)
     for obj in kubernetes_service.objects(server.config, address):
         await _ensure(server, handler, obj)
+    await _ensure(server, handler, service_network.service_cidr(server.config))
+    await _say_that_it_is_used(server, handler)
+
+
+async def _say_that_it_is_used(server: Server, handler: Handler) -> None:
+    """Write the status of the network of Services, which no controller does."""
+    resource = server.registry.by_kind("networking.k8s.io/v1", "ServiceCIDR")
+    assert resource is not None, "ServiceCIDRs are built in"
+    path = f"{_path(resource, '')}/{service_network.NAME}"
+    answer = await handler.handle(ApiCall(SELF, "GET", path))
+    assert not isinstance(answer, StreamAnswer), "one object is not answered with a stream"
+    wanted = service_network.in_use(orjson.loads(answer.body), server.clock) if answer.status == 200 else None
+    if wanted is not None:
+        await _send(handler, "PUT", f"{path}/status", wanted, accept=(200, 404, 409))
 
 
 async def _ensure(server: Server, handler: Handler, obj: dict[str, Any]) -> None:

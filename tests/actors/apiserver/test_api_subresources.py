@@ -159,6 +159,13 @@ async def test_bootstrap_service_has_the_first_address(api):
 
 
 @with_api()
+async def test_bootstrap_tells_of_the_network_of_services(api):
+    found = await api.must("GET", "/apis/networking.k8s.io/v1/servicecidrs/kubernetes")
+    assert found["spec"] == {"cidrs": ["10.96.0.0/16"]}
+    assert [(one["type"], one["status"]) for one in found["status"]["conditions"]] == [("Ready", "True")]
+
+
+@with_api()
 async def test_lost_answer_is_an_unknown_outcome(api):
     api.state.lose_answers = 1
     status, answer = await api.post(CMS, config_map("a"))
