@@ -217,6 +217,26 @@ def test_what_is_compacted_is_refused_with_what_is_left(driver, request):
     run(driver, test)
 
 
+def test_keys_end_with_their_lease(etcd, face):
+    async def ends(context):
+        async with context as state:
+            lease = await state.lease_grant(1)
+            written = await state.txn(Txn([], [Put(b"/leased", b"", lease)]))
+            assert (await state.range(Range(b"/leased"))).result.kvs[0].lease == lease
+            async with state.watch(WatchRequest(b"/leased", start_revision=written.revision + 1)) as batches:
+                (event,) = await take(batches, 1)
+                assert event.deleted
+
+    async def main():
+        urls = etcd.endpoints, [await asyncio.to_thread(face.url, "state@m1")]
+        contexts = [_etcd_client(endpoints) for endpoints in urls]
+        await ends(_bus_client(face.directory.work("state@m1")))
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.gather(*map(ends, contexts))
+
+    asyncio.run(main())
+
+
 async def _compact(state, driver, revision):
     if isinstance(state, EtcdStateClient):
         await state.compact(revision)
