@@ -1,4 +1,4 @@
-"""A real etcd on loopback, one process or several, for tests: free ports, and data that is not synced to disk."""
+"""A real etcd on loopback, one process or several, for tests: free ports; its data is synced only where asked for."""
 
 import socket
 import subprocess
@@ -11,8 +11,9 @@ READY_S = 20.0
 
 
 class RealEtcd:
-    def __init__(self, path: Path, size: int = 1):
+    def __init__(self, path: Path, size: int = 1, *, sync: bool = False):
         self.path = path
+        self.sync = sync
         ports = _free_ports(2 * size)
         self.names = [f"e{number}" for number in range(size)]
         self.endpoints = [f"http://127.0.0.1:{port}" for port in ports[:size]]
@@ -41,7 +42,7 @@ class RealEtcd:
         }
         words = [f"--{key}={value}" for key, value in options.items()]
         with (self.path / f"{name}.log").open("ab") as log:
-            command = [etcd_programs.need("etcd"), *words, "--unsafe-no-fsync"]
+            command = [etcd_programs.need("etcd"), *words, *([] if self.sync else ["--unsafe-no-fsync"])]
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
     def wait(self, name: str) -> None:

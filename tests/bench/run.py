@@ -1,7 +1,7 @@
 """Every figure of docs/benchmarks.md: python tests/bench/run.py [PART ...]
 
-Parts: bus, state, scheduler, simulated, real (needs root). Without a part, all that this machine can do. Run it on an
-otherwise idle machine.
+Parts: bus, state, etcd, scheduler, simulated, real (needs root). Without a part, all that this machine can do. Run it
+on an otherwise idle machine.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 PARTS = {
     "bus": ["-m", "tests.bench.bench_bus"],
     "state": ["-m", "tests.bench.bench_state"],
+    "etcd": ["-m", "tests.bench.bench_etcd"],
     "scheduler": ["-m", "tests.bench.bench_scheduler"],
     "scheduling": ["-m", "tests.bench.bench_scheduling"],
     "simulated": ["-m", "tests.bench.bench_cluster"],
