@@ -9,6 +9,7 @@ Neighbours: `verbs.get`, `verbs.list` and `verbs.watch` settle before they read 
 import asyncio
 
 from actors.api import errors
+from actors.apiserver.integers import int64_of
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.server import Server
 
@@ -45,12 +46,9 @@ async def _reach(server: Server, revision: int) -> None:
 
 
 def parse_version(text: str) -> int:
-    try:
-        revision = int(text)
-    except ValueError:
-        revision = -1
-    if revision < 0 or not text.isascii() or not text.isdigit():
-        raise errors.bad_request(f'resourceVersion: Invalid value: "{text}": must be an unsigned integer')
+    revision = int64_of(text)
+    if revision is None or revision < 0 or not text.isdigit():
+        raise errors.bad_request(f'resourceVersion: Invalid value: "{text[:64]}": must be an unsigned integer')
     return revision
 
 

@@ -18,6 +18,7 @@ from actors.apiserver.call import ApiCall
 from actors.apiserver.fairness.fairness import Fairness, Rejected
 from actors.apiserver.fairness.queues import Turn
 from actors.apiserver.fairness.schemas import Schema
+from actors.apiserver.integers import int64_of
 from actors.apiserver.machinery.kinds.flow_control import GROUP
 from actors.apiserver.machinery.resource import Registry
 from actors.apiserver.request_info import RequestInfo
@@ -118,9 +119,9 @@ class Gate:
             count = cache.count(prefix, prefix)
         else:
             count = len(cache.entries)
-        limit = info.query.get("limit", "")
-        if limit.isascii() and limit.isdigit() and int(limit):
-            count = min(count, int(limit))
+        limit = int64_of(info.query.get("limit", "")) or 0
+        if limit > 0:
+            count = min(count, limit)
         return max(1, min(MAX_SEATS, -(-count // OBJECTS_A_SEAT)))
 
     def dump(self) -> list[dict[str, Any]]:

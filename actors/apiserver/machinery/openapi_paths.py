@@ -48,6 +48,12 @@ _METHODS = {  # verb of the API: (method, x-kubernetes-action, parameters)
     "patch": ("patch", "patch", (*_WRITE, "force")),
     "delete": ("delete", "delete", _DELETE),
 }
+_ANSWERS = {  # how each method may answer when all goes well
+    "post": {"200": "OK", "201": "Created", "202": "Accepted"},
+    "put": {"200": "OK", "201": "Created"},
+    "patch": {"200": "OK", "201": "Created"},
+    "delete": {"200": "OK", "202": "Accepted"},
+}
 _ON_COLLECTION = ("create", "list", "deletecollection")
 _ON_ITEM = ("get", "update", "patch", "delete")
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -121,13 +127,16 @@ def _reference(schema: str) -> dict[str, Any]:
 
 
 def _operation(verb: str, schema: str, gvk: dict[str, str]) -> dict[str, Any]:
-    _, action, parameters = _METHODS[verb]
+    method, action, parameters = _METHODS[verb]
     answer = STATUS if verb in ("delete", "deletecollection") else schema
     operation: dict[str, Any] = {
         "description": f"{verb} {gvk['kind']}",
         "parameters": [_query(name) for name in parameters],
         "responses": {
-            "200": {"description": "OK", "content": {"application/json": _reference(answer)}},
+            **{
+                code: {"description": text, "content": {"application/json": _reference(answer)}}
+                for code, text in _ANSWERS.get(method, {"200": "OK"}).items()
+            },
             "401": {"description": "Unauthorized"},
         },
         "x-kubernetes-action": action,

@@ -14,6 +14,7 @@ from actors.apiserver.admission.attributes import DELETE, Admission
 from actors.apiserver.admission.chain import admit_delete
 from actors.apiserver.allocate.claims import claims_of
 from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.integers import whole
 from actors.apiserver.machinery.decode import decode_options
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import PLAIN
@@ -112,7 +113,7 @@ def read_options(call: ApiCall, info: RequestInfo) -> DeleteOptions:
     else:
         preconditions, propagation = {}, info.query.get("propagationPolicy", "")
         orphan = is_true(info.query["orphanDependents"]) if "orphanDependents" in info.query else None
-        grace = _whole(info.query.get("gracePeriodSeconds", ""))
+        grace = whole("gracePeriodSeconds", info.query.get("gracePeriodSeconds", ""))
         dry_run = info.query.get("dryRun", "")
     if dry_run not in ("", DRY_RUN_ALL):
         raise errors.bad_request(f'dryRun: Unsupported value: "{dry_run}": supported values: "{DRY_RUN_ALL}"')
@@ -123,12 +124,3 @@ def read_options(call: ApiCall, info: RequestInfo) -> DeleteOptions:
     return DeleteOptions(
         grace, propagation, preconditions.get("uid", ""), preconditions.get("resourceVersion", ""), bool(dry_run)
     )
-
-
-def _whole(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise errors.bad_request(f'gracePeriodSeconds: Invalid value: "{text}": must be an integer') from None

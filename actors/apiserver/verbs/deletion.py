@@ -16,6 +16,7 @@ from actors.apiserver.machinery.resource import Resource
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+LATEST_END_S = 253_402_300_799  # 9999-12-31T23:59:59Z: no timestamp can be later, however long the grace
 _FINALIZER_OF = {"Foreground": FOREGROUND, "Orphan": ORPHAN, "Background": ""}
 ORPHANING = frozenset(
     {"replicationcontrollers", "jobs.batch"}
@@ -80,7 +81,7 @@ def decide(resource: Resource, obj: dict[str, Any], options: DeleteOptions, now_
     if metadata.get("deletionTimestamp"):
         _shorten(metadata, grace_s, options.grace_period_s is not None)
     elif grace_s or finalizers:
-        metadata["deletionTimestamp"] = rfc3339(now_s + (grace_s or 0))
+        metadata["deletionTimestamp"] = rfc3339(min(now_s + (grace_s or 0), LATEST_END_S))
         metadata["deletionGracePeriodSeconds"] = grace_s or 0
         _raise_generation(metadata)
     else:
@@ -118,7 +119,8 @@ def _shorten(metadata: dict[str, Any], grace_s: int | None, asked: bool) -> None
     before_s = metadata.get("deletionGracePeriodSeconds") or 0
     if grace_s is None or (not asked and grace_s) or grace_s >= before_s:
         return
-    metadata["deletionTimestamp"] = rfc3339(parse_time(metadata["deletionTimestamp"]) - before_s + grace_s)
+    began_s = parse_time(metadata["deletionTimestamp"]) - before_s
+    metadata["deletionTimestamp"] = rfc3339(min(max(began_s, 0) + grace_s, LATEST_END_S))
     metadata["deletionGracePeriodSeconds"] = grace_s
     _raise_generation(metadata)
 

@@ -16,6 +16,7 @@ import orjson
 
 from actors.api import errors
 from actors.apiserver.call import Answer, ApiCall
+from actors.apiserver.integers import MAX_INT64, whole
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import METADATA, negotiate
 from actors.apiserver.reads import parse_version, reach, settle
@@ -31,6 +32,7 @@ from bus import RemoteError
 EXACT = "Exact"
 NOT_OLDER_THAN = "NotOlderThan"
 TOKEN_VERSION = "kubus/v1"  # of the continue tokens; another one is refused with 410, as Kubernetes does
+MAX_LIMIT = 2**31  # objects of a page, whatever more is asked for: no list comes near
 SNAPSHOT_PAGE = 500  # keys in one question to the state actor, when a page needs several because of a selector
 
 
@@ -68,7 +70,7 @@ def prefix_of(resource: Resource, namespace: str) -> bytes:
 async def find_page(server: Server, info: RequestInfo, resource: Resource, selection: Selection) -> Page:
     """Find what a list's query asks for."""
     query = info.query
-    limit = _limit(query.get("limit", ""))
+    limit = min(max(whole("limit", query.get("limit", "")) or 0, 0), MAX_LIMIT)
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
     token = query.get("continue", "")
     _check(version, match, token)
@@ -139,15 +141,6 @@ async def _from_state(
         start = reply.result.kvs[-1].key + b"\0"
 
 
-def _limit(text: str) -> int:
-    if not text:
-        return 0
-    try:
-        return max(0, int(text))
-    except ValueError:
-        raise errors.bad_request(f'limit: Invalid value: "{text}": must be an integer') from None
-
-
 def _check(version: str, match: str, token: str) -> None:
     """Refuse combinations that mean nothing, as Kubernetes does."""
     if match not in ("", EXACT, NOT_OLDER_THAN):
@@ -172,11 +165,11 @@ def _encode_token(revision: int, key: bytes) -> str:
 def _decode_token(token: str, prefix: bytes) -> tuple[int, bytes]:
     try:
         found = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        version, revision, start = found["v"], int(found["rv"]), found["start"].encode()
+        version, revision, start = found["v"], found["rv"], found["start"].encode()
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
         raise errors.bad_request("continue key is not valid: it could not be decoded") from None
     if version != TOKEN_VERSION:
         raise errors.gone("continue key is of another version; start a new list")
-    if revision <= 0 or not start.startswith(prefix):
+    if type(revision) is not int or not 0 < revision <= MAX_INT64 or not start.startswith(prefix):
         raise errors.bad_request("continue key is not valid: it belongs to another list")
     return revision, start

@@ -9,6 +9,7 @@ from typing import Any
 from actors.api import errors
 from actors.api.errors import Cause
 from actors.apiserver.call import Answer, ApiCall, StreamAnswer
+from actors.apiserver.integers import whole
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.reads import settle
 from actors.apiserver.request_info import RequestInfo, is_true
@@ -100,14 +101,8 @@ def _flag(query: dict[str, str], name: str) -> bool:
 
 
 def _whole(query: dict[str, str], name: str, least: int) -> int | None:
-    text = query.get(name, "")
-    if not text:
-        return None
-    try:
-        number = int(text)
-    except ValueError:
-        raise errors.bad_request(f'{name}: Invalid value: "{text}": must be an integer') from None
-    if number < least:
+    number = whole(name, query.get(name, ""))
+    if number is not None and number < least:
         raise _invalid(name, f"Invalid value: {number}: must be greater than or equal to {least}", "FieldValueInvalid")
     return number
 

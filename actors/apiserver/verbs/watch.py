@@ -18,6 +18,7 @@ import orjson
 
 from actors.api import errors
 from actors.apiserver.call import ApiCall, StreamAnswer
+from actors.apiserver.integers import whole
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import negotiate
 from actors.apiserver.reads import parse_version, reach, settle
@@ -146,10 +147,5 @@ def _initial_events(query: dict[str, str]) -> bool | None:
 
 
 def _timeout_s(text: str) -> float:
-    if not text:
-        return MIN_TIMEOUT_S * (1 + random.random())
-    try:
-        seconds = int(text)
-    except ValueError:
-        raise errors.bad_request(f'timeoutSeconds: Invalid value: "{text}": must be an integer') from None
+    seconds = whole("timeoutSeconds", text) or 0
     return float(seconds) if seconds > 0 else MIN_TIMEOUT_S * (1 + random.random())
