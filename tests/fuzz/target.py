@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from hypothesis import HealthCheck, Phase, settings
 
+from actors.apiserver import reads
 from actors.apiserver.call import Answer, ApiCall, StreamAnswer
 from actors.kubelet.messages import LogsRequest, NodeStat
 from bus import Request, Unavailable
@@ -83,6 +84,7 @@ class Target:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fuzzed", daemon=True)
         self._stack = AsyncExitStack()
         self._tasks_at_start = 0
+        self._future_wait_s = reads.FUTURE_WAIT_S
 
     def __enter__(self) -> "Target":
         self._thread.start()
@@ -124,11 +126,13 @@ class Target:
         self.run(self._assert_nothing_is_left())
 
     async def _open(self) -> None:
+        reads.FUTURE_WAIT_S = 0.02  # fuzzers ask for versions to come all the time, and none comes
         self.api = await self._stack.enter_async_context(serving())
         self.api.server.kubelets = DeadKubelets()
         self._tasks_at_start = len(asyncio.all_tasks())
 
     async def _close(self) -> None:
+        reads.FUTURE_WAIT_S = self._future_wait_s
         await self._stack.aclose()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:  # of the state in memory: what waited for changes that will not come
