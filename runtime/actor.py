@@ -27,6 +27,7 @@ from runtime import failpoint, logging, tasks
 from runtime.clock import Clock, SystemClock
 from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, EXIT_ORPHANED, last_words
 from runtime.messages import (
+    ClockRequest,
     FailpointRequest,
     Health,
     HealthRequest,
@@ -153,6 +154,7 @@ class Actor:
         self._control.register(InspectRequest, lambda request, context: Inspection(self._inspection()))
         self._control.register(StopRequest, self._stop)
         self._control.register(FailpointRequest, self._failpoint)
+        self._control.register(ClockRequest, self._shift_clock)
         self._control.register(
             MetricsRequest, lambda request, context: MetricsText(generate_latest(self.metrics).decode())
         )
@@ -214,6 +216,13 @@ class Actor:
             failpoint.arm(request.name, request.action, request.skip)
         except ValueError as error:
             raise RemoteError(str(error), kind="invalid") from error
+        return Empty()
+
+    def _shift_clock(self, request: ClockRequest, context: Context) -> Empty:
+        if not isinstance(self.clock, SystemClock):
+            raise RemoteError("this actor's clock is not the machine's", kind="invalid")
+        self.log.warning("the wall clock is shifted", by_s=request.wall_shift_s)
+        self.clock.wall_shift_s = request.wall_shift_s
         return Empty()
 
     def _on_task_done(self, task: "asyncio.Task[Any]") -> None:

@@ -13,11 +13,16 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    """The machine's. `wall_shift_s` is for tests of machines whose clocks are wrong, set over the control socket."""
+
+    def __init__(self) -> None:
+        self.wall_shift_s = 0.0
+
     def monotonic(self) -> float:
         return time.monotonic()
 
     def wall(self) -> float:
-        return time.time()
+        return time.time() + self.wall_shift_s
 
 
 class ManualClock:

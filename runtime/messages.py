@@ -54,6 +54,16 @@ class FailpointRequest(Request, frozen=True, array_like=True, gc=False):
     skip: int = 0
 
 
+class ClockRequest(Request, frozen=True, array_like=True, gc=False):
+    """Let the actor's wall clock be wrong by so much, as on a machine that nobody keeps in time; 0: right again."""
+
+    method: ClassVar[str] = "control.clock"
+    roles: ClassVar[frozenset[str]] = frozenset({"cli", "chaos"})
+    reply: ClassVar[type[Record]] = Empty
+
+    wall_shift_s: float = 0.0
+
+
 class TasksText(Record, frozen=True, array_like=True, gc=False):
     text: str
 

@@ -72,6 +72,9 @@ class Machine:
     def status(self) -> dict[str, Any]:
         return json.loads(self.kubus("status", "-o", "json"))
 
+    def actors(self) -> list[str]:
+        return [row["name"] for row in self.status()["actors"]]
+
     def processes(self) -> list[psutil.Process]:
         """The supervisor, and all that descends from it."""
         supervisor = psutil.Process(int((self.data_dir / "lock").read_text()))
@@ -151,6 +154,11 @@ class Machines:
         asked = next(name for name in MASTERS if name != besides)
         members = json.loads(self[asked].kubus("member", "list", "-o", "json"))
         return len(members) == len(MASTERS) and all(each["is_active"] and each["behind"] < 100 for each in members)
+
+    def leads(self) -> set[str]:
+        """Return the actors that lead something."""
+        rows = [row for name in MASTERS for row in self[name].status()["actors"]]
+        return {row["name"] for row in rows if row["leader"]}
 
     def leader(self) -> str:
         """Return the master that leads the state."""

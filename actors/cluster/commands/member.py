@@ -68,7 +68,7 @@ def members_of(data_dir: Path) -> Callable[[], Any] | None:
     from actors.state.messages import MemberListRequest
 
     config = recorded_config(data_dir.absolute())
-    if config is None or len(nodes_of_role(config, "state")) == 1:
+    if config is None or len(nodes_of_role(config, "state")) <= 1:
         return None
     return lambda: _ask(data_dir, MemberListRequest())
 
