@@ -7,6 +7,7 @@ worker's machine has the balancer, and is where clients sit.
 Neighbours: `test_ha` torments them; `api_history` is the clients.
 """
 
+import concurrent.futures
 import json
 import os
 import shutil
@@ -166,8 +167,8 @@ class Machines:
         return next(line.split()[0].removeprefix("state@") for line in members if " leader " in line)
 
     def forget(self) -> None:
-        for machine in reversed(self.machines.values()):
-            machine.down()
+        with concurrent.futures.ThreadPoolExecutor(len(self.machines)) as at_once:
+            list(at_once.map(Machine.down, self.machines.values()))
         for machine in self.machines.values():
             _ip("netns", "del", machine.namespace)
         _ip("netns", "del", self.switch)
