@@ -58,7 +58,8 @@ class ConsoleReport:
     def ready(self, facts: dict[str, str]) -> None:
         self.is_ready = True
         self._print(f"\nReady in {facts['seconds']} s: {facts['server']}, {facts['nodes']}.")
-        self._print(f"\n    export KUBECONFIG={facts['kubeconfig']}\n    kubectl get nodes\n")
+        if facts["kubeconfig"]:
+            self._print(f"\n    export KUBECONFIG={facts['kubeconfig']}\n    kubectl get nodes\n")
 
     def failed(self, message: str, status: int) -> None:
         self.status = status

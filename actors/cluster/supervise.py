@@ -127,18 +127,18 @@ async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Re
             "api_seconds": f"{api_after_s:.2f}",
             "server": server,
             "nodes": f"{len(names)} node{'' if len(names) == 1 else 's'}",
-            "kubeconfig": str(path),
+            "kubeconfig": path,
         }
         report.ready(facts)
     finally:
         client.close()
 
 
-def _write_kubeconfig(wish: Wish, cluster: Cluster) -> Path:
-    """Write the administrator's kubeconfig where there is one: not on a machine of workers."""
-    if (cluster.data_dir / "pki" / "admin.crt").exists():
-        return kubeconfig.write(cluster.data_dir, wish.config, wish.here)
-    return kubeconfig.path(cluster.data_dir)
+def _write_kubeconfig(wish: Wish, cluster: Cluster) -> str:
+    """Write the administrator's kubeconfig, and return its path: nothing on a machine of workers, which has none."""
+    if not (cluster.data_dir / "pki" / "admin.crt").exists():
+        return ""
+    return str(kubeconfig.write(cluster.data_dir, wish.config, wish.here))
 
 
 async def _join(wish: Wish, cluster: Cluster, client: Client, report: Report) -> None:

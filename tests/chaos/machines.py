@@ -8,7 +8,6 @@ Neighbours: `test_ha` torments them; `api_history` is the clients.
 """
 
 import concurrent.futures
-import json
 import os
 import shutil
 import signal
@@ -20,12 +19,17 @@ from typing import Any
 
 import psutil
 
+from actors.state.messages import MemberListRequest, MembersReply
+from bus import BlockingClient, BusError, Request, ipc_endpoint
+from runtime.messages import HealthRequest
+from runtime.supervisor.rundir import find
 from tests.cluster import CommandFailed, eventually
 
 MASTERS = ("m1", "m2", "m3")
 WORKER = "w1"
 COMMAND_LIMIT_S = 60.0
 UP_LIMIT_S = 120.0
+ASK_S = 2.0  # for one actor to answer
 CONFIG = """
 name: ha-test
 apiserver: {port: 6444, shutdown_delay_s: 1.0}
@@ -70,11 +74,14 @@ class Machine:
         said, _ = starting.communicate(timeout=UP_LIMIT_S)
         assert starting.returncode == 0, f"{self.name} did not come up:\n{said}"
 
-    def status(self) -> dict[str, Any]:
-        return json.loads(self.kubus("status", "-o", "json"))
+    def ask(self, actor: str, request: Request, socket: str = "work") -> Any:
+        """Ask one of this machine's actors, by its Unix socket."""
+        with BlockingClient("cli@test") as client:
+            return client.request(ipc_endpoint(find(self.data_dir), actor, socket), request, timeout_s=ASK_S)
 
+    @property
     def actors(self) -> list[str]:
-        return [row["name"] for row in self.status()["actors"]]
+        return [f"{role}@{self.name}" for role in ("state", "apiserver", "scheduler", "controller-manager")]
 
     def processes(self) -> list[psutil.Process]:
         """The supervisor, and all that descends from it."""
@@ -150,21 +157,30 @@ class Machines:
     def mend(self, name: str) -> None:
         _ip("-n", self.switch, "link", "set", self[name].link, "up")
 
-    def is_whole(self, besides: str = "") -> bool:
+    def is_whole(self) -> bool:
         """Whether all members of the state's group are there, and closely behind their leader."""
-        asked = next(name for name in MASTERS if name != besides)
-        members = json.loads(self[asked].kubus("member", "list", "-o", "json"))
-        return len(members) == len(MASTERS) and all(each["is_active"] and each["behind"] < 100 for each in members)
+        found = self._members().members
+        return len(found) == len(MASTERS) and all(each.is_active and each.behind < 100 for each in found)
 
     def leads(self) -> set[str]:
         """Return the actors that lead something."""
-        rows = [row for name in MASTERS for row in self[name].status()["actors"]]
-        return {row["name"] for row in rows if row["leader"]}
+        health = {
+            actor: self[name].ask(actor, HealthRequest(), "control") for name in MASTERS for actor in self[name].actors
+        }
+        return {actor for actor, each in health.items() if each.leader}
 
     def leader(self) -> str:
         """Return the master that leads the state."""
-        members = self["m1"].kubus("member", "list").splitlines()
-        return next(line.split()[0].removeprefix("state@") for line in members if " leader " in line)
+        return self._members().leader.removeprefix("state@")
+
+    def _members(self) -> MembersReply:
+        """What the leader says of the group; LookupError while nobody leads."""
+        for name in MASTERS:
+            try:
+                return self[name].ask(f"state@{name}", MemberListRequest())
+            except BusError:
+                continue  # another one may lead
+        raise LookupError("nobody leads")
 
     def forget(self) -> None:
         with concurrent.futures.ThreadPoolExecutor(len(self.machines)) as at_once:

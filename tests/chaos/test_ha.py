@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from runtime.messages import ClockRequest
 from tests.chaos.api_history import Clients, Door, History
 from tests.chaos.machines import MASTERS, WORKER, Machines
 from tests.cluster import eventually
@@ -89,8 +90,10 @@ def test_clocks_that_are_wrong_by_an_hour_depose_nobody(machines: Machines):
     with clients_of(machines) as history:
         begin = time.monotonic()
         for name, shift_s in (("m1", 3600), ("m2", -3600), ("m3", 86400), ("m1", -86400)):
-            for actor in machines[name].actors():
-                machines[name].kubus("call", actor, "control.clock", f'{{"wall_shift_s": {shift_s}}}')
+            for actor in machines[name].actors:
+                machines[name].ask(actor, ClockRequest(shift_s), "control")
+            time.sleep(0.5)
+        time.sleep(3.0)  # Leases are renewed each 2 s
         end = time.monotonic()
         stall_s = history.stall_s(begin, end)
         print(f"clocks shifted: {history.gap_s(begin, end):.2f} s without an answer, stalls of {stall_s:.2f} s")
