@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 from setproctitle import setproctitle
 
-from actors.api.addresses import Address, apiserver_bind, balancer_bind, nodes_of_role
+from actors.api.addresses import Address, apiserver_bind, balancer_bind, etcd_bind, nodes_of_role
 from actors.api.config import ClusterConfig
 from actors.cluster import exits
 from actors.cluster.aside import Aside, AsideFailed
@@ -147,6 +147,8 @@ def _check_ports(config: ClusterConfig, here: Collection[str]) -> None:
             _check_port(apiserver_bind(config, node), "apiserver.port")
         if "balancer" in its.roles:
             _check_port(balancer_bind(config, node), "balancer.port")
+        if "state" in its.roles and config.state.etcd is not None:
+            _check_port(etcd_bind(config, node), "state.etcd.port")
 
 
 def _check_port(wanted: Address, key: str) -> None:
@@ -160,7 +162,8 @@ def _check_port(wanted: Address, key: str) -> None:
             probe.bind(address)
     except OSError as error:
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"can't be bound: {error.strerror}"
-        raise CannotStart(f"port {port} on {bind} {reason}; another one: {key} in the config, or --port") from error
+        other = ", or --port" if key != "state.etcd.port" else ""
+        raise CannotStart(f"port {port} on {bind} {reason}; another one: {key} in the config{other}") from error
 
 
 def _check_networks(config: ClusterConfig, data_dir: Path, here: Collection[str]) -> None:

@@ -14,7 +14,15 @@ from pathlib import Path
 
 import msgspec
 
-from actors.api.addresses import PORTS_PER_NODE, Address, apiserver_bind, balancer_bind, nodes_of_role
+from actors.api.addresses import (
+    PORTS_PER_NODE,
+    Address,
+    apiserver_bind,
+    balancer_bind,
+    etcd_bind,
+    is_loopback,
+    nodes_of_role,
+)
 from actors.api.config import ClusterConfig, ControllerConfig, NodeConfig
 from runtime.config import ConfigError, Loaded, load, parse, suggestion
 
@@ -194,10 +202,15 @@ def _check_ports(loaded: Loaded[ClusterConfig]) -> None:
 
 
 def _check_doors(loaded: Loaded[ClusterConfig]) -> None:
-    """No two API servers or balancers listen at the same place."""
+    """No two API servers, balancers or state actors listen at the same place."""
     config = loaded.value
     taken: dict[tuple[str, str, int], str] = {}
-    for role, bind in (("apiserver", apiserver_bind), ("balancer", balancer_bind)):
+    doors = [("apiserver", apiserver_bind, ["apiserver"]), ("balancer", balancer_bind, ["balancer"])]
+    if config.state.etcd is not None:
+        doors.append(("state", etcd_bind, ["state", "etcd"]))
+        if not config.state.etcd.tls and not is_loopback(config.state.etcd.bind):
+            raise loaded.error(["state", "etcd", "tls"], "without it etcd's clients can be served on loopback only")
+    for role, bind, place in doors:
         for name in nodes_of_role(config, role):
             host, port = bind(config, name)
             if not port:
@@ -205,7 +218,7 @@ def _check_doors(loaded: Loaded[ClusterConfig]) -> None:
             other = taken.setdefault((config.nodes[name].address, host, port), f"{role}@{name}")
             if other != f"{role}@{name}":
                 complaint = f"{role}@{name} and {other} would both listen on {host} port {port}; choose another one"
-                raise loaded.error([role, "port"], complaint)
+                raise loaded.error([*place, "port"], complaint)
 
 
 def _check_addresses(loaded: Loaded[ClusterConfig]) -> None:

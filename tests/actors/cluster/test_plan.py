@@ -48,6 +48,8 @@ def config(text: str) -> ClusterConfig:
         ("nodes: {MASTER, w1: {roles: [kubelet], runtime: simulated, count: 257}}", "has 256 subnets of /24, fewer"),
         ("nodes: {MASTER}\ncontrollers: {renew_deadline_s: 20}", "lease_duration_s > renew_deadline_s"),
         ("nodes: {MASTER}\nstate: {segment_bytes: 0}", "state.segment_bytes: expected more than 0"),
+        ("nodes: {MASTER}\nstate: {etcd: {bind: 0.0.0.0, tls: false}}", "state.etcd.tls: without it etcd's clients"),
+        ("nodes: {MASTER}\nstate: {etcd: {port: 6443}}", "state@m1 and apiserver@m1 would both listen on 127.0.0.1"),
         ("nodes: {MASTER}\nstate: {backend: etcd, endpoints: ['http://h:1']}", "so no node has the role state"),
         ("nodes: {m1: {roles: [apiserver]}}\nstate: {backend: etcd}", "state: key endpoints is missing"),
         ("nodes: {m1: {roles: [apiserver]}}\nstate: {backend: etcd, endpoints: [h]}", "expected http://HOST:PORT"),

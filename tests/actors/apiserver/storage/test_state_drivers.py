@@ -5,12 +5,15 @@ What speaks gRPC is held to it twice: with a real etcd, and with the state actor
 
 import asyncio
 import contextlib
+import signal
 from pathlib import Path
 
 import pytest
 
 from actors.api.config import EtcdTlsConfig
 from actors.apiserver.storage.client import BusStateClient
+from actors.apiserver.storage.etcd import client as etcd_client
+from actors.apiserver.storage.etcd import watching
 from actors.apiserver.storage.etcd.client import EtcdStateClient
 from actors.apiserver.storage.etcd.compaction import KEY, Compaction
 from actors.apiserver.storage.etcd.peers import BadEndpoint, Peers
@@ -329,11 +332,24 @@ def test_members_that_die_are_left_for_others(tmp_path):
         etcd.stop()
 
 
-def test_a_watch_ends_when_its_member_dies_or_hangs(tmp_path):
+def test_a_watch_ends_when_its_member_dies_or_hangs(tmp_path, monkeypatch):
     etcd = RealEtcd(tmp_path)
+    monkeypatch.setattr(watching, "ANSWER_S", 0.3)
+    monkeypatch.setattr(etcd_client, "WRITE_TIMEOUT_S", 0.5)
 
     async def test(state):
         watch = WatchRequest(b"\0", b"\0", progress_ms=100)
+        process = etcd.processes[etcd.names[0]]
+        with pytest.raises(StreamLost, match="does not answer"):
+            async with state.watch(watch) as batches:
+                await anext(batches)
+                process.send_signal(signal.SIGSTOP)
+                while True:
+                    await anext(batches)
+        with pytest.raises(DeadlineExceeded, match="may have been done"):
+            await put(state, b"/unknown")
+        process.send_signal(signal.SIGCONT)
+        assert (await state.range(Range(b"/unknown"))).result.count in (0, 1)
         with pytest.raises(StreamLost):
             async with state.watch(watch) as batches:
                 await anext(batches)
