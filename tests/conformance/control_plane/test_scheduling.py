@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster import eventually
 from tests.conformance.access import Api, Object, Refused
-from tests.conformance.pods import Space, condition_of, container, pod, space_of
+from tests.conformance.pods import Space, condition_of, container, is_ready, pod, space_of
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -95,7 +95,8 @@ def test_no_node_has_the_label(space: Space):
 
 def test_a_port_of_all_addresses_is_taken(space: Space, whole: Space):
     """Scheduling, HostPort and Protocol match, HostIPs different but one is default HostIP (0.0.0.0)"""
-    node = whole.list("nodes")[0]["metadata"]["name"]
+    free = [one for one in whole.list("nodes") if is_ready(one) and not one["spec"].get("taints")]
+    node = free[0]["metadata"]["name"]
 
     def asking(name: str, address: str) -> str:
         ports = [
