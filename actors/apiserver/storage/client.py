@@ -57,6 +57,7 @@ MAX_PAUSE_S = 0.1
 SLOW_S = 0.1  # without an answer; most come within a few milliseconds, and asking who leads costs two small requests
 LOOK_S = 0.05  # between two such questions, and for their answers
 STALLED_S = 0.5  # that a watch brings nothing while something is known to be there
+FAILED_S = 0.3  # for which one that gave no answer is not asked again while there are others: an election is faster
 CONNECT_S = 0.2  # for a connection to a member; one that is dead must not cost the time of an election
 
 
@@ -86,6 +87,7 @@ class BusStateClient:
         self._turn = TxnsOfTurn(self._ask_together, self._ask_alone)
         self._looking: asyncio.Task[str] | None = None
         self._stalled = ""  # whose watch fell behind last
+        self._failed_at: dict[str, float] = {}  # when a member last gave no answer
 
     async def range(self, range_: Range) -> RangeReply:
         return await self._ask(RangeRequest(range_), READ_TIMEOUT_S)
@@ -227,16 +229,26 @@ class BusStateClient:
 
     def _ask_another(self, failed: str) -> None:
         """A member gave no answer: go on with the next one, unless another request has moved on already."""
+        self._failed_at[failed] = asyncio.get_running_loop().time()
         if self._target == failed:
-            self._target = self._names[(self._names.index(failed) + 1) % len(self._names)]
+            self._target = self._next(failed)
 
     def _follow(self, asked: str, error: RemoteError) -> None:
-        """A member says who leads; it may not know yet."""
+        """A member says who leads; it may not know yet, or name one that has just died and not been missed."""
         leader = (error.detail or {}).get("leader", "")
-        if leader in self._endpoints and leader != asked:
+        if leader in self._endpoints and leader != asked and not self._has_just_failed(leader):
             self._target = leader
         elif self._target == asked:
-            self._ask_another(asked)
+            self._target = self._next(asked)
+
+    def _next(self, name: str) -> str:
+        """Return the member to ask after this one, best one that has not just failed."""
+        start = self._names.index(name) + 1
+        others = self._names[start:] + self._names[:start]
+        return next((each for each in others if not self._has_just_failed(each)), others[0])
+
+    def _has_just_failed(self, name: str) -> bool:
+        return asyncio.get_running_loop().time() - self._failed_at.get(name, -FAILED_S) < FAILED_S
 
 
 class _Progress:
