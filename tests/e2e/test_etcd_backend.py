@@ -36,7 +36,7 @@ def etcd(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cluster(etcd, check_perf):
+def cluster(etcd):
     yield from brought_up(real=False, config=CONFIG.format(endpoints=json.dumps(etcd.endpoints)))
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -88,7 +87,13 @@ class FaceGroup:
         endpoints = ",".join(self.url(name) for name in ([at] if at else self.processes))
         keys = self.path / "pki" / "etcd"
         tls = ["--cacert", keys / "ca.crt", "--cert", keys / "client.crt", "--key", keys / "client.key"]
-        return [etcd_programs.need("etcdctl"), f"--endpoints={endpoints}", *map(str, tls if self.tls else []), *words]
+        return [
+            etcd_programs.need("etcdctl"),
+            f"--endpoints={endpoints}",
+            "--command-timeout=20s",
+            *map(str, tls if self.tls else []),
+            *words,
+        ]
 
     def etcdctl(self, *words: str, at: str | None = None, stdin: str = "", status: int = 0) -> str:
         """Run it and return what it printed, all of it; AssertionError unless it ends with `status`."""
@@ -113,10 +118,3 @@ class FaceGroup:
 
 def _plain(setup: Setup) -> str:
     return msgspec.json.encode(setup, enc_hook=str).decode()
-
-
-def wait_for_exit(process: subprocess.Popen, limit_s: float) -> str:
-    """Return all that a program printed until its end."""
-    deadline = time.monotonic() + limit_s
-    output, _ = process.communicate(timeout=deadline - time.monotonic())
-    return output
