@@ -108,11 +108,12 @@ class Target:
         *,
         content_type: str = "application/json",
         accept: str = "application/json",
+        upgrade: str = "",
         others: tuple[tuple[bytes, bytes], ...] = (),
     ) -> tuple[int, Any]:
         """Ask, check what must hold of every answer, and return (status, body)."""
         raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
-        status, said = self.run(self._ask(method, path, raw, content_type, accept, others))
+        status, said = self.run(self._ask(method, path, raw, content_type, accept, upgrade, others))
         check(status, said, f"{method} {path} {content_type} {raw[:2000]!r}")
         return status, said
 
@@ -140,10 +141,13 @@ class Target:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _ask(
-        self, method: str, path: str, body: bytes, content_type: str, accept: str, others: tuple
+        self, method: str, path: str, body: bytes, content_type: str, accept: str, upgrade: str, others: tuple
     ) -> tuple[int, bytes]:
         path, _, query = path.partition("?")
-        call = ApiCall(ADMIN, method, path, query, content_type=content_type, accept=accept, body=body, others=others)
+        call = ApiCall(
+            ADMIN, method, path, query, content_type=content_type, accept=accept, body=body, upgrade=upgrade,
+            others=others,
+        )  # fmt: skip
         answer = await self.api.handler.handle(call)
         if isinstance(answer, Answer):
             return answer.status, answer.body
@@ -179,7 +183,9 @@ def check(status: int, said: bytes, asked: str) -> None:
     """What must hold of every answer."""
     if status == 500 and NO_REPLICAS in said:
         return
-    assert 200 <= status < 505 and status not in (500, 501, 502), f"{status} {said[:500]!r} to {asked}"
+    assert (status == 101 or 200 <= status < 505) and status not in (500, 501, 502), (
+        f"{status} {said[:500]!r} to {asked}"
+    )
     if status < 400:
         return
     told = orjson.loads(said)

@@ -20,6 +20,7 @@ from actors.apiserver.admission import chain
 from actors.apiserver.admission.attributes import CONNECT, Admission
 from actors.apiserver.auth.authorizer import attributes, refusal
 from actors.apiserver.call import Answer, ApiCall, UpgradeAnswer
+from actors.apiserver.integers import MAX_PORT, port_of
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.reads import settle
 from actors.apiserver.request_info import RequestInfo, is_true
@@ -41,7 +42,6 @@ TUNNEL = "SPDY/3.1+portforward.k8s.io"  # the WebSocket protocol that carries SP
 PORT_FORWARD = "portforward.k8s.io"
 SPDY_COMMAND_PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
 STREAM_PROTOCOL = "x-stream-protocol-version"
-MAX_PORT = 65_535
 
 Run = Callable[[Wire], Awaitable[None]]
 
@@ -171,10 +171,13 @@ def _ports(fields: dict[str, list[str]]) -> list[int]:
     texts = [text for value in fields.get("ports", []) + fields.get("port", []) for text in value.split(",") if text]
     if len(texts) > MAX_PORTS:
         raise errors.bad_request(f"at most {MAX_PORTS} ports may be forwarded by one request")
+    found = []
     for text in texts:
-        if not (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_PORT):
-            raise errors.bad_request(f'"{text}" is not a port')
-    return [int(text) for text in texts]
+        port = port_of(text)
+        if port is None:
+            raise errors.bad_request(f'"{text[:64]}" is not a port')
+        found.append(port)
+    return found
 
 
 async def _admitted(server: Server, call: ApiCall, info: RequestInfo, pods: Resource, options: dict[str, Any]) -> Pod:

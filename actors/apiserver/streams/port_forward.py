@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from actors.api.spdy.connection import Role, SpdyError
 from actors.api.spdy.session import ByteStream, Session, SessionEnded, SpdyStream
+from actors.apiserver.integers import port_of
 from actors.apiserver.streams.wire import WireClosed
 from actors.kubelet.messages import TunnelData
 from bus import BusError
@@ -85,9 +86,10 @@ class PortForward:
     async def _forward(self, data: SpdyStream, error: SpdyStream) -> None:
         port = data.headers.get("port", "")
         try:
-            if not port.isascii() or not port.isdigit():
-                raise BusError(f'"{port}" is no port')
-            async with self._open_tunnel(int(port)) as tunnel:
+            number = port_of(port)
+            if number is None:
+                raise BusError(f'"{port[:64]}" is no port')
+            async with self._open_tunnel(number) as tunnel:
                 await _join(data, tunnel)
         except BusError as failure:
             message = f"error forwarding port {port} to pod {self._target}: {failure.message}"

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from actors.api import errors
+from actors.apiserver.integers import port_of
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.server import Server
 
@@ -100,10 +101,11 @@ def of_service(server: Server, services: Resource, namespace: str, wanted: Wante
 
 def _service_port_name(service: dict[str, Any], wanted: Wanted) -> str:
     """Return the name of the wanted port: endpoints know ports by their names."""
-    if not wanted.port.isdigit():
+    number = port_of(wanted.port)
+    if number is None:
         return wanted.port
     for port in service["spec"].get("ports") or ():
-        if port["port"] == int(wanted.port):
+        if port["port"] == number:
             return port.get("name", "")
     raise errors.unavailable(f'no service port {wanted.port} found for service "{wanted.name}"')
 
@@ -143,9 +145,10 @@ def _object(server: Server, resource: Resource, namespace: str, name: str) -> di
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 65_535):
-        raise errors.bad_request(f'"{text}" is not a port')
-    return int(text)
+    number = port_of(text)
+    if number is None:
+        raise errors.bad_request(f'"{text[:64]}" is not a port')
+    return number
 
 
 def _proxyable(address: str) -> str:

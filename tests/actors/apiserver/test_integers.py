@@ -3,7 +3,7 @@
 import pytest
 
 from actors.api.errors import ApiError
-from actors.apiserver.integers import MAX_INT64, int64_of, whole
+from actors.apiserver.integers import MAX_INT64, int64_of, port_of, whole
 from tests.actors.apiserver.api_harness import config_map, pod, with_account, with_api
 
 CMS = "/api/v1/namespaces/default/configmaps"
@@ -20,6 +20,12 @@ def test_what_is_none(text):
     if text:
         with pytest.raises(ApiError, match="must be an integer"):
             whole("limit", text)
+
+
+@pytest.mark.parametrize(("text", "port"), [("80", 80), ("65535", 65535), ("65536", None), ("0", None), ("+80", None),
+                                            ("²", None), ("http", None), ("", None), ("1" * 5000, None)])  # fmt: skip
+def test_ports(text, port):
+    assert port_of(text) == port
 
 
 @with_api()
