@@ -106,6 +106,12 @@ def _key(info: RequestInfo | None, code: int) -> Key:
     if info is None or not info.is_resource or code == 404:
         verb = "" if info is None else _VERBS.get(info.verb, "OTHER")
         return (verb, "", "", "", "", "", "")
+    if not info.series:
+        info.series = _key_of(info)
+    return info.series
+
+
+def _key_of(info: RequestInfo) -> Key:
     verb = "CONNECT" if info.subresource in _CONNECTS else _VERBS.get(info.verb, "OTHER")
     scope = "resource" if info.name or info.verb == "create" else "namespace" if info.namespace else "cluster"
     dry_run = "All" if "dryRun" in info.query else ""

@@ -26,8 +26,8 @@ class RequestInfo:
     """A parsed path. `is_resource` False: only `path` and `verb` (HTTP's method in lower case) mean anything."""
 
     __slots__ = (
-        "group", "is_resource", "name", "namespace", "path", "query", "resource", "subresource", "tail", "verb",
-        "version",
+        "group", "is_resource", "name", "namespace", "path", "query", "resource", "series", "subresource", "tail",
+        "verb", "version",
     )  # fmt: skip
 
     def __init__(self, path: str, verb: str, query: dict[str, str], is_resource: bool = False) -> None:
@@ -35,6 +35,7 @@ class RequestInfo:
         self.verb = verb
         self.query = query
         self.is_resource = is_resource
+        self.series: tuple[str, ...] = ()  # what it is counted under, once it was; a memo of `metrics`
         self.group = self.version = self.resource = self.subresource = self.namespace = self.name = self.tail = ""
 
     @property

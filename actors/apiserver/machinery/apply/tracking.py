@@ -38,8 +38,7 @@ def created_fields(obj: dict[str, Any], has_status: bool) -> Fields:
     """Return the fields that the creator of an object sets."""
     of = KINDS.of(obj["apiVersion"], obj["kind"])
     seen = {name: part for name, part in obj.items() if name not in NOT_OF_CREATOR} if has_status else obj
-    taken, _ = of.compare(_blank_of(obj, of), seen)
-    return taken or EMPTY
+    return of.created(_blank_of(obj, of), seen)
 
 
 def _blank_of(obj: dict[str, Any], of: Granular) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Union
 
 from actors.apiserver.machinery.apply import path_elements
-from actors.apiserver.machinery.apply.field_set import MEMBER, SELF, Fields
+from actors.apiserver.machinery.apply.field_set import EMPTY, MEMBER, SELF, Fields
 
 Type = Union["Granular", "Items", None]
 Change = tuple[Fields | None, Fields | None]  # (taken, removed) of a node; None: nothing
@@ -68,6 +68,28 @@ class Granular:
             element, inner = known.get(name) or self.at(name)
             found[element] = MEMBER if inner is None else inner.added(part)
         return found
+
+    def created(self, blank: dict[str, Any], value: dict[str, Any]) -> Fields:
+        """Return what `compare` takes of a new object against one in which nothing is set: most of all comparisons."""
+        taken: Fields = {}
+        untracked, known = self.untracked, self._elements
+        for name, part in value.items():
+            if name in untracked:
+                continue
+            element, inner = known.get(name) or self.at(name)
+            before = blank.get(name, _ABSENT)
+            if before is _ABSENT:
+                taken[element] = MEMBER if inner is None else inner.added(part)
+            elif before == part:
+                continue
+            elif inner is None:
+                taken[element] = MEMBER
+            elif type(inner) is Granular and type(part) is dict:
+                if (node := inner.created(before, part)) is not EMPTY:
+                    taken[element] = node
+            elif (change := inner.compare(before, part)[0]) is not None:
+                taken[element] = change
+        return taken or EMPTY
 
     def compare(self, old: Any, new: Any) -> Change:
         """Compare two different values."""

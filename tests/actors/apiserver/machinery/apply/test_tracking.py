@@ -4,9 +4,10 @@ import pytest
 
 from actors.api.errors import ApiError
 from actors.apiserver.machinery.apply import managers
+from actors.apiserver.machinery.apply.kinds import KINDS, blank
 from actors.apiserver.machinery.apply.tracking import same_but_times
 from tests.actors.apiserver.machinery.apply.appliers import Applied
-from tests.actors.apiserver.machinery.objects import created
+from tests.actors.apiserver.machinery.objects import MINIMAL, created
 
 LABELS = "f:labels"
 
@@ -184,3 +185,15 @@ def test_one_is_not_true_when_looking_for_changes():
     assert same_but_times({**old, "spec": {"a": 1}}, old)
     assert not same_but_times({**old, "spec": {"a": True}}, old)
     assert not same_but_times({**old, "spec": {"a": 1.0}}, old)
+
+
+@pytest.mark.parametrize("kind", sorted(MINIMAL))
+def test_what_a_creator_owns_is_what_it_has_beyond_a_blank_object(kind):
+    obj = created(kind)
+    obj["metadata"] |= {"labels": {"a": "b"}, "finalizers": ["x/y"], "annotations": {}}
+    obj["status"] = {"conditions": [{"type": "Ready"}]}
+    of = KINDS.of(obj["apiVersion"], kind)
+    assert of.created(blank(of), obj) == of.compare(blank(of), obj)[0]
+    assert of.created(blank(of), blank(of)) == {}
+    odd = {**obj, "metadata": {**obj["metadata"], "labels": None}, "status": 1}
+    assert of.created(blank(of), odd) == of.compare(blank(of), odd)[0]
