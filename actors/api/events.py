@@ -22,6 +22,7 @@ from runtime.clock import Clock
 QUEUE = 1000  # events of one process that wait to be sent; one more is dropped
 SENT_PER_S = 50.0  # events, once
 SENT_AT_ONCE = 100  # were sent without a pause
+FLUSH_S = 1.0  # for what is left to be sent at the end of a process
 REMEMBERED = 4096  # events whose Event object is updated when they come again
 BURST = 25  # events about one object in a row; then one each `REFILL_S`
 REFILL_S = 300.0
@@ -53,10 +54,10 @@ class Outbox:
             self._sending = asyncio.get_running_loop().create_task(self._send_all())
 
     async def flush(self) -> None:
-        """Wait until all that was told is sent or dropped; from now on nothing is held back."""
+        """Wait a moment until all that was told is sent or dropped; from now on nothing is held back."""
         self._hurry.set()
         if self._sending is not None:
-            await asyncio.wait((self._sending,))
+            await asyncio.wait((self._sending,), timeout=FLUSH_S)
 
     async def _send_all(self) -> None:
         while self._queue:

@@ -37,11 +37,11 @@ DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticErr
 # Keys of one controller that are worked on at the same time. They only overlap while they wait for the API server.
 WORKERS = 8
 
-# The part of the time that one key may be worked on while it changes all the time: a ReplicaSet of a thousand Pods that
-# start is not counted anew for each of them. What is quickly decided is decided at once.
+# The part of the time that a controller may decide about keys that change all the time: a ReplicaSet of a thousand Pods
+# that start is not counted anew for each of them. What is quickly decided is decided at once.
 DECIDING_SHARE = 0.1
 QUICK_S = 0.002
-LONGEST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 1.0
 
 KeysOf = Callable[[str, Object | None, Object | None], Iterable[str]]
 
@@ -180,7 +180,7 @@ class Controller:
             outcome = Outcome(retry=True)
         self._settle(key, outcome)
         self.around.measures.reconciled(self.name, outcome.retry, self.clock.monotonic() - began)
-        return rest_s(decided - began) if self.rests else 0.0
+        return rest_s(decided - began, len(self._resting)) if self.rests else 0.0
 
     def _rested(self, key: str) -> None:
         del self._resting[key]
@@ -202,6 +202,6 @@ class Controller:
         return {"waiting": len(self.queue), "awaited": len(self.expectations), "refused": len(self._failures)}
 
 
-def rest_s(took_s: float) -> float:
-    """Return how long a key rests that took so long to decide."""
-    return min(took_s / DECIDING_SHARE, LONGEST_PAUSE_S) if took_s > QUICK_S else 0.0
+def rest_s(took_s: float, others: int) -> float:
+    """Return how long a key rests that took so long to decide, when so many others rest already."""
+    return min(took_s / DECIDING_SHARE * (1 + others), LONGEST_PAUSE_S) if took_s > QUICK_S else 0.0

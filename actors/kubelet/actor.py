@@ -32,7 +32,7 @@ from runtime.informer import Informer
 
 # Writes on their way at a time. One node never has so many; a thousand of one process would bury the API server, whose
 # answers then come after the deadline, and all of it would be asked again.
-STATUS_WRITES, HEARTBEATS = 32, 16
+STATUS_WRITES, HEARTBEATS = 32, 128
 
 
 class KubeletActor(Actor):

@@ -22,7 +22,7 @@ from runtime.workqueue import RetryLimiter
 
 REPORT_EVERY_S = 300.0  # a status that did not change is still written so often
 MAX_RETRY_S = 5.0
-SETTLE_S = 3.0  # how long the first status waits for the runtime and the network, which take a tenth of that
+SETTLE_S = 10.0  # how long the first status waits for runtime and network: long enough for a thousand nodes
 LEASES = "leases.coordination.k8s.io"
 
 Observe = Callable[[], Any]  # -> awaitable of Observation

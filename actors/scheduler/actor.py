@@ -28,7 +28,7 @@ from runtime.actor import Actor, Setup
 from runtime.informer import Informer
 
 LEASE = "kube-scheduler"
-MAX_IN_FLIGHT = 512  # bindings without an answer; decisions wait for room, so that a slow API server is not buried
+MAX_IN_FLIGHT = 128  # bindings without an answer; with more, all other requests wait longer at the API server
 BATCH = 64  # decisions before the loop may read again: some 3 ms
 MAX_REPORTS_IN_FLIGHT = 32  # conditions being written; more wait, bindings do not
 LIVE_PODS = "status.phase!=Succeeded,status.phase!=Failed"  # ended pods hold nothing

@@ -1,7 +1,8 @@
 """What a whole cluster costs and how fast it is: python -m tests.bench.bench_cluster [--real]
 
 Cold start (from the command to an API server that answers /readyz), memory and CPU at rest, and with --real the time
-from a pod's creation to Ready in containerd, one at a time and 30 at once.
+from a pod's creation to Ready in containerd, one at a time and 30 at once, the kubelet's CPU with those 30, and the
+round trip of a command in one of them.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import websockets
 
 from tests.bench.bench_api import Target
 from tests.cluster import REAL_CONFIG, SIMULATED_CONFIG, Cluster
@@ -22,6 +24,8 @@ from tests.cluster import REAL_CONFIG, SIMULATED_CONFIG, Cluster
 STARTS = 5
 REST_S = 20.0  # over which the CPU at rest is measured, after a pause of as long
 IMAGE = "kubus.local/toolbox:latest"
+EXECS = 20
+EXEC_PROTOCOL = websockets.Subprotocol("v5.channel.k8s.io")
 CONTROL_PLANE = ("state", "apiserver", "scheduler", "controller-manager")
 DEFAULT_PACE = re.compile(r"\n( +kubelet: \{lease_renew_s: 2\}|controllers:\n(  .*\n)+)")
 
@@ -67,6 +71,16 @@ def at_rest(cluster: Cluster) -> None:
             plane_mb, plane_cpu = plane_mb + mb, plane_cpu + share
     print(f"at rest: {'control plane':24} {plane_mb:6.1f} MB PSS  {plane_cpu:5.2f} % of a core")
     print(f"at rest: {'all':24} {all_mb:6.1f} MB PSS  {all_cpu:5.2f} % of a core")
+
+
+def with_pods(cluster: Cluster) -> None:
+    """CPU and memory of the kubelet beside 30 pods that only run."""
+    time.sleep(REST_S)
+    kubelet = psutil.Process(cluster.actor("kubelet@w1")["pid"])
+    before = sum(kubelet.cpu_times()[:2])
+    time.sleep(REST_S)
+    share = (sum(kubelet.cpu_times()[:2]) - before) / REST_S * 100
+    print(f"kubelet with 30 pods: {kubelet.memory_full_info().pss / 1e6:.1f} MB PSS  {share:.2f} % of a core")
 
 
 def pod(name: str) -> dict[str, Any]:
@@ -129,7 +143,22 @@ async def pod_starts(target: Target) -> None:
     last = max(follower.ready[name] for name in names) - begin
     print(f"pod create to Ready, one at a time: p50 {statistics.median(single):.3f} s  max {max(single):.3f} s")
     print(f"30 pods at once: last Ready after {last:.2f} s, {30 / last:.1f} pods/s")
+    await execs(target, names[0])
     following.cancel()
+
+
+async def execs(target: Target, name: str) -> None:
+    """Run `true` in a pod as kubectl does: a WebSocket each, from the handshake to the exit status."""
+    query = "command=true&container=c&stdout=true&stderr=true"
+    url = f"wss://{target.host}:{target.port}/api/v1/namespaces/default/pods/{name}/exec?{query}"
+    seconds = []
+    for _ in range(EXECS):
+        begin = time.perf_counter()
+        async with websockets.connect(url, ssl=target.tls, subprotocols=[EXEC_PROTOCOL], proxy=None) as stream:
+            status = [message async for message in stream][-1]
+        seconds.append(time.perf_counter() - begin)
+        assert json.loads(status[1:])["status"] == "Success", status
+    print(f"exec of true: p50 {statistics.median(seconds) * 1e3:.0f} ms  max {max(seconds) * 1e3:.0f} ms")
 
 
 def main() -> None:
@@ -143,6 +172,7 @@ def main() -> None:
         if real:
             measured = [sys.executable, "-m", "tests.bench.bench_cluster", "pods", kubeconfig]
             subprocess.run(cluster.inside(measured), check=True)
+            with_pods(cluster)
         subprocess.run(cluster.inside([sys.executable, "-m", "tests.bench.bench_api", kubeconfig]), check=True)
     finally:
         cluster.purge()

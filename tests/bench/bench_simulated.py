@@ -9,6 +9,7 @@ depend on what else the machine does.
 import argparse
 import asyncio
 import re
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -158,6 +159,7 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     cluster = Cluster(real=False, config=CONFIG)
     try:
         begin = time.perf_counter()

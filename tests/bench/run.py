@@ -1,7 +1,7 @@
 """Every figure of docs/benchmarks.md: python tests/bench/run.py [PART ...]
 
-Parts: bus, state, etcd, scheduler, simulated, real (needs root). Without a part, all that this machine can do. Run it
-on an otherwise idle machine.
+Parts: bus, state, etcd, scheduler, scheduling, scale, simulated, real (needs root). Without a part, all that this machine
+can do. Run it on an otherwise idle machine.
 """
 
 import os
@@ -15,6 +15,7 @@ PARTS = {
     "etcd": ["-m", "tests.bench.bench_etcd"],
     "scheduler": ["-m", "tests.bench.bench_scheduler"],
     "scheduling": ["-m", "tests.bench.bench_scheduling"],
+    "scale": ["-m", "tests.bench.bench_simulated"],
     "simulated": ["-m", "tests.bench.bench_cluster"],
     "real": ["-m", "tests.bench.bench_cluster", "--real"],
 }
