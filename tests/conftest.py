@@ -14,6 +14,8 @@ def brought_up(*, real: bool, config: str | None = None) -> Iterator[Cluster]:
     try:
         cluster.up()
         yield cluster
+        if real:
+            leaks.check_empty(cluster)
     finally:
         cluster.purge()
         left = traces.of_cluster(cluster.data_dir, cluster.namespace)

@@ -1,4 +1,5 @@
-"""After each test with a real cluster: nothing on its nodes belongs to a pod that the API no longer has.
+"""After each test with a real cluster: nothing on its nodes belongs to a pod that the API no longer has. And at the
+cluster's end, where no pod is left at all: nothing whatever is left of pods, nor do actors hold what is gone.
 
 Pods that still end are in the API until nothing of them is left, so what is found here without a pod is a leak, or goes
 in a moment. A cluster that a test took down is looked at by `traces.of_cluster` instead.
@@ -22,6 +23,22 @@ def check(cluster: Cluster) -> None:
     nodes = [path.parent.name for path in (cluster.data_dir / "nodes").glob("*/containerd")]
     if any(traces.of_gone_pods(cluster.data_dir, node, set()) for node in nodes) and holder(cluster.data_dir):
         eventually(lambda: _is_clean(cluster, nodes), "nothing is left of pods that are gone", LIMIT_S)
+
+
+def check_empty(cluster: Cluster) -> None:
+    """AssertionError when a cluster without pods has anything of pods: in containerd, the network, or open files."""
+    nodes = [path.parent.name for path in (cluster.data_dir / "nodes").glob("*/containerd")]
+    if not nodes or not holder(cluster.data_dir) or _uids(cluster):
+        return
+    for node in nodes:
+        eventually(lambda node=node: _is_empty(cluster, node), f"nothing is left of pods on {node}", LIMIT_S)
+
+
+def _is_empty(cluster: Cluster, node: str) -> bool:
+    pid = int(cluster.actor(f"kubelet@{node}")["pid"])
+    assert traces.of_pods(cluster.data_dir, node, cluster.inside([])) == []
+    assert traces.of_descriptors(pid, cluster.data_dir, node) == []
+    return True
 
 
 def _is_clean(cluster: Cluster, nodes: list[str]) -> bool:
