@@ -61,7 +61,9 @@ class StatusWriter:
         if entry is None:
             return
         entry.pod = _newer(entry.pod, pod)
-        if entry.pod is pod and entry.written is not None and _was_overwritten(entry.written, pod):
+        # What was as it should be when this kubelet came, it never wrote, and yet has to hold.
+        said = entry.wanted if entry.written is None else entry.written
+        if entry.pod is pod and said is not None and _was_overwritten(said, pod):
             entry.written = None
             self.submit(pod, entry.wanted or {})
 

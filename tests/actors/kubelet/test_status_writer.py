@@ -1,0 +1,50 @@
+"""Statuses reach the API, and stay what the kubelet says."""
+
+import asyncio
+import copy
+from typing import Any
+
+import structlog
+
+from actors.kubelet.status_writer import StatusWriter
+
+from .pods import pod
+
+READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+
+
+class OnePod:
+    """An API that holds one pod."""
+
+    def __init__(self, status: dict[str, Any]):
+        self.pod = pod() | {"status": copy.deepcopy(status)}
+        self.pod["metadata"]["resourceVersion"] = "1"
+        self.patches: list[dict[str, Any]] = []
+
+    def change(self, status: dict[str, Any]) -> dict[str, Any]:
+        version = str(int(self.pod["metadata"]["resourceVersion"]) + 1)
+        metadata = {**self.pod["metadata"], "resourceVersion": version}
+        self.pod = {**self.pod, "metadata": metadata, "status": {**self.pod["status"], **status}}
+        return self.pod
+
+    async def patch(self, kind: str, name: str, patch: dict[str, Any], *rest: Any, **more: Any) -> dict[str, Any]:
+        self.patches.append(patch)
+        return self.change(patch["status"])
+
+
+def test_what_others_make_of_a_status_is_mended_even_if_it_was_never_written_here() -> None:
+    """A kubelet that was restarted found its pod Ready; then the node controller took the node for lost."""
+    api = OnePod(READY)
+
+    async def scenario() -> None:
+        writer = StatusWriter(api, asyncio.Semaphore(1), structlog.get_logger())  # type: ignore[arg-type]
+        writer.submit(api.pod, READY)
+        assert api.patches == []
+        writer.observe(api.change({"conditions": [{"type": "Ready", "status": "False"}]}))
+        await writer.flushed(api.pod["metadata"]["uid"])
+        assert api.pod["status"] == READY
+        writer.observe(api.pod)
+        await writer.flushed(api.pod["metadata"]["uid"])
+        assert len(api.patches) == 1
+
+    asyncio.run(scenario())
