@@ -59,6 +59,11 @@ def test_kubectl_creates_gets_and_watches(cluster: Cluster, etcd):
     assert json.loads(stored)["metadata"]["name"] == "web"
 
 
+def test_commands_for_state_actors_say_that_there_are_none(cluster: Cluster, tmp_path):
+    assert "state is in etcd" in cluster.kubus("member", "list", status=1).stderr
+    assert "state is in etcd" in cluster.kubus("snapshot", "save", str(tmp_path / "s"), status=1).stderr
+
+
 def test_history_is_compacted(cluster: Cluster, etcd):
     first = cluster.get("configmap", "kube-root-ca.crt")["metadata"]["resourceVersion"]
 

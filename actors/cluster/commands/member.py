@@ -101,6 +101,8 @@ def _run(data_dir: Path, ask: Any) -> Any:
 
     directory = directory_of(data_dir, run_dir)
     endpoints = {name: directory.work(name) for name in directory.of_role("state")}
+    if not endpoints:
+        fail("this cluster's state is in etcd, whose members `etcdctl member list` shows")
 
     async def run() -> Any:
         client = client_of(data_dir, config, recorded_here(data_dir), sender())
