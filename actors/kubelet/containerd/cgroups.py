@@ -71,11 +71,15 @@ class Cgroups:
         """Make a pod's cgroup, or set an existing one's limits; returns the cgroup parent."""
         cgroup = self.pod(uid)
         self._make(cgroup)
+        self.resize_pod(uid, resources)
+        return cgroup
+
+    def resize_pod(self, uid: str, resources: Resources) -> None:
+        """Set the limits of a pod's cgroup, if it still has one. OSError when the kernel can't."""
         for controller, name, value in pod_settings(resources, self.unified):
-            path = self._path(controller, cgroup) / name
+            path = self._path(controller, self.pod(uid)) / name
             if path.exists():  # a kernel may lack a controller, such as CFS bandwidth
                 path.write_text(value)
-        return cgroup
 
     def _make(self, cgroup: str) -> None:
         if self.unified:

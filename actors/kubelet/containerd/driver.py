@@ -201,17 +201,28 @@ class ContainerdDriver:
         parent = await asyncio.to_thread(self.cgroups.make_pod, spec.pod_uid, spec.pod_resources)
         config = requests.sandbox_config(spec, parent, self._pause_seccomp)
         request = cri.RunPodSandboxRequest(config=config, runtime_handler=spec.runtime_handler)
+        sandbox_id = ""
         try:
-            sandbox_id = await self._make_sandbox(request)
-        except RuntimeRefused as fault:
-            if "sandbox image" not in str(fault):
-                raise
-            await self._ensure_images()  # somebody removed the pause image
-            sandbox_id = await self._make_sandbox(request)
+            sandbox_id = await self._make_sandbox_with_image(request)
+        finally:
+            if not sandbox_id and not self._has_sandbox(spec.pod_uid):
+                self.cgroups.remove_pod(spec.pod_uid)  # nobody else will: the pod may be gone by now
         self._sandboxes[sandbox_id] = config
         if spec.port_mappings and spec.network is NamespaceMode.POD and not self._foreign:
             await self._open_host_ports(sandbox_id, spec.port_mappings)
         return sandbox_id
+
+    async def _make_sandbox_with_image(self, request: cri.RunPodSandboxRequest) -> str:
+        try:
+            return await self._make_sandbox(request)
+        except RuntimeRefused as fault:
+            if "sandbox image" not in str(fault):
+                raise
+        await self._ensure_images()  # somebody removed the pause image
+        return await self._make_sandbox(request)
+
+    def _has_sandbox(self, pod_uid: str) -> bool:
+        return any(config.metadata.uid == pod_uid for config in self._sandboxes.values())
 
     async def _make_sandbox(self, request: cri.RunPodSandboxRequest) -> str:
         """Return the id of a new sandbox, or of the one that a kubelet before this one asked for, once it is there."""
@@ -249,7 +260,7 @@ class ContainerdDriver:
         except NotInRuntime:
             uid = ""
         self._sandboxes.pop(sandbox_id, None)
-        if uid and not any(config.metadata.uid == uid for config in self._sandboxes.values()):
+        if uid and not self._has_sandbox(uid):
             await asyncio.to_thread(self.cgroups.remove_pod, uid)
 
     async def _sandbox_config(self, sandbox_id: str) -> cri.PodSandboxConfig:
@@ -340,7 +351,7 @@ class ContainerdDriver:
     async def resize_pod(self, pod_uid: str, resources: Resources) -> None:
         """A kernel that can't take the memory away from the pod refuses."""
         try:
-            await asyncio.to_thread(self.cgroups.make_pod, pod_uid, resources)
+            await asyncio.to_thread(self.cgroups.resize_pod, pod_uid, resources)
         except OSError as error:
             raise RuntimeRefused(f"the pod's cgroup can't be resized: {error.strerror}") from error
 

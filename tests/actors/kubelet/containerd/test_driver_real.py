@@ -226,6 +226,19 @@ def test_what_cannot_start_says_why(node):
     asyncio.run(scenario())
 
 
+def test_a_sandbox_that_is_not_made_leaves_no_cgroup(node):
+    async def scenario():
+        async with node.driver() as driver:
+            refused = sandbox(node, "unmade", runtime_handler="no-such-runtime")
+            with pytest.raises(RuntimeRefused):
+                await driver.run_sandbox(refused)
+            assert refused.pod_uid not in driver.cgroups.pods()
+            await driver.resize_pod(refused.pod_uid, Resources(memory_limit_bytes=1 << 26))
+            assert refused.pod_uid not in driver.cgroups.pods(), "what is gone is not made again by a resize"
+
+    asyncio.run(scenario())
+
+
 def test_pulls_and_why_they_fail(node):
     described = ImageDescription("x", platform.machine(), {"hello": File(b"world")}, entrypoint=("/hello",))
 
