@@ -8,8 +8,8 @@ second. A group of one forgets what it could not store; a member of a larger gro
 it can store what it owes. A disk that fails in any other way ends the actor: what the file then holds is known only
 after reading it anew.
 
-Neighbours: `core` decides, `storage` persists, `peers` sends, `reads` holds reads, `snapshots` takes and fetches
-snapshots, `actor` runs it.
+Neighbours: `core` decides, `storage` persists, `peers` sends, `callers` and `reads` hold who waits, `snapshots` takes
+and fetches snapshots, `actor` runs it.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Histogram
 
 from actors.state import errors
+from actors.state.callers import Answer, Callers
 from actors.state.commands import Command
 from actors.state.core import Applied, Core
 from actors.state.damage import NoSpace
 from actors.state.disk_thread import DiskThread
 from actors.state.image import Restored
-from actors.state.machine import Outcome
 from actors.state.peers import Peers
 from actors.state.raft.members import Members
 from actors.state.raft.node import Ready
@@ -33,7 +33,7 @@ from actors.state.raft.records import Envelope, InstallSnapshot, Message
 from actors.state.reads import Reads
 from actors.state.snapshots import Received, Snapshots
 from actors.state.storage import Storage
-from bus.errors import RemoteError, Unavailable
+from bus.errors import Unavailable
 from bus.record import Record
 from runtime import failpoint
 from runtime.clock import Clock
@@ -46,7 +46,6 @@ TURN_READIES = 4  # dealt with in one turn of the loop, then others get theirs
 SYNC_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-Answer = Callable[[Outcome], Record]
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 
@@ -81,7 +80,7 @@ class Committer:
         self._fail = fail
         self._log = log
         self._clock = clock
-        self._waiting: dict[int, tuple[int, asyncio.Future[Record], Answer]] = {}  # by index: (term, ...)
+        self._callers = Callers()
         self._lead = False, core.node.term
         self._leader = ""
         self._turn_is_due = False
@@ -115,8 +114,7 @@ class Committer:
         if self._is_closing:
             raise Unavailable("the state actor is stopping")
         index, term = self.core.propose(command)
-        future: asyncio.Future[Record] = self._loop.create_future()
-        self._waiting[index] = term, future, answer
+        future = self._callers.add(index, term, answer)
         self._idle.clear()
         self._proposed += 1
         if self._proposed >= TURN_PROPOSALS and not more_follow:
@@ -284,7 +282,7 @@ class Committer:
         for condition, future in self._looking:
             if not future.done() and condition():
                 future.set_result(None)
-        if not self._waiting:
+        if not self._callers:
             self._idle.set()
 
     def _send(self, envelopes: list[Envelope]) -> None:
@@ -300,9 +298,7 @@ class Committer:
         for applied in self.core.apply(ready.committed):
             for listener in self.listeners:
                 listener(applied)
-            waiting = self._waiting.pop(applied.index, None)
-            if waiting is not None:
-                _answer(applied, *waiting)
+            self._callers.answer(applied)
 
     def _store(self, ready: Ready) -> None:
         """Put a Ready on disk. What only acknowledges what is there already need not wait for it."""
@@ -380,22 +376,16 @@ class Committer:
 
     def _give_up(self) -> None:
         self.core.give_up()
-        waiting, self._waiting = self._waiting, {}
-        for _, future, _ in waiting.values():
-            if not future.done():
-                future.set_exception(Unavailable("the lead was lost before this was stored; it may still happen"))
+        self._callers.give_up(lambda: Unavailable("the lead was lost before this was stored; it may still happen"))
 
     # Trouble
 
     def _on_no_space(self, ready: Ready, reason: str) -> None:
         self.alarm = reason
-        self._log.error("no space: refusing writes", reason=reason, refused=len(self._waiting))
+        self._log.error("no space: refusing writes", reason=reason, refused=len(self._callers))
         if self.core.node.is_alone and ready.snapshot is None:
             self.core.abandon(ready)
-            waiting, self._waiting = self._waiting, {}
-            for _, future, _ in waiting.values():
-                if not future.done():
-                    future.set_exception(errors.no_space(reason))
+            self._callers.give_up(lambda: errors.no_space(reason))
         else:
             self._blocked = ready
             if heirs := self.core.node.heirs():
@@ -413,14 +403,3 @@ class Committer:
         self._is_broken = True
         self._idle.set()
         self._fail(error)
-
-
-def _answer(applied: Applied, term: int, future: "asyncio.Future[Record]", answer: Answer) -> None:
-    if future.done():  # its caller has given up; the command is applied all the same
-        return
-    if term != applied.term:
-        future.set_exception(Unavailable("another leader's entry took this one's place"))
-    elif isinstance(applied.outcome.result, RemoteError):
-        future.set_exception(applied.outcome.result)
-    else:
-        future.set_result(answer(applied.outcome))

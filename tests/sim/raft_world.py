@@ -29,6 +29,7 @@ class Faults:
     cut: float = 0.003
     heal: float = 0.02
     crash: float = 0.003
+    crash_after_write: float = 0.0  # as soon as what was written has been told to the others
     revive: float = 0.05
     pause: float = 0.003
     transfer: float = 0.003
@@ -93,6 +94,7 @@ class World:
         self.contexts = itertools.count(1)
         self.leaders: dict[int, str] = {}  # term: who led it
         self.committed: list[Entry] = []  # the one true log, as far as anybody applied it
+        self.committed_by: list[int] = []  # the term of who applied each entry first: it was committed in it, or before
         self.acknowledged = 0  # index of the last entry that some node applied
         self.reads_done = 0
         self.calm = False
@@ -130,7 +132,8 @@ class World:
             node.read(context)
         if member.writing is not None and self.step_count >= member.write_done_at:
             self.finish_write(member)
-        self.work(member)
+        if member.node is not None:
+            self.work(member)
 
     def propose(self, node: Node) -> None:
         try:
@@ -163,18 +166,25 @@ class World:
         member.disk.write(ready, member.writing_state)
         member.writing_state = None
         self.send(member, self.up(member).persisted(ready))
+        if not self.calm and self.random.random() < self.faults.crash_after_write:
+            self.crash(member)
 
     def apply(self, member: Member, entry: Entry) -> None:
         assert entry.index == len(member.applied) + 1, "entries are applied in order, each once"
         if entry.index <= len(self.committed):
             assert self.committed[entry.index - 1] == entry, f"state machine safety: {member.name} at {entry.index}"
         else:
-            assert entry.index == len(self.committed) + 1
-            self.committed.append(entry)
+            self.commit(member, entry)
         member.applied.append(entry.data)
         self.acknowledged = max(self.acknowledged, entry.index)
         node = self.up(member)
         node.applied(entry.index)
+
+    def commit(self, member: Member, entry: Entry) -> None:
+        """Somebody is the first to apply an entry."""
+        assert entry.index == len(self.committed) + 1
+        self.committed.append(entry)
+        self.committed_by.append(self.up(member).term)
 
     def answer_reads(self, member: Member) -> None:
         for context, index in list(member.waiting):
@@ -322,10 +332,11 @@ class World:
             assert known == member.name, f"election safety: {known} and {member.name} lead term {node.term}"
 
     def check_completeness(self, node: Node) -> None:
-        """A new leader holds everything that was committed before."""
-        assert node.log.last_index >= len(self.committed), "leader completeness: entries are missing"
-        for entry in self.committed[node.log.offset :]:
-            assert node.log.term(entry.index) == entry.term, f"leader completeness at {entry.index}"
+        """A new leader holds everything that was committed in earlier terms. One whose last vote was long under way may
+        begin when a later term has committed more: it will hear of that, and commits nothing."""
+        for entry, term in zip(self.committed[node.log.offset :], self.committed_by[node.log.offset :], strict=True):
+            if term < node.term:
+                assert node.log.term(entry.index) == entry.term, f"leader completeness at {entry.index}"
 
     def check_matching(self) -> None:
         """Logs that agree on an entry's index and term agree on all before it."""

@@ -186,8 +186,7 @@ class StateWorld(World):
         if entry.index <= len(self.committed):
             assert self.committed[entry.index - 1] == entry, f"state machine safety: {member.name} at {entry.index}"
             return
-        assert entry.index == len(self.committed) + 1
-        self.committed.append(entry)
+        self.commit(member, entry)
         self.acknowledged = max(self.acknowledged, entry.index)
         if entry.data:
             self.outcomes.append(comparable(self.model.apply(entry.index, decode(entry.data))))

@@ -16,7 +16,7 @@ SEEDS_A_TEST = 10
 
 
 def seeds() -> range:
-    first, _, last = os.environ.get("KUBUS_SIM_SEEDS", "0:60").partition(":")
+    first, _, last = os.environ.get("KUBUS_SIM_SEEDS", "0:100").partition(":")
     return range(int(first), int(last), SEEDS_A_TEST)
 
 

@@ -83,3 +83,20 @@ def test_a_campaign_that_nobody_won_is_tried_again_soon_then_less_often():
     assert all(TIMING.election <= wait < 2 * TIMING.election for wait in rest[2:])
     node.step("a", Append(1, 0, 0, [], 0))
     assert (node.campaigns, node.leader) == (0, "a")
+
+
+def test_what_an_earlier_leader_left_is_not_committed_by_counting():
+    """The paper's figure 8: until an entry of its own term is on a majority, a leader commits nothing."""
+    entries = Entries(0, 0, [Entry(1, 2, b"old")])
+    node = Node("a", dict.fromkeys(NAMES, True), entries, HardState(3, "", 0), randomness=random.Random(0))
+    node.campaign()
+    work(node)
+    for message in (Vote(4, True, pre=True), Vote(4, True)):
+        node.step("b", message)
+        work(node)
+    assert (node.role, node.term, node.log.last_index) == (Role.LEADER, 4, 2)
+    node.step("b", Appended(4, 1))
+    node.step("c", Appended(4, 1))
+    assert node.log.commit == 0
+    node.step("b", Appended(4, 2))
+    assert node.log.commit == 2
