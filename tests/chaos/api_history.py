@@ -68,7 +68,7 @@ class Door:
         return http.client.HTTPSConnection(host, port, timeout=PATIENCE_S, context=self.context)
 
 
-class NoAnswer(Exception):
+class NoAnswer(OSError):
     """The connection broke, or the server could not say. Whether a write has happened is not known."""
 
 
@@ -166,6 +166,9 @@ class Clients:
     def stored(self) -> set[str]:
         """Return the names of all objects that are there now."""
         return self._aside(lambda client: {item["metadata"]["name"] for item in client.ask("GET", PATH)[1]["items"]})
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self._aside(lambda client: client.ask("GET", path)[1])
 
     def _prepare(self, client: Client) -> None:
         for number in range(REGISTERS):

@@ -83,6 +83,22 @@ def test_each_master_is_cut_off(machines: Machines):
     torment(machines, machines.cut, machines.mend, "cut off")
 
 
+def test_pods_are_told_of_the_api_servers_that_live(machines: Machines):
+    clients = Clients(Door(machines.kubeconfig, machines[WORKER].namespace))
+
+    def told() -> set[str]:
+        found = clients.get("/api/v1/namespaces/default/endpoints/kubernetes")
+        return {each["ip"] for subset in found["subsets"] for each in subset["addresses"]}
+
+    every = {machines[name].address for name in MASTERS}
+    eventually(lambda: told() == every, "all three are endpoints", 30)
+    machines.cut("m3")
+    try:
+        eventually(lambda: told() == every - {machines["m3"].address}, "the one that is cut off is none", 30)
+    finally:
+        machines.mend("m3")
+
+
 def test_clocks_that_are_wrong_by_an_hour_depose_nobody(machines: Machines):
     """Wall clocks are for people to read: nothing is decided by them, whatever they say."""
     eventually(machines.is_whole, "the group is whole", 60)
