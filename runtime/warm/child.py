@@ -7,7 +7,6 @@ itself sees its lifeline close: a pipe whose write end only the supervisor has.
 """
 
 import ctypes
-import gc
 import os
 import random
 import signal
@@ -17,16 +16,13 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
+from runtime import garbage
 from runtime.exits import EXIT_BROKEN
 from runtime.warm.messages import StartActor, StartCommand
 
 EXIT_NO_EXEC = 127  # as a shell says it: the command could not be executed
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 LOG_MODE = 0o600
-
-# Objects of Kubernetes are many small dicts, which live long or die at once: with Python's own threshold of 700 a
-# quarter of an actor's time went into looking for cycles among them. Later generations follow as often as ever.
-YOUNG_OBJECTS = 10_000
 
 
 def become(message: StartActor | StartCommand, parent: int, lifeline: int) -> NoReturn:
@@ -64,8 +60,7 @@ def _redirect(log_path: str) -> None:
 
 
 def _run_actor(message: StartActor, lifeline: int) -> int:
-    gc.enable()
-    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    garbage.adapt()
     random.seed()
     setproctitle(f"kubus: {message.name}")
     # Imported here: the warm parent has it in its memory but does not depend on it, and so outlives its being broken.
