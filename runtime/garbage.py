@@ -1,8 +1,8 @@
 """How often an actor looks for cyclic garbage: seldom where it holds much, soon where memory is scarce.
 
-Objects of Kubernetes are many small dicts, which live long or die at once. With Python's threshold of 700 new objects, a
-quarter of the time of an actor that holds thousands went into looking for cycles; with one of 10,000 a small actor would
-keep 2 MB of garbage. So the threshold follows what lives, counted after each full collection.
+Objects of Kubernetes are many small dicts, which live long or die at once. With Python's threshold of 700 new objects,
+a quarter of the time of an actor that holds thousands went into looking for cycles; with one of 10,000 a small actor
+would keep 2 MB of garbage. So the threshold follows what lives, counted after each full collection.
 
 Neighbours: `warm.child` calls `adapt` in each actor's process.
 """

@@ -31,9 +31,6 @@ TARGETS = {
     "proxy": "actors.proxy.actor:ProxyActor",
     "balancer": "actors.balancer.actor:BalancerActor",
 }
-# What a kubelet on containerd imports when it opens its driver. gRPC's threads begin with its first channel, after the
-# fork; the modules alone, 12 MB, are shared.
-CONTAINERD_MODULES = ("actors.kubelet.containerd.driver", "actors.kubelet.containerd.rpc")
 CONTAINERD = "containerd"  # the role of a node's containerd, which is no actor
 
 START_DEADLINE_S = {"state": 600.0, "apiserver": 120.0, CONTAINERD: 60.0}  # a state actor may replay a long log
@@ -96,12 +93,8 @@ def nodes_here(config: ClusterConfig, here: Collection[str]) -> dict[str, NodeCo
 
 def preload_of(config: ClusterConfig, here: Collection[str] = ()) -> tuple[str, ...]:
     """Return the modules for the warm parent to import, in the order in which children will want them."""
-    nodes = nodes_here(config, here).values()
-    roles = {role for node in nodes for role in node.roles}
-    wanted = ["runtime.actor", *(target.partition(":")[0] for role, target in TARGETS.items() if role in roles)]
-    if any("kubelet" in node.roles and node.runtime == "containerd" for node in nodes):
-        wanted += CONTAINERD_MODULES
-    return tuple(wanted)
+    roles = {role for node in nodes_here(config, here).values() for role in node.roles}
+    return ("runtime.actor", *(target.partition(":")[0] for role, target in TARGETS.items() if role in roles))
 
 
 def preparations_of(config: ClusterConfig, data_dir: Path, here: Collection[str] = ()) -> list[Callable[[], Any]]:

@@ -102,7 +102,7 @@ class ContainerdDriver:
     # -- life -------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        from actors.kubelet.containerd.rpc import Connection  # a channel starts threads: never before the fork
+        from actors.kubelet.containerd.rpc import Connection  # gRPC starts threads: never before the fork
 
         if pause_profile.ACTIONS.exists():
             pause_profile.write(self.places.pause_profile)

@@ -1,8 +1,9 @@
 """gRPC to one containerd: a channel, the methods of its services, a deadline on every call.
 
 The methods come out of the generated modules' descriptors, so that there is one table of names: the `.proto` files.
-gRPC owns threads, which begin with the first channel: none is made before a fork. The warm parent imports this module
-and opens nothing; whoever needs no containerd does not import it.
+gRPC owns threads and must not exist before a fork: this module is imported by `driver.open`, in the kubelet's own
+process, and by nothing else. (Imported by the warm parent, and used after the fork, it made all processes together 15 MB
+larger.)
 
 What can go wrong: containerd is away or restarts. The channel reconnects by itself; meanwhile calls fail at once with
 `RuntimeUnreachable`. A call that ran into its deadline may have happened.
