@@ -2,8 +2,8 @@
 
 The methods come out of the generated modules' descriptors, so that there is one table of names: the `.proto` files.
 gRPC owns threads and must not exist before a fork: this module is imported by `driver.open`, in the kubelet's own
-process, and by nothing else. (Imported by the warm parent, and used after the fork, it made all processes together 15 MB
-larger.)
+process, and by nothing else. Imported by the warm parent, and used after the fork, it made all processes together 15
+MB larger.
 
 What can go wrong: containerd is away or restarts. The channel reconnects by itself; meanwhile calls fail at once with
 `RuntimeUnreachable`. A call that ran into its deadline may have happened.
