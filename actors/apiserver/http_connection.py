@@ -148,7 +148,6 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self.closing = True  # unless the answer is another protocol, it is the last one
             self._wait_with(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(_MALFORMED)
@@ -282,8 +281,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, request: Request) -> None:
         self._chunked = request.version != "1.0"
-        if not request.keep_alive or not self._chunked:
-            self.closing = True
+        if not request.keep_alive or not self._chunked or request.upgrades:
+            self.closing = True  # after an upgrade that is refused, too: what follows it was not read as HTTP
         task = self._loop.create_task(self._front.serve(self, request))
         self._task = task
         self._tasks.add(task)

@@ -55,7 +55,7 @@ def parse_query(query: str) -> dict[str, str]:
 
 def is_true(value: str | None) -> bool:
     """Read a boolean query field as Kubernetes does: given without a value, or any but a false one, is true."""
-    return value is not None and value not in ("false", "0")
+    return value is not None and value != "0" and value.lower() != "false"
 
 
 def parse(method: str, raw_path: str, query: str) -> RequestInfo:

@@ -117,6 +117,18 @@ async def test_pipelined_requests_are_answered_in_order(api, peer):
 
 
 @over_http
+async def test_a_request_to_upgrade_waits_for_the_answer_before_it(api, peer):
+    """A quick client's comes when the answer before it is written, but the connection has not heard of its end."""
+    peer.send("GET /version HTTP/1.1\nHost: x\n\n")
+    await peer.transport.wrote.wait()
+    peer.send("GET /healthz HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n\nearly")
+    answers = await peer.receive()
+    assert answers.count(b"HTTP/1.1 200") == 2 and answers.endswith(b"\r\n\r\nok")
+    assert b"connection: close" in answers.rpartition(b"HTTP/1.1 200")[2].lower()
+    assert peer.transport.closed
+
+
+@over_http
 async def test_body_in_pieces_and_chunks(api, peer):
     body = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"}}'
     peer.send(f"POST {CMS} HTTP/1.1\nHost: x\nContent-Type: application/json\nTransfer-Encoding: chunked\n\n")
