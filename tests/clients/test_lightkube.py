@@ -14,6 +14,8 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod
 from lightkube.types import CascadeType, PatchType
 
+from tests.cluster import eventually
+
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -43,7 +45,8 @@ def test_every_verb(api):
     labelled = api.set(ConfigMap, "a", labels={"l": "1"}, annotations={"n": "2"})
     assert (labelled.metadata.labels, labelled.metadata.annotations) == ({"l": "1"}, {"n": "2"})
     assert api.create(config_map("dry"), dry_run=True).metadata.uid
-    api.delete(ConfigMap, "a", grace_period=0, cascade=CascadeType.FOREGROUND)
+    api.delete(ConfigMap, "a", grace_period=0, cascade=CascadeType.FOREGROUND)  # the garbage collector has to agree
+    eventually(lambda: not list(api.list(ConfigMap, fields={"metadata.name": "a"})), "the config map is gone")
     with pytest.raises(ApiError, match="not found"):
         api.get(ConfigMap, "a")
 
