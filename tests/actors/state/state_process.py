@@ -12,9 +12,9 @@ import msgspec
 
 from actors.api.config import ClusterConfig, NodeConfig, StateConfig
 from bus import BlockingClient, DeadlineExceeded, Directory, Unavailable
+from runtime import garbage
 from runtime.actor import Setup, run
 from runtime.messages import FailpointRequest, HealthRequest, InspectRequest, StopRequest
-from runtime.warm.child import YOUNG_OBJECTS
 
 NAME = "state@m1"
 START_S = 20.0
@@ -45,7 +45,7 @@ class StateProcess:
     def _live(self):
         sys.stdout = sys.stderr = open(self.log_path, "a", buffering=1)  # noqa: SIM115 - for the process's life
         gc.freeze()  # and the rest as for an actor that a warm parent has forked
-        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        garbage.adapt()
         self.before()
         os._exit(run("actors.state.actor:StateActor", self.setup))
 
