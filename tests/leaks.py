@@ -36,8 +36,9 @@ def check_empty(cluster: Cluster) -> None:
 
 def _is_empty(cluster: Cluster, node: str) -> bool:
     pid = int(cluster.actor(f"kubelet@{node}")["pid"])
-    assert traces.of_pods(cluster.data_dir, node, cluster.inside([])) == []
-    assert traces.of_descriptors(pid, cluster.data_dir, node) == []
+    left = traces.of_pods(cluster.data_dir, node, cluster.inside([]))
+    left += traces.of_descriptors(pid, cluster.data_dir, node)
+    assert left == [], left
     return True
 
 

@@ -156,7 +156,7 @@ def test_label_and_annotate(kubectl):
     assert kubectl("label", "configmaps", "-l", "set=l", "x=1", "y=2").count("labeled") == 2
     assert "'x' already has a value" in kubectl.refused("label", "configmap", "l1", "x=2")
     kubectl("label", "configmap", "l1", "x=2", "y-", "--overwrite")
-    assert kubectl("label", "configmap", "l1", "--list").splitlines() == ["set=l", "x=2"]
+    assert sorted(kubectl("label", "configmap", "l1", "--list").splitlines()) == ["set=l", "x=2"]
     stale = kubectl.refused("label", "configmap", "l1", "z=1", "--resource-version=1")
     assert "the object has been modified" in stale
     kubectl("annotate", "configmap", "l1", "note=something with spaces", "other=x")
