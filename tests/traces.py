@@ -117,7 +117,8 @@ def _pod_files(places: Places) -> list[str]:
 def _pod_cgroups(places: Places) -> list[str]:
     """Kubernetes' own layout: a folder for each pod, below that of its class."""
     roots = (path / places.cgroup.lstrip("/") for path in (CGROUPS, *CGROUPS.glob("*")))
-    return [f"cgroup {path}" for root in roots if root.is_dir() for path in root.rglob("pod*") if path.is_dir()]
+    walks = (step for root in roots for step in os.walk(root))  # which bears that folders go meanwhile
+    return [f"cgroup {folder}/{name}" for folder, names, _ in walks for name in names if name.startswith("pod")]
 
 
 def _shims(places: Places) -> list[str]:
