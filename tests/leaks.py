@@ -16,6 +16,7 @@ from tests.cluster import Cluster, eventually
 from tests.conformance.access import Api
 
 LIMIT_S = 20.0  # for what goes in a moment
+EMPTY_LIMIT_S = 80.0  # for all: a kubelet looks each minute for sandboxes that nobody ended
 
 
 def check(cluster: Cluster) -> None:
@@ -31,7 +32,7 @@ def check_empty(cluster: Cluster) -> None:
     if not nodes or not holder(cluster.data_dir) or _uids(cluster):
         return
     for node in nodes:
-        eventually(lambda node=node: _is_empty(cluster, node), f"nothing is left of pods on {node}", LIMIT_S)
+        eventually(lambda node=node: _is_empty(cluster, node), f"nothing is left of pods on {node}", EMPTY_LIMIT_S)
 
 
 def _is_empty(cluster: Cluster, node: str) -> bool:
