@@ -127,8 +127,10 @@ class HttpFront:
             if not connection.is_lost:
                 raise
         finally:
-            await answer.close()
-            connection.end_stream(whole=whole)
+            try:
+                await answer.close()
+            finally:
+                connection.end_stream(whole=whole)
 
 
 def _call_of(request: Request) -> ApiCall:

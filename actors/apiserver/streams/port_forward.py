@@ -97,8 +97,10 @@ class PortForward:
         except (SessionEnded, WireClosed):
             return
         finally:
-            await data.end()
-            await error.end()
+            try:
+                await data.end()
+            finally:
+                await error.end()
 
 
 async def _say(error: SpdyStream, message: str) -> None:

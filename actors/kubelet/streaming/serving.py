@@ -145,8 +145,10 @@ async def _conversation(start: Awaitable[Process], inputs: Inputs) -> AsyncGener
     except RuntimeFault as fault:
         raise _refusal(fault) from fault
     finally:
-        await _stop(feeder)
-        await process.close()
+        try:
+            await _stop(feeder)
+        finally:  # also when the caller, told of the exit, lets go at this very moment
+            await process.close()
 
 
 async def _feed(process: Process, inputs: Inputs) -> None:

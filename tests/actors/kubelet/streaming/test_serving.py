@@ -52,6 +52,7 @@ class Imagined:
         self.closed = asyncio.Event()
         self.was_told = asyncio.Event()
         self.reads = True
+        self.lets_go = asyncio.Event()  # of a write that nobody reads, once that is cancelled
 
     async def read(self):
         return await self.says.get()
@@ -62,7 +63,11 @@ class Imagined:
 
     async def write(self, data):
         if not self.reads:
-            await asyncio.Event().wait()
+            self._tell("write unread")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self.lets_go.wait()
         self._tell("write", data)
 
     async def end_stdin(self):
@@ -160,12 +165,32 @@ def test_a_caller_that_lets_go_closes_the_process_also_one_that_reads_nothing(tm
     async def scenario():
         async with serving(tmp_path) as (streams, open_stream):
             streams.process.reads = False
+            streams.process.lets_go.set()
             async with open_stream(EXEC) as stream:
                 await anext(aiter(stream))
                 await stream.send(Input(b"x"))
-                await asyncio.sleep(0.02)
+                await streams.process.until_told(1)
             async with asyncio.timeout(2):
                 await streams.process.closed.wait()
+
+    run(scenario())
+
+
+def test_a_caller_that_lets_go_while_its_command_is_put_away_closes_it_all_the_same(tmp_path):
+    async def scenario():
+        async with serving(tmp_path) as (streams, open_stream):
+            process = streams.process
+            process.reads = False
+            async with open_stream(EXEC) as stream:
+                items = aiter(stream)
+                await anext(items)
+                await stream.send(Input(b"x"))
+                await process.until_told(1)
+                process.says.put_nowait(None)
+                assert await anext(items) == Exited(0)  # and the input, which is told to stop, is slow to
+            async with asyncio.timeout(2):
+                await process.closed.wait()
+            process.lets_go.set()
 
     run(scenario())
 
