@@ -1,7 +1,7 @@
 """Which fields are left out of an object when they are empty: those that Go's types mark with `omitempty`.
 
-A list, a map or a scalar that is not required is marked so, with the few exceptions that WRITTEN_ALWAYS names. What is a
-pointer in Go is kept however empty: `optional: false`, `emptyDir: {}`. Schemas do not tell a scalar from a pointer to
+A list, a map or a scalar that is not required is marked so, with the few exceptions that WRITTEN_ALWAYS names. What is
+a pointer in Go is kept however empty: `optional: false`, `emptyDir: {}`. Schemas do not tell a scalar from a pointer to
 one, the wire's messages do. A struct is never left out.
 
 Source: the types of k8s.io/api, apimachinery, apiextensions-apiserver and kube-aggregator. Neighbours: `definitions`

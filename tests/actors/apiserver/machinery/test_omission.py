@@ -1,4 +1,4 @@
-"""What is empty and left out, as Go's types do it: on a create, a patch, an apply, and in custom resources' metadata."""
+"""What is empty and left out, as Go's types do it: on a create, a patch and an apply."""
 
 import orjson
 import pytest
