@@ -30,7 +30,6 @@ class OutStream:
         self._may_send.set()
         self._quiet = True
         self._task: asyncio.Task[None] | None = None
-        self._cancelled = False
         self._item_header = frames.pack(Kind.ITEM, message_id)
 
     def start(self, on_end: Callable[[BaseException | None], None]) -> None:
@@ -52,9 +51,7 @@ class OutStream:
             self._may_send.set()
 
     def cancel(self) -> None:
-        """End it. Only the first call counts: a second one would end what the handler does to clean up."""
-        if self._task is not None and not self._cancelled:
-            self._cancelled = True
+        if self._task is not None:
             self._task.cancel()
 
     async def _run(self) -> None:

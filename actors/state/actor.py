@@ -180,7 +180,10 @@ class StateActor(Actor):
 
     async def _found(self, founding: Founding, committer: Committer) -> None:
         """Begin when all founders have met."""
-        await founding.done()
+        try:
+            await founding.done()
+        except* CannotServe as errors:
+            raise errors.exceptions[0] from None
         await committer.run()
 
     def _founding(self, config: ClusterConfig) -> Group:

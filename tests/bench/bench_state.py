@@ -6,6 +6,7 @@ serving with KEYS keys (default 100,000), and memory.
 """
 
 import asyncio
+import gc
 import os
 import sys
 import tempfile
@@ -19,9 +20,11 @@ from actors.state import messages as m
 from actors.state.watch_index import prefix_end
 from bus import Client
 from tests.actors.state.state_process import StateProcess
+from tests.bench.generator import Lateness, collect_as_actors_do
 
 VALUE = os.urandom(1024)
 WATCHES = 10_000
+WATCHED_PUTS = 4_000  # some seconds: each stream says in that time that it lives, too
 WATCHES_A_CLIENT = 2_500  # a server bounds the streams of one connection
 
 
@@ -97,11 +100,14 @@ async def watch(endpoint: str) -> None:
     for _ in range(WATCHES):
         await opened.acquire()
     times = []
-    for number in range(500):
-        begin = time.perf_counter()
-        await clients[0].request(endpoint, overwrite(b"/watch/%d" % (number * 17)))
-        times.append(await seen.get() - begin)
+    gc.freeze()  # what 10,000 readers are made of, in this process, is not what is measured
+    async with Lateness() as late:
+        for number in range(WATCHED_PUTS):
+            begin = time.perf_counter()
+            await clients[0].request(endpoint, overwrite(b"/watch/%d" % (number * 17 % WATCHES)))
+            times.append(await seen.get() - begin)
     show(f"put to event, one watch among {WATCHES}", times)
+    print(f"    {late}")
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -120,6 +126,7 @@ def main() -> None:
         state = StateProcess(Path(folder)).start()
         try:
             print(f"empty: {memory(state)}")
+            collect_as_actors_do()
             uvloop.run(write(state.endpoint, keys))
             print(f"with {state.inspect()['keys']} keys and all history: {memory(state)}")
             uvloop.run(watch(state.endpoint))

@@ -5,6 +5,8 @@ entry of an earlier term is not committed by counting, the paper's figure 8. Its
 what it inherited, so no world gets there; `test_raft_node` does.)
 """
 
+import dataclasses
+
 import pytest
 
 from actors.state.raft import electing, following, leading
@@ -97,10 +99,12 @@ def acknowledge_a_beat_for_more_than_is_on_disk(monkeypatch):
 
 
 ROUGH = Faults(loss=0.1, double=0.05, cut=0.02, heal=0.02, crash=0.02, revive=0.05, pause=0.01, transfer=0.01)
+# Members die as soon as they have voted, and are back while others still campaign.
+RESTLESS = dataclasses.replace(CRASHING, crash_after_write=0.2, revive=0.7, suspect=0.2, delay=(1, 2))
 FAULTS = [
     (vote_for_everybody, ROUGH),
     (vote_whatever_the_log_holds, ROUGH),
-    (forget_the_vote, CRASHING),
+    (forget_the_vote, RESTLESS),
     (promise_before_it_is_on_disk, ROUGH),
     (acknowledge_a_beat_for_more_than_is_on_disk, CRASHING),
     (commit_without_a_majority, ROUGH),
