@@ -21,25 +21,25 @@ class Once:
     def __init__(self) -> None:
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._bytes = 0
-        self._waiting: dict[str, list[Send]] = {}
+        self._waiting: dict[str, dict[bytes, Send]] = {}
 
     def answer(self, message_id: str) -> Answer | None:
         return self._answers.get(message_id)
 
-    def join(self, message_id: str, send: Send) -> bool:
-        """If this message is being worked on, send its answer there too when it comes, and return True."""
+    def join(self, message_id: str, peer: bytes, send: Send) -> bool:
+        """If this message is being worked on, send its answer to this peer too when it comes, and return True."""
         waiting = self._waiting.get(message_id)
         if waiting is None:
             return False
-        waiting.append(send)
+        waiting[peer] = send
         return True
 
     def begin(self, message_id: str) -> None:
-        self._waiting[message_id] = []
+        self._waiting[message_id] = {}
 
     def finish(self, message_id: str, answer: Answer, *, keep: bool = True) -> None:
         """Hand an answer to those who joined; remember it unless it says only "not now"."""
-        for send in self._waiting.pop(message_id, ()):
+        for send in self._waiting.pop(message_id, {}).values():
             send(answer)
         if not keep:
             return

@@ -176,6 +176,8 @@ class Server:
             request = decode(body, request_type)
             if request_type.stream:
                 self._open_stream(peer, request, handler, context, frames.whole((window_bytes,)))
+            elif (peer, message_id) in self._in_flight:
+                return  # a repeat: the answer that is on its way is its own
             elif not (request_type.once and self._answered_before(peer, message_id)):
                 self._call(peer, request_type, handler, request, context)
         except BusError as error:
@@ -197,7 +199,7 @@ class Server:
         if answer is not None:
             self._send(peer, answer)
             return True
-        return self._once.join(message_id, functools.partial(self._send, peer))
+        return self._once.join(message_id, peer, functools.partial(self._send, peer))
 
     def _call(self, peer: bytes, kind: type[Request], handler: Handler, request: Request, context: Context) -> None:
         if kind.once:
@@ -278,6 +280,8 @@ class Server:
         self, peer: bytes, request: Request, handler: Handler, context: Context, window_bytes: int
     ) -> None:
         of_peer = self._streams.setdefault(peer, {})
+        if context.message_id in of_peer:
+            raise ProtocolViolation(f"stream {context.message_id} is open already")
         if len(of_peer) >= MAX_STREAMS_OF_PEER:
             raise Overloaded(f"{context.sender} has {MAX_STREAMS_OF_PEER} streams", {"retry_after_ms": RETRY_AFTER_MS})
         message_id = context.message_id

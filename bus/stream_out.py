@@ -30,6 +30,7 @@ class OutStream:
         self._may_send.set()
         self._quiet = True
         self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
         self._item_header = frames.pack(Kind.ITEM, message_id)
 
     def start(self, on_end: Callable[[BaseException | None], None]) -> None:
@@ -51,7 +52,9 @@ class OutStream:
             self._may_send.set()
 
     def cancel(self) -> None:
-        if self._task is not None:
+        """End it. Only the first call counts: a second one would end what the handler does to clean up."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
             self._task.cancel()
 
     async def _run(self) -> None:

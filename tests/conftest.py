@@ -1,5 +1,6 @@
 """Clusters for tests, which clean up after themselves."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from tests import leaks, traces
 from tests.cluster import Cluster
 from tests.real_tier import need_real, why_not_real
+
+# What tests stop by Ctrl-C, as a user does, must hear it, also where the tests run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def brought_up(*, real: bool, config: str | None = None) -> Iterator[Cluster]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from actors.api.config import ClusterConfig
 
 # The order decides ports, so a role keeps its place for ever; new ones come last.
-ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy", "balancer", "dns")
+ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy", "balancer")
 PORTS_PER_NODE = 2 * len(ROLES)  # each actor has one for its work and one for its events
 
 

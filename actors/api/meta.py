@@ -98,11 +98,6 @@ def get_condition(conditions: Iterable[Object] | None, kind: str) -> Object | No
     return None
 
 
-def is_condition_true(conditions: Iterable[Object] | None, kind: str) -> bool:
-    condition = get_condition(conditions, kind)
-    return condition is not None and condition.get("status") == "True"
-
-
 def set_condition(
     conditions: list[Object] | None, kind: str, status: str, reason: str, message: str, now: str
 ) -> list[Object]:

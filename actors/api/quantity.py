@@ -7,7 +7,7 @@ import functools
 import re
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 
-_PATTERN = re.compile(r"^([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d{1,4})|([KMGTPE]i|[numkMGTPE]|))$")
+_PATTERN = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d{1,4})|([KMGTPE]i|[numkMGTPE]|))", re.ASCII)
 _BINARY = {suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _DECIMAL = {"n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1)} | {
     suffix: Decimal(1000) ** power for power, suffix in enumerate(("k", "M", "G", "T", "P", "E"), 1)
@@ -20,8 +20,8 @@ LONGEST = 64  # characters; more is no quantity anybody means
 @functools.lru_cache(maxsize=4096)
 def parse_quantity(value: str | int | float) -> Decimal:
     """Return the exact value; ValueError when the text is no quantity."""
-    text = str(value).strip() if not isinstance(value, float) else repr(value)
-    match = _PATTERN.match(text) if len(text) <= LONGEST else None
+    text = str(value) if not isinstance(value, float) else repr(value)
+    match = _PATTERN.fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         raise ValueError(f"{text[:LONGEST]!r} is not a quantity: expected a number and a suffix such as m, k, Mi or Gi")
     number, exponent, suffix = match.groups()

@@ -33,6 +33,7 @@ from actors.apiserver.bootstrap.endpoints_upkeep import EndpointsUpkeep, others_
 from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bootstrap.kubernetes_service import is_reachable
 from actors.apiserver.bus_front import BusFront
+from actors.apiserver.components import BusComponents
 from actors.apiserver.extensions.served import Served
 from actors.apiserver.extensions.setup import Extensions
 from actors.apiserver.extensions.store import VersionedStore
@@ -93,6 +94,7 @@ class ApiServerActor(Actor):
             static_tokens=StaticTokens(pki / "tokens.csv"),
             oidc=self._oidc_tokens(config.apiserver.oidc),
             kubelets=BusKubelets(self.client, self.setup.directory, config),
+            components=BusComponents(self.client, self.setup.directory, self.name, state, self.cache, self.clock),
             log=self.log,
             metrics=self.metrics,
         )

@@ -28,6 +28,7 @@ from actors.apiserver.server import Server
 from actors.apiserver.streams.connect import attach, exec_, port_forward
 from actors.apiserver.streams.proxy import proxy
 from actors.apiserver.verbs.bind import bind
+from actors.apiserver.verbs.component_statuses import component_statuses
 from actors.apiserver.verbs.create import create
 from actors.apiserver.verbs.delete import delete, delete_collection
 from actors.apiserver.verbs.evict import evict
@@ -277,7 +278,7 @@ class Handler:
         if verb not in resource.verbs or (verb in ("update", "patch") and not info.name):
             raise errors.method_not_allowed(resource.group_resource, verb)
         if resource.verbs == COMPUTED:
-            return metrics
+            return metrics if resource.group else component_statuses
         if resource.is_virtual:
             return self._bind_by_name if resource.group_resource == "bindings" else review
         if resource.namespaced and not info.namespace and info.name:

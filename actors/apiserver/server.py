@@ -49,6 +49,13 @@ class Kubelets(Protocol):
         """Return what all nodes use, as far as their kubelets answer."""
 
 
+class Components(Protocol):
+    """The other components of the control plane."""
+
+    async def checks(self) -> list[tuple[str, str]]:
+        """Return each one's name and what is wrong with it; empty when it is well."""
+
+
 @dataclass(slots=True)
 class Server:
     config: ClusterConfig
@@ -61,6 +68,7 @@ class Server:
     authorizer: Authorizer
     tokens: ServiceAccountTokens
     kubelets: Kubelets
+    components: Components
     log: Any
     metrics: CollectorRegistry
     random: Random = field(default_factory=SystemRandom)

@@ -12,7 +12,6 @@ import functools
 import importlib
 import os
 import socket
-import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -240,10 +239,6 @@ def recorded_config(data_dir: Path) -> ClusterConfig | None:
         return msgspec.json.decode((data_dir / CONFIG_RECORD).read_bytes(), type=ClusterConfig)
     except FileNotFoundError:
         return None
-
-
-def elapsed_s(wish: Wish) -> str:
-    return f"{time.monotonic() - wish.begun:.2f}"
 
 
 def ready_deadline_s(config: ClusterConfig) -> float:

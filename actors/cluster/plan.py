@@ -33,7 +33,7 @@ MAX_PROCESSES = 16  # of one API server: each is fed with all changes, so that m
 MAX_NODES = 10_000  # that one kubelet plays; twice what Kubernetes supports in a cluster
 MAX_NODE_NAME = 52  # so that a socket's path, which holds `controller-manager@NAME.control`, fits in a run directory
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _ENDPOINT = re.compile(r"https?://[^/:\s]+:\d+$|https?://\[[0-9a-fA-F:.]+\]:\d+$")
 _PORT_RANGE = re.compile(r"(\d+)-(\d+)$")
 
@@ -126,10 +126,10 @@ def check(loaded: Loaded[ClusterConfig]) -> None:
 
 
 def _check_names(loaded: Loaded[ClusterConfig]) -> None:
-    if not _LABEL.match(loaded.value.name):
+    if not _LABEL.fullmatch(loaded.value.name):
         raise loaded.error(["name"], "expected lower-case letters, digits and '-'")
     for name in loaded.value.nodes:
-        if not all(_LABEL.match(part) for part in name.split(".")) or len(name) > MAX_NODE_NAME:
+        if not all(_LABEL.fullmatch(part) for part in name.split(".")) or len(name) > MAX_NODE_NAME:
             raise loaded.error(
                 ["nodes", name], f"a node's name is at most {MAX_NODE_NAME} lower-case letters, digits, '-' and '.'"
             )

@@ -8,7 +8,6 @@ A write that changes an object names the `resourceVersion` or the `uid` that the
 refuses it when the world has moved on.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,8 +145,3 @@ class Failure:
     reason: str
     message: str
     details: dict[str, Any] = field(default_factory=dict)
-
-
-def writes_of(actions: Sequence[Action]) -> list[Action]:
-    """Return the actions that change something: what is left of a list once timers are taken out."""
-    return [action for action in actions if not isinstance(action, RequeueAfter)]

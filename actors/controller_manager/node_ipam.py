@@ -13,7 +13,6 @@ from actors.controller_manager.controller import Controller
 from actors.controller_manager.pods import is_terminating
 
 Object = dict[str, Any]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # The bits between the pod network and a Node's subnet; Kubernetes' bound too. It keeps the search for a free one short.
 MAX_SUBNET_BITS = 16

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.kubelet import pod as pods
 from actors.kubelet.http_get import HttpFailure, http_get
 from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault
 
@@ -122,7 +121,3 @@ async def _grpc(target: Target, action: dict[str, Any], timeout_s: float) -> Out
     if answer == bytes([0x08, GRPC_SERVING]):
         return Outcome(True)
     return Outcome(False, f"service unhealthy (responded with {answer[1] if len(answer) > 1 else 0})")
-
-
-def target_of(pod: pods.Pod, container_id: str, container: dict[str, Any], ips: Sequence[str]) -> Target:
-    return Target(container_id, container, ips)

@@ -37,6 +37,7 @@ from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUn
 from actors.kubelet.shutdown import end_all
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
+from actors.kubelet.slots import AT_MOST, Slots, starts_at_once
 from actors.kubelet.starter import Starter
 from actors.kubelet.static_pods import StaticPods, is_mirror
 from actors.kubelet.stats.sampler import KernelReader, Reader, Sampler, SimulatedReader
@@ -171,7 +172,7 @@ class NodeKubelet:
         )
         starter = Starter(
             driver, self.observer, images, files, self._places, node, self.recorder_tell,
-            lambda: self._network_fault, shared.api.get, shared.clock,
+            lambda: self._network_fault, shared.api.get, self._slots(), shared.clock,
         )  # fmt: skip
         return Equipment(
             driver=driver,
@@ -194,6 +195,9 @@ class NodeKubelet:
             clock=shared.clock,
             log=shared.log,
         )
+
+    def _slots(self) -> Slots:
+        return Slots(AT_MOST if isinstance(self.driver, SimulatedDriver) else starts_at_once())
 
     def _sampler(self) -> Sampler:
         shared, capacity = self._shared, self._machine.capacity

@@ -10,8 +10,6 @@ from actors.kubelet import pod as pods
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.runtime import ContainerSecurity, Image, Seccomp
 
-APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
-
 
 def container_security(pod: pods.Pod, container: pods.ContainerDict, seccomp_root: Path) -> ContainerSecurity:
     """Return what a container runs as. `seccomp_root` is the folder of Localhost profiles."""

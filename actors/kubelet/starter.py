@@ -4,7 +4,6 @@ What keeps a container from starting becomes `StartFailed`: a reason for its sta
 attempt leaves nothing that the next decision would not find in the runtime.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,11 +26,12 @@ from actors.kubelet.runtime import (
     SandboxStatus,
 )
 from actors.kubelet.runtime_class import GetObject, RuntimeClassUnknown, handler_of
+from actors.kubelet.slots import Slots
 from runtime.clock import Clock
 from runtime.failpoint import passing
 
-STARTS_AT_ONCE = 8  # sandboxes and containers being made at a time: more only make each other slower
 STARTING_S = 0.5  # until a start that another kubelet asked for is looked at again, if no event tells of it before
+START, CREATE, SANDBOX = range(3)  # the first comes first: a pod that was begun is ended before another is begun
 RETRY_S = 10.0  # until the next try after a failure that has no backoff of its own
 
 Tell = Callable[[pods.Pod, str, str, str], None]
@@ -57,6 +57,7 @@ class Starter:
         tell: Tell,
         network_fault: Callable[[], str],
         get_object: GetObject,
+        slots: Slots,
         clock: Clock,
     ):
         """`network_fault` tells why pods can't have a network yet, empty when they can; `get_object` reads the API."""
@@ -64,7 +65,7 @@ class Starter:
         self._network_fault = network_fault
         self._driver, self._observer, self._images, self._files = driver, observer, images, files
         self._places, self._node, self._tell, self._clock = places, node, tell, clock
-        self._slots = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._slots = slots
 
     async def start_sandbox(self, pod: pods.Pod, attempt: int) -> SandboxStatus:
         fault = "" if pods.is_host_network(pod) else self._network_fault()
@@ -75,7 +76,7 @@ class Starter:
             _check_supported(pod)
             handler = await handler_of(pod, self._get_object)
             spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node, handler)
-            async with self._slots:
+            async with self._slots.of(SANDBOX):
                 identity = await self._driver.run_sandbox(spec)
             passing("kubelet.sandbox-made")
             status = await self._observer.refresh_sandbox(identity)
@@ -97,7 +98,7 @@ class Starter:
         identity = start.adopts or await self._create(pod, container, sandbox, start, ips)
         passing("kubelet.container-made")
         try:
-            async with self._slots:
+            async with self._slots.of(START):
                 await self._driver.start_container(identity)
         except RuntimeUnreachable:
             raise
@@ -127,7 +128,7 @@ class Starter:
             mounts = self._files.mounts(pod, container, start.restart_count, ips, env)
             devices = self._files.devices(pod, container)
             spec = container_spec(pod, container, start.restart_count, image, env, mounts, self._node, devices)
-            async with self._slots:
+            async with self._slots.of(CREATE):
                 identity = await self._driver.create_container(sandbox.sandbox.id, spec)
                 self._observer.expect(identity)
         except ImageNotReady as error:

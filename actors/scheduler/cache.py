@@ -51,9 +51,6 @@ class Cache:
     def get(self, key: str) -> PlacedPod | None:
         return self._pods.get(key)
 
-    def pods_on(self, node: str) -> dict[str, PlacedPod]:
-        return self._by_node.get(node, {})
-
     def is_assumed(self, key: str) -> bool:
         return key in self._assumed
 

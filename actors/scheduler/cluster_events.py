@@ -10,5 +10,4 @@ POD_DELETED = "AssignedPodDeleted"
 VOLUMES_CHANGED = "VolumesChanged"  # a claim, a volume or a storage class
 NAMESPACE_CHANGED = "NamespaceChanged"
 
-NODE_EVENTS = frozenset({NODE_ADDED, NODE_ALLOCATABLE, NODE_LABEL, NODE_TAINT})
 POD_EVENTS = frozenset({POD_ADDED, POD_UPDATED, POD_DELETED})

@@ -31,10 +31,6 @@ class LabelColumn:
         self.used += (value is not None) - bool(self.ids[row] != ABSENT)
         self.ids[row] = ABSENT if value is None else self._number(value)
 
-    def value_of(self, row: int) -> str | None:
-        number = int(self.ids[row])
-        return None if number == ABSENT else next(v for v, n in self.values.items() if n == number)
-
     def accepting(self, values: Iterable[str], absent: bool = False) -> np.ndarray:
         """Return the table that accepts these values: index it with `ids`; its last entry stands for absence."""
         table = np.zeros(len(self.values) + 1, dtype=bool)

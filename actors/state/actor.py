@@ -180,10 +180,7 @@ class StateActor(Actor):
 
     async def _found(self, founding: Founding, committer: Committer) -> None:
         """Begin when all founders have met."""
-        try:
-            await founding.done()
-        except* CannotServe as errors:
-            raise errors.exceptions[0] from None
+        await founding.done()
         await committer.run()
 
     def _founding(self, config: ClusterConfig) -> Group:

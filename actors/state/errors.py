@@ -92,10 +92,6 @@ def member_not_found(name: str) -> RemoteError:
     return _refusal(m.MEMBER_NOT_FOUND, f"member not found: {name}")
 
 
-def member_exists(name: str) -> RemoteError:
-    return _refusal(m.MEMBER_EXISTS, f"member already exists: {name}")
-
-
 def unhealthy(message: str) -> RemoteError:
     return _refusal(m.UNHEALTHY, message)
 

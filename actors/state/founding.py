@@ -59,9 +59,12 @@ class Founding:
     async def done(self) -> None:
         """Return when this member may begin; CannotServe when it must not."""
         others = [name for name in self._storage.group.founders if name != self._name]
-        async with asyncio.TaskGroup() as asking:
-            for name in others:
-                asking.create_task(self._meet(name))
+        try:
+            async with asyncio.TaskGroup() as asking:
+                for name in others:
+                    asking.create_task(self._meet(name))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # one reason not to begin is enough
         self._storage.begin()
         self._log.info("the group is founded", members=list(self._storage.group.founders))
 

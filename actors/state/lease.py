@@ -129,7 +129,3 @@ class Lessor:
             self._revoking.discard(lease)
             self._ends_s[lease] = now_s
             heapq.heappush(self._heap, (now_s, lease))
-
-    def next_end_s(self) -> float | None:
-        """Return when `expired` may next have something, at the earliest."""
-        return self._heap[0][0] if self._heap else None

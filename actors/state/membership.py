@@ -14,10 +14,13 @@ from actors.state.committer import Committer
 from actors.state.raft.members import BadChange, Members
 from actors.state.raft.node import NotLeader
 from actors.state.raft.progress import Mode
+from bus.address import role_of
 from bus.errors import DeadlineExceeded, Unavailable
+from bus.keys import NAME
 from bus.record import Record
 from bus.server import Context, Server
 
+MAX_NAME = 64  # characters; a config's are shorter, so that the path of a socket fits
 CATCH_UP_S = 600.0  # for a learner to be given everything; the caller's own deadline is mostly shorter
 CHANGE_S = 30.0  # for a majority to store a change
 CAUGHT_UP_ENTRIES = 1_000  # a learner that is less behind will be there before its vote is missed
@@ -45,12 +48,12 @@ class Membership:
         return self._reply()
 
     async def add(self, request: m.MemberAddRequest, context: Context) -> Record:
-        if not request.name.startswith("state@"):
+        if role_of(request.name) != "state" or not NAME.fullmatch(request.name) or len(request.name) > MAX_NAME:
             raise errors.invalid(f"a member is named state@NODE, not {request.name!r}")
         if request.name not in self._members or request.as_learner:
             await self._change(lambda members: members.with_learner(request.name))
         if not request.as_learner:
-            await self._committer.until(lambda: self._leads_no_more or self._is_caught_up(request.name), CATCH_UP_S)
+            await self._committer.until(lambda: not self._is_awaited(request.name), CATCH_UP_S)
             if not self._is_caught_up(request.name):
                 raise errors.unhealthy(f"{request.name} was added as a learner and has not caught up yet")
             if request.name not in self._members.voters:
@@ -93,9 +96,9 @@ class Membership:
         self._check_leads()
         return self._node.members
 
-    @property
-    def _leads_no_more(self) -> bool:
-        return not self._committer.core.is_leader
+    def _is_awaited(self, name: str) -> bool:
+        """Whether a learner may still catch up here. Never raises: the committer asks after each of its turns."""
+        return self._committer.core.is_leader and name in self._node.progress and not self._is_caught_up(name)
 
     def _check_leads(self) -> None:
         if not self._committer.core.is_leader:

@@ -31,14 +31,13 @@ NOT_LEADER = "not_leader"  # detail {"leader": name or ""}
 INVALID = "invalid"
 UNKNOWN_OUTCOME = "unknown_outcome"  # a repeat of what may have been done, too long ago to tell
 MEMBER_NOT_FOUND = "member_not_found"
-MEMBER_EXISTS = "member_exists"
 UNHEALTHY = "unhealthy"  # a membership change that comes too early, or would put the group at risk
 WRONG_CLUSTER = "wrong_cluster"
 LOST_DATA = "lost_data"  # a member comes without the data that it had
 
 ERRORS = frozenset(
     {COMPACTED, FUTURE_REVISION, KEY_NOT_FOUND, LEASE_NOT_FOUND, LEASE_EXISTS, TOO_MANY_OPERATIONS, REQUEST_TOO_LARGE,
-     DUPLICATE_KEY, NO_SPACE, NOT_LEADER, INVALID, UNKNOWN_OUTCOME, MEMBER_NOT_FOUND, MEMBER_EXISTS, UNHEALTHY,
+     DUPLICATE_KEY, NO_SPACE, NOT_LEADER, INVALID, UNKNOWN_OUTCOME, MEMBER_NOT_FOUND, UNHEALTHY,
      WRONG_CLUSTER, LOST_DATA}
 )  # fmt: skip
 

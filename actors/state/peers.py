@@ -153,10 +153,6 @@ class Peers:
         if unreachable:
             self._tell_unreachable(unreachable)
 
-    def is_connected(self, name: str) -> bool:
-        """Whether a member reads what is sent to it."""
-        return name in self._outboxes
-
     def check(self, cluster_id: str) -> None:
         """Refuse a member of another cluster; an empty id is that of a member that begins."""
         if cluster_id and self.cluster_id and cluster_id != self.cluster_id:

@@ -73,7 +73,7 @@ def test_a_dead_leader_is_succeeded_at_once(cluster: Cluster):
 
 
 def test_a_member_is_removed_and_comes_back(cluster: Cluster):
-    eventually(lambda: cluster.kubus("member", "remove", "m3"), "the others are heard of, and m3 may go")
+    cluster.kubus("member", "remove", "m3")
     assert members(cluster) == {"state@m1": True, "state@m2": True}
     cluster.kubectl("create", "configmap", "new", "--from-literal=a=c")
     cluster.kubus("member", "add", "m3")

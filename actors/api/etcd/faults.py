@@ -45,6 +45,5 @@ BY_KIND: dict[str, Fault] = {
     m.NOT_LEADER: NO_LEADER,  # asked of all, and nobody leads
     m.UNKNOWN_OUTCOME: TIMED_OUT,
     m.MEMBER_NOT_FOUND: MEMBER_NOT_FOUND,
-    m.MEMBER_EXISTS: (_PRECONDITION, "etcdserver: member ID already exist"),
 }
 KIND_OF = {text: kind for kind, (_, text) in BY_KIND.items() if kind not in (m.NOT_LEADER, m.UNKNOWN_OUTCOME)}

@@ -17,9 +17,8 @@ What serving uses, by module:
                 validate_status(resource, obj, old)
     patch       apply_patch(resource, current, patch, content_type, field_validation="Warn") -> (obj, warnings)
     apply       server-side apply and managed fields: a package with a map of its own
-    stored      encode_stored(obj) -> bytes, stamp(stored, revision) -> bytes, with_revision(obj, revision) -> dict
-    selectable  reader_of(resource, field): how a fieldSelector reads a field
-    kinds       pod.bind(pod, binding, now), reviews.check_token_request(request, account)
+    stored      encode_stored(obj) -> bytes, stamp(stored, revision) -> bytes
+    kinds       pod.bind(pod, binding, now)
     scale       to_scale(resource, obj) -> dict, apply_scale(resource, obj, scale) -> dict
     table       to_table(resource, objs, now, include_object, list_meta) -> dict
     discovery   api_versions(), api_group_list(), api_group(group), api_resource_list(group, version),

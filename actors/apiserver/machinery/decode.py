@@ -115,14 +115,23 @@ def _other_kind(api_version: str, found: str, wanted: str) -> str:
 
 
 def conform_object(
-    data: dict[str, Any], api_version: str, kind: str, field_validation: str, duplicates: list[str]
+    data: dict[str, Any],
+    api_version: str,
+    kind: str,
+    field_validation: str,
+    duplicates: list[str],
+    *,
+    keeps_empty: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return (object in stored form, warnings). A kind without a schema is taken as it is."""
+    """Return (object in stored form, warnings). A kind without a schema is taken as it is.
+
+    `keeps_empty`: what Go leaves out because it is empty stays, for it says something of who owns it.
+    """
     shape = schema.of_kind(api_version, kind)
     if shape is None or shape.fits(data):
         strict: list[str] = duplicates
     else:
-        data, unknown = _conform(shape, data, api_version, kind)
+        data, unknown = _conform(shape, data, api_version, kind, Report(keeps_empty=keeps_empty))
         strict = [f'unknown field "{path}"' for path in unknown] + duplicates
     if shape is not None and "metadata" in shape.fields and "metadata" not in data:
         data["metadata"] = {}
@@ -134,8 +143,9 @@ def conform_object(
     return data, strict
 
 
-def _conform(shape: Struct | CustomKind, data: dict, api_version: str, kind: str) -> tuple[dict, list[str]]:
-    report = Report()
+def _conform(
+    shape: Struct | CustomKind, data: dict, api_version: str, kind: str, report: Report
+) -> tuple[dict, list[str]]:
     try:
         conformed = shape.conform_at(data, "", kind, report)
     except Unfit as error:

@@ -9,8 +9,6 @@ from typing import Any
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.machinery.resource import Registry, Resource, Subresource
 
-AGGREGATED_MEDIA = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
 
 def api_versions(server_address: str = "") -> dict[str, Any]:
     """Return the answer of /api."""

@@ -206,7 +206,3 @@ def cidr(text: str) -> list[str]:
     except ValueError:
         return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
     return [] if "/" in text else ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-
-
-def absolute_path(path: str) -> list[str]:
-    return [] if path.startswith("/") else ["must be an absolute path"]

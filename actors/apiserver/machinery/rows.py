@@ -39,6 +39,7 @@ def row(
     columns: tuple[Column, ...] = (),
     selectable: Mapping[str, FieldReader] | None = None,
     conversion: Conversion | None = None,
+    warning: str = "",
 ) -> Resource:
     """Return a resource. `status` adds the status subresource; the list kind is always the kind with List."""
     group, _, version = api_version.rpartition("/")
@@ -59,6 +60,7 @@ def row(
         columns=columns,
         selectable_fields=selectable or {},
         conversion=conversion,
+        warning=warning,
         **settings,
     )
 

@@ -1,13 +1,11 @@
 """Which fields a fieldSelector may name, and how they are read.
 
-`metadata.name` and `metadata.namespace` are selectable everywhere; serving adds them to `Resource.selectable_fields`
-through `reader_of`. A field that is not set reads as "", a boolean as true or false, a number in decimal.
+`metadata.name` and `metadata.namespace` are selectable everywhere and not named here. A field that is not set reads as
+"", a boolean as true or false, a number in decimal.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from actors.apiserver.machinery.resource import Resource
 
 FieldReader = Callable[[dict], str]
 
@@ -37,8 +35,6 @@ def fields(*paths: str) -> dict[str, FieldReader]:
     """Return readers of paths by their own names."""
     return {path: at(path) for path in paths}
 
-
-EVERYWHERE: dict[str, FieldReader] = fields("metadata.name", "metadata.namespace")
 
 POD_FIELDS: Mapping[str, FieldReader] = {
     **fields(
@@ -72,8 +68,3 @@ NEW_EVENT_FIELDS: Mapping[str, FieldReader] = {
         "kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")},
     "reason": at("reason"), "type": at("type"), "reportingController": at("reportingController"),
 }  # fmt: skip
-
-
-def reader_of(resource: Resource, field: str) -> FieldReader | None:
-    """Return how a resource's selectable field is read; None when it cannot be selected by it."""
-    return EVERYWHERE.get(field) or resource.selectable_fields.get(field)

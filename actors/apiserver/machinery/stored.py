@@ -28,11 +28,6 @@ def stamp(stored: bytes, revision: int) -> bytes:
     return stored.replace(EMPTY, b'"resourceVersion":"%d"' % revision, 1)
 
 
-def with_revision(obj: dict[str, Any], revision: int) -> dict[str, Any]:
-    """Return the object with its resourceVersion set, sharing all other parts."""
-    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(revision)}}
-
-
 def encode(obj: dict[str, Any]) -> bytes:
     """Return the JSON of an object that is answered and not stored."""
     return orjson.dumps(obj)

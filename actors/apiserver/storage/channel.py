@@ -39,9 +39,6 @@ class Channel:
         self._due = 0.0  # on the loop's clock: when the watchers may be told again
         self._timer: asyncio.TimerHandle | None = None
 
-    def sees(self, entry: Entry) -> bool:
-        return entry.key.startswith(self.prefix) and self.selection.matches(entry)
-
     def lines_of(self, events: Iterable[CacheEvent]) -> list[bytes]:
         """Return a line for each change that this channel sees."""
         prefix, found = self.prefix, []

@@ -3,24 +3,20 @@
 What a kubelet that does not answer would have told is left out, as with an aggregated metrics server whose scrape
 failed. Labels are those of the Node and the Pod, so that selectors work.
 
-Neighbours: `kubelets` asks; `handler` comes here for the whole group.
+Neighbours: `kubelets` asks; `computed` answers; `handler` comes here for the whole group.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from actors.api import errors
 from actors.api.meta import rfc3339
-from actors.api.selectors import SelectorError, fields_match, parse_field_selector, parse_label_selector
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.resource import Resource
-from actors.apiserver.negotiation import METADATA, negotiate
 from actors.apiserver.reads import settle
-from actors.apiserver.representation import Representation
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
+from actors.apiserver.verbs.computed import answer_with
 from actors.kubelet.messages import NodeStat, PodStat
 
 KIB = 1024
@@ -29,22 +25,12 @@ Object = dict[str, Any]
 
 
 async def metrics(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
-    wanted = negotiate(call.accept)
     if resource.namespaced and info.name and not info.namespace:
         raise errors.path_not_found()
     stats = await server.kubelets.stats()
     await settle(server, "")
     made = _pods(server, stats, info.namespace) if resource.namespaced else _nodes(server, stats)
-    shown = Representation(resource, wanted, info.query, server.clock)
-    if info.verb == "get":
-        found = next((obj for obj in made if obj["metadata"]["name"] == info.name), None)
-        if found is None:
-            raise errors.not_found(resource.group_resource, info.name)
-        return Answer(200, shown.one(orjson.dumps(found)), shown.content_type)
-    if wanted.form == METADATA:
-        raise errors.not_acceptable("a list is not a PartialObjectMetadata")
-    bodies = [orjson.dumps(obj) for obj in _selected(made, info)]
-    return Answer(200, shown.many(bodies, {}), shown.content_type)
+    return answer_with(server, call, info, resource, made)
 
 
 def _nodes(server: Server, stats: Iterable[NodeStat]) -> list[Object]:
@@ -97,23 +83,6 @@ def _metadata(of: Object, stat: NodeStat) -> Object:
 
 def _usage(cpu_nanos: int, memory_bytes: int) -> dict[str, str]:
     return {"cpu": f"{cpu_nanos}n" if cpu_nanos else "0", "memory": f"{memory_bytes // KIB}Ki"}
-
-
-def _selected(made: Iterable[Object], info: RequestInfo) -> list[Object]:
-    try:
-        labels = parse_label_selector(info.query.get("labelSelector", ""))
-        fields = parse_field_selector(info.query.get("fieldSelector", ""))
-    except SelectorError as error:
-        raise errors.bad_request(str(error)) from error
-    for requirement in fields:
-        if requirement.field not in ("metadata.name", "metadata.namespace"):
-            raise errors.bad_request(f"field label not supported: {requirement.field}")
-    return [
-        obj
-        for obj in made
-        if labels.matches(obj["metadata"].get("labels"))
-        and fields_match(fields, lambda field, obj=obj: obj["metadata"].get(field.partition(".")[2], ""))  # type: ignore[misc]
-    ]
 
 
 def _key(obj: Object) -> tuple[str, str]:

@@ -43,7 +43,13 @@ def add(name: str, data_dir: Path, timeout: float) -> None:
     from actors.cluster import members
 
     name = _full_name(name)
-    _show(_run(data_dir, lambda client, endpoints: members.add(client, endpoints, name, within_s=timeout)), "table")
+
+    def add_known(client: Any, endpoints: Mapping[str, str]) -> Any:
+        if name not in endpoints:
+            fail(f"no state actor {name} in this cluster's config; there are {', '.join(endpoints)}")
+        return members.add(client, endpoints, name, within_s=timeout)
+
+    _show(_run(data_dir, add_known), "table")
 
 
 @command.command("remove")

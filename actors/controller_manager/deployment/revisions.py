@@ -8,6 +8,7 @@ ones stay in an annotation. `kubectl rollout history` and `undo` read these.
 
 import copy
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas"
 MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
+
+_NUMBER = re.compile(r"[0-9]{1,18}")  # anybody may write annotations: other digits, or too many, are no number
 
 # Kubernetes keeps 2,000 characters of earlier revisions of one ReplicaSet; the oldest are forgotten.
 REVISION_HISTORY_LIMIT_CHARS = 2000
@@ -92,7 +95,7 @@ def annotations_of(obj: Object) -> dict[str, str]:
 
 def revision_of(replica_set: Object) -> int:
     """Return a ReplicaSet's revision, 0 where it has none or it is no number."""
-    return _number(annotations_of(replica_set).get(REVISION))
+    return number_annotation(replica_set, REVISION) or 0
 
 
 def next_revision(old: Iterable[Object]) -> int:
@@ -102,10 +105,8 @@ def next_revision(old: Iterable[Object]) -> int:
 
 def number_annotation(obj: Object, name: str) -> int | None:
     """Return an annotation that holds a number of Pods, None where it is missing or is no number."""
-    text = annotations_of(obj).get(name)
-    if text is None or not text.isdigit():
-        return None
-    return int(text)
+    text = annotations_of(obj).get(name, "")
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def size_annotations(deployment: Object) -> dict[str, str]:
@@ -184,7 +185,3 @@ def _is_empty(replica_set: Object) -> bool:
     status = replica_set.get("status") or {}
     observed = status.get("observedGeneration", 0) >= replica_set["metadata"].get("generation", 0)
     return observed and replicas_of(replica_set) == 0 and not status.get("replicas")
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdigit() else 0

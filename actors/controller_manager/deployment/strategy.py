@@ -10,7 +10,6 @@ from typing import Any
 Object = dict[str, Any]
 
 ROLLING_UPDATE = "RollingUpdate"
-RECREATE = "Recreate"
 DEFAULT_FENCEPOST = "25%"
 NO_PROGRESS_DEADLINE = 2**31 - 1  # Kubernetes' spelling of "never"
 

@@ -35,6 +35,8 @@ def begin(node: "Node") -> None:
     """A reign begins, with an entry of its own term: committing it commits what earlier terms left (paper, 5.4.2)."""
     node.leading = Reign()
     node.progress = {name: Progress(node.log.last_index + 1) for name in node.members.votes}
+    for name, progress in node.progress.items():
+        progress.was_heard = node.votes.get(name, False)
     entry = append(node, b"")
     node.leading.first_index = entry.index
 
@@ -63,10 +65,8 @@ def tick(node: "Node") -> None:
     if node.elapsed < node.timing.election:
         return
     node.elapsed = 0
-    active = {name for name, progress in node.progress.items() if progress.is_active} | {node.name}
-    for progress in node.progress.values():
-        progress.is_active = False
-    if not node.members.is_quorum(active):
+    heard = {name for name, progress in node.progress.items() if progress.look()} | {node.name}
+    if not node.members.is_quorum(heard):
         node.become_follower(node.term, "")
 
 
@@ -75,7 +75,7 @@ def on_appended(node: "Node", sender: str, message: Appended) -> None:
     progress = node.progress.get(sender)
     if node.role is not Role.LEADER or progress is None:
         return
-    progress.is_active = True
+    progress.is_heard = True
     if message.round > progress.round:
         progress.round = message.round
         _confirm_reads(node)

@@ -23,12 +23,23 @@ class Progress:
         self.match = 0  # the highest entry known to be on its disk
         self.next = next_index  # the next to send
         self.mode = Mode.PROBE
-        self.is_active = False  # heard from since the last look
+        self.is_heard = False  # since the last look
+        self.was_heard = False  # between that look and the one before, or when it voted for this leader
         self.round = 0  # the latest round that it answered
         self.snapshot_index = 0
         self._waits = False
         self._under_way: deque[tuple[int, int]] = deque()  # (last index, bytes) of each message
         self._under_way_bytes = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it was heard from of late; a look alone, with its next answer still to come, silences nobody."""
+        return self.is_heard or self.was_heard
+
+    def look(self) -> bool:
+        """Begin a new time of listening; return whether it was heard from in the one that ends."""
+        self.was_heard, self.is_heard = self.is_heard, False
+        return self.was_heard
 
     @property
     def may_send(self) -> bool:

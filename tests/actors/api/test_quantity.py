@@ -18,7 +18,9 @@ def test_a_quantity_has_its_exact_value(text, value):
     assert parse_quantity(text) == Decimal(value)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1Q", "1 Gi", "--1", "1e", "Gi", "1" * 65, "1.2.3", "1e99999"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1Q", "1 Gi", "--1", "1e", "Gi", "1" * 65, "1.2.3", "1e99999", "1\n", " 1", "١m"]
+)
 def test_what_is_no_quantity_is_refused(text):
     with pytest.raises(ValueError, match="not a quantity"):
         parse_quantity(text)

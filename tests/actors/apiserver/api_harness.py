@@ -155,6 +155,14 @@ class FakeKubelets:
             yield chunk
 
 
+class FakeComponents:
+    def __init__(self) -> None:
+        self.found = [("controller-manager", ""), ("etcd-0", ""), ("scheduler", "")]
+
+    async def checks(self) -> list[tuple[str, str]]:
+        return self.found
+
+
 class Api:
     """Calls by verb; an answer is (status, decoded body)."""
 
@@ -165,6 +173,7 @@ class Api:
         self.log = structlog.get_logger()
         self.feed = Feed(state, self.cache, self.log)
         self.kubelets = FakeKubelets()
+        self.components = FakeComponents()
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -183,6 +192,7 @@ class Api:
             authorizer=Authorizer(self.cache),
             tokens=ServiceAccountTokens(private, public, "cluster.local", self.cache, self.clock),
             kubelets=self.kubelets,
+            components=self.components,
             log=self.log,
             metrics=CollectorRegistry(),
         )

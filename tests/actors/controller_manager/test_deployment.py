@@ -74,6 +74,14 @@ def test_a_new_deployment_gets_a_replica_set():
     assert "pod-template-hash" not in found["spec"]["template"]["metadata"]["labels"]
 
 
+def test_an_annotation_that_is_no_number_counts_as_missing():
+    for text in ("", "-1", "x", "²", "1" * 5000):
+        found = replica_set("web-1", 1)
+        found["metadata"].setdefault("annotations", {})[revisions.REVISION] = text
+        assert revisions.revision_of(found) == 0
+        assert revisions.next_revision([found]) == 1
+
+
 def test_the_hash_is_stable():
     """A change of it would make every Deployment of a cluster roll out anew at an upgrade."""
     assert revisions.template_hash(template(), 0) == "794686fc5b"

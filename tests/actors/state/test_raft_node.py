@@ -100,3 +100,32 @@ def test_what_an_earlier_leader_left_is_not_committed_by_counting():
     assert node.log.commit == 0
     node.step("b", Appended(4, 2))
     assert node.log.commit == 2
+
+
+def leader():
+    """The node "a", which "b" voted for and which has not heard anything else yet."""
+    node = Node("a", dict.fromkeys(NAMES, True), Entries(), HardState(0, "", 0), randomness=random.Random(0),
+                timing=TIMING)  # fmt: skip
+    node.campaign()
+    for _ in range(2):  # what is asked before the vote, and the vote
+        asked = dict(work(node))
+        node.step("b", Vote(asked["b"].term, True, pre=asked["b"].pre))
+    assert node.role is Role.LEADER
+    return node
+
+
+def test_who_voted_for_a_leader_is_its_heir_at_once():
+    assert leader().heirs() == ["b"]
+
+
+def test_a_member_is_active_until_it_was_silent_from_one_look_to_the_next():
+    node = leader()
+    node.step("b", Appended(node.term, 0))
+    heirs = []
+    for _ in range(2 * TIMING.election):  # two looks
+        node.step("c", Appended(node.term, 0))
+        node.tick()
+        heirs.append(node.heirs())
+    first_look, last = TIMING.election - 1, 2 * TIMING.election - 1
+    assert all("b" in each for each in heirs[:last]) and heirs[last] == ["c"]
+    assert heirs[first_look] == heirs[first_look - 1] and node.role is Role.LEADER

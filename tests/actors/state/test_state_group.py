@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -131,6 +132,32 @@ def test_members_come_and_go(group):
     with pytest.raises(RemoteError) as refused:
         successor.ask(m.MemberRemoveRequest(other))
     assert refused.value.kind == "unhealthy"
+
+
+@pytest.fixture
+def alone(tmp_path):
+    made = StateGroup(tmp_path, size=1).start()
+    yield made
+    made.stop()
+
+
+def test_a_member_may_be_removed_while_it_is_waited_for(alone):
+    leader = alone.wait_for_leader()
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(leader.ask, m.MemberAddRequest("state@m9"), "cli@m1", timeout_s=20.0)
+        eventually(lambda: "state@m9" in inactive(leader))
+        leader.ask(m.MemberRemoveRequest("state@m9"), sender="cli@m1")
+        with pytest.raises(RemoteError) as refused:
+            adding.result()
+    assert refused.value.kind == "member_not_found"
+    assert '"invariant broke"' not in leader.log
+
+
+def test_a_name_that_no_member_can_have_is_refused(alone):
+    for name in ("m4", "kubelet@m4", "state@", "state@m4/..", "state@m 4", "state@" + "m" * 200):
+        with pytest.raises(RemoteError) as refused:
+            alone.wait_for_leader().ask(m.MemberAddRequest(name), "cli@m1")
+        assert refused.value.kind == "invalid"
 
 
 def test_the_lead_is_handed_over_on_request_and_at_an_orderly_stop(group):

@@ -87,7 +87,7 @@ LIVES: dict[str, Life] = {
     "IPAddress API": Life(
         f"{NETWORKING}/ipaddresses",
         "IPAddress",
-        {"spec": {"parentRef": {"group": "", "resource": "services", "namespace": "default", "name": "nobody"}}},
+        {"spec": {"parentRef": {"resource": "services", "namespace": "default", "name": "nobody"}}},
         names=("192.168.7.1", "192.168.7.2", "2001:db8::ffff"),
     ),
     "ServiceCIDR API": Life(

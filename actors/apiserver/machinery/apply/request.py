@@ -45,7 +45,7 @@ def configuration(
     if duplicates and field_validation == decode.STRICT:
         raise errors.bad_request(f"error strict decoding YAML: {', '.join(duplicates)}")
     _check_head(data, api_version, kind)
-    config, unknown = decode.conform_object(data, api_version, kind, decode.WARN, [])
+    config, unknown = decode.conform_object(data, api_version, kind, decode.WARN, [], keeps_empty=True)
     of = KINDS.of(api_version, kind)
     try:
         if unknown:
@@ -127,7 +127,9 @@ def applied(live: dict[str, Any], config: dict[str, Any], writer: Writer, force:
         if rest.conflicts:
             raise rest.api_error() from conflict
         made = apply(of, live, config, writer, True)
-    made = orjson.loads(orjson.dumps(made))
+    made, _ = decode.conform_object(
+        orjson.loads(orjson.dumps(made)), live["apiVersion"], live["kind"], decode.IGNORE, []
+    )
     if is_kubectl:
         last_applied.renew(made, config)
     return made

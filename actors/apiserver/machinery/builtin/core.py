@@ -6,7 +6,7 @@ from actors.apiserver.machinery.columns.pods import POD
 from actors.apiserver.machinery.kinds import cluster, configuration, endpoints, event, policy, service, storage
 from actors.apiserver.machinery.kinds.pod import PodStrategy
 from actors.apiserver.machinery.kinds.workloads import PodTemplateStrategy, ReplicationControllerStrategy
-from actors.apiserver.machinery.resource import CREATE_ONLY, Resource, Subresource
+from actors.apiserver.machinery.resource import COMPUTED, CREATE_ONLY, Resource, Subresource
 from actors.apiserver.machinery.rows import ALL, SCALE, row
 from actors.apiserver.machinery.selectable import (
     EVENT_FIELDS,
@@ -37,10 +37,13 @@ _NAMESPACE_VERBS = ("create", "delete", "get", "list", "patch", "update", "watch
 
 CORE: tuple[Resource, ...] = (
     row("v1", "Binding", "bindings", verbs=CREATE_ONLY),
+    row("v1", "ComponentStatus", "componentstatuses", namespaced=False, short_names=("cs",), verbs=COMPUTED,
+        columns=cluster_columns.COMPONENT_STATUS, warning="v1 ComponentStatus is deprecated in v1.19+"),
     row("v1", "ConfigMap", "configmaps", short_names=("cm",), strategy=configuration.ConfigMapStrategy(),
         columns=cluster_columns.CONFIG_MAP),
     row("v1", "Endpoints", "endpoints", short_names=("ep",), strategy=endpoints.EndpointsStrategy(),
-        columns=network.ENDPOINTS),
+        columns=network.ENDPOINTS,
+        warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
     row("v1", "Event", "events", short_names=("ev",), strategy=event.EventStrategy(),
         columns=cluster_columns.EVENT, selectable=EVENT_FIELDS),
     row(

@@ -51,6 +51,20 @@ NODE: tuple[Column, ...] = (
     text("Container-Runtime", "status.nodeInfo.containerRuntimeVersion", UNKNOWN, WIDE),
 )
 
+
+def _healthy(obj: dict) -> dict:
+    return next((one for one in obj.get("conditions") or () if one.get("type") == "Healthy"), {})
+
+
+_HEALTH = {"True": "Healthy", "False": "Unhealthy"}
+
+COMPONENT_STATUS: tuple[Column, ...] = (
+    NAME,
+    computed("Status", lambda obj: _HEALTH.get(_healthy(obj).get("status", ""), UNKNOWN)),
+    computed("Message", lambda obj: _healthy(obj).get("message", "")),
+    computed("Error", lambda obj: _healthy(obj).get("error", "")),
+)
+
 NAMESPACE: tuple[Column, ...] = (NAME, text("Status", "status.phase", ""), AGE)
 
 

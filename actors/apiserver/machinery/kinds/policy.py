@@ -26,6 +26,8 @@ _SCALE_DOWN = {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 
 
 
 class PodDisruptionBudgetStrategy(WithStatus):
+    counts = ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
+
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         spec = obj.get("spec") or {}
         causes = label_selector_causes(spec.get("selector"), "spec.selector")
@@ -111,6 +113,7 @@ class HorizontalPodAutoscalerStrategy(WithStatus):
     """autoscaling/v2."""
 
     tracks_generation = False
+    counts = ("desiredReplicas",)
 
     def default(self, obj: dict[str, Any]) -> None:
         spec = obj.setdefault("spec", {})

@@ -2,14 +2,9 @@
 
 from typing import Any
 
-from actors.api import errors
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
 from actors.apiserver.machinery.resource import Strategy
-
-DEFAULT_TOKEN_EXPIRATION_S = 3600
-MIN_TOKEN_EXPIRATION_S = 600
-MAX_TOKEN_EXPIRATION_S = 1 << 32
 
 
 class AccessReviewStrategy(Strategy):
@@ -35,18 +30,3 @@ class AccessReviewStrategy(Strategy):
 class TokenReviewStrategy(Strategy):
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         return [] if (obj.get("spec") or {}).get("token") else [field.required("spec.token")]
-
-
-def check_token_request(request: dict[str, Any], account: str) -> None:
-    """Fill in a TokenRequest's defaults; ApiError Invalid when it asks for what no token can be."""
-    spec = request.setdefault("spec", {})
-    duration = spec.setdefault("expirationSeconds", DEFAULT_TOKEN_EXPIRATION_S)
-    causes = []
-    if duration < MIN_TOKEN_EXPIRATION_S:
-        detail = "may not specify a duration less than 10 minutes"
-        causes.append(field.invalid("spec.expirationSeconds", duration, detail))
-    if duration > MAX_TOKEN_EXPIRATION_S:
-        detail = "may not specify a duration larger than 2^32 seconds"
-        causes.append(field.invalid("spec.expirationSeconds", duration, detail))
-    if causes:
-        raise errors.invalid("TokenRequest", account, causes, group="authentication.k8s.io")

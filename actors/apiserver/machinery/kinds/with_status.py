@@ -10,13 +10,15 @@ class WithStatus(Strategy):
 
     `tracks_generation`  a changed spec raises metadata.generation
     `metadata_with_status`  metadata that a status write may change too
+    `counts`  numbers that a status always has
     """
 
     tracks_generation = True
     metadata_with_status: tuple[str, ...] = ("annotations", "managedFields")
+    counts: tuple[str, ...] = ()
 
     def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
-        return {}
+        return dict.fromkeys(self.counts, 0)
 
     def prepare_for_create(self, obj: dict[str, Any]) -> None:
         obj["status"] = self.initial_status(obj)
@@ -43,7 +45,7 @@ class WithStatus(Strategy):
         obj.clear()
         obj.update(old)
         obj["metadata"] = kept
-        obj["status"] = {} if status is None else status
+        obj["status"] = {**dict.fromkeys(self.counts, 0), **(status or {})}
 
 
 def _take(obj: dict[str, Any], old: dict[str, Any], name: str) -> None:

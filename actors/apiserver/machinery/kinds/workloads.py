@@ -157,10 +157,12 @@ class DeploymentStrategy(TemplateStrategy):
 
 class ReplicaSetStrategy(TemplateStrategy):
     kind, selector_kind = "ReplicaSet", "deployment"
+    counts = ("replicas",)
 
 
 class ReplicationControllerStrategy(TemplateStrategy):
     kind, selector_kind = "ReplicationController", "replicationcontroller"
+    counts = ("replicas",)
 
     def default(self, obj: dict[str, Any]) -> None:
         super().default(obj)
@@ -188,6 +190,7 @@ class ReplicationControllerStrategy(TemplateStrategy):
 
 class DaemonSetStrategy(TemplateStrategy):
     kind, selector_kind, scales = "DaemonSet", "daemonset", False
+    counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady")
 
     def default_spec(self, spec: dict[str, Any]) -> None:
         strategy = spec.setdefault("updateStrategy", {})
@@ -213,6 +216,7 @@ class DaemonSetStrategy(TemplateStrategy):
 
 class StatefulSetStrategy(TemplateStrategy):
     kind, selector_kind = "StatefulSet", "statefulset"
+    counts = ("availableReplicas", "replicas")
     _MUTABLE = (
         "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
         "persistentVolumeClaimRetentionPolicy", "minReadySeconds",

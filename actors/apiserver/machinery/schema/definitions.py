@@ -7,10 +7,12 @@ format here, so that only the first process ever reads the big file. Definitions
 A compact type is a string for a leaf ("string", "int32", "quantity" ...), or a dict: {"ref": name}, {"list": type},
 {"map": type}; a list also carries how a strategic merge patch treats it, and what has a part in server-side apply says
 how: "topology" is "map" or "set" for a list, "atomic" or "granular" for the rest, and "keys" are those of a list of
-objects. A compact definition is {"fields": {name: type}, "required": [name]}, and "topology" where it is atomic.
+objects. A compact definition is {"fields": {name: type}, "required": [name], "omitted": [name]}, and "topology" where
+it is atomic. The omitted ones are those that `omission` says are left out when they are empty.
 
 What can go wrong: the cache is unreadable or damaged (it is made again), or cannot be written (a warning, then it works
-from memory). Neighbours: `shapes` builds checkers out of definitions; `openapi` reads the full ones by `read_full`.
+from memory). Neighbours: `shapes` builds checkers out of definitions; `omission`; `openapi` reads the full ones by
+`read_full`.
 """
 
 import importlib.metadata
@@ -23,9 +25,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from actors.apiserver.machinery.schema.omission import omitted_when_empty
+
 PACKAGE = "kubernetes-validate"
 SCHEMA_VERSION = "v1.36.0"
-FORMAT = 4  # of the compact form: raise it whenever `compact` changes what it writes
+FORMAT = 5  # of the compact form: raise it whenever `compact` changes what it writes
 
 LOG = structlog.get_logger("apiserver.schema")
 
@@ -125,7 +129,8 @@ def compact(full: dict[str, msgspec.Raw]) -> Compact:
         for gvk in schema.get("x-kubernetes-group-version-kind", ()):
             kinds[f"{gvk['group']}/{gvk['version']}/{gvk['kind']}".lstrip("/")] = name
         fields = {key: compact_type(value, leaves) for key, value in schema["properties"].items()}
-        shape = {"fields": fields, "required": schema.get("required", [])}
+        required = schema.get("required", [])
+        shape = {"fields": fields, "required": required, "omitted": omitted_when_empty(name, fields, required)}
         if topology := schema.get("x-kubernetes-map-type"):
             shape["topology"] = topology
         definitions[name] = msgspec.Raw(msgspec.json.encode(shape))

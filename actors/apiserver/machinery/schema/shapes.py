@@ -1,9 +1,9 @@
 """Shapes: the types of an object as a graph that checks, conforms, and tells a patch how to merge.
 
-`fits(value)` is the quick half: true when the value is of the shape, holds no null and no unknown field, and every leaf
-is in stored form. Nearly all requests pass it. `conform_at` is the careful half for the rest: it drops nulls as Go
-does, brings leaves into form, collects unknown fields in the report (and drops them), and raises `Unfit` for a value of
-the wrong type.
+`fits(value)` is the quick half: true when the value is of the shape, holds no null, no unknown field and nothing empty
+that Go leaves out, and every leaf is in stored form. Nearly all requests pass it. `conform_at` is the careful half for
+the rest: it drops nulls and what is empty as Go does, brings leaves into form, collects unknown fields in the report
+(and drops them), and raises `Unfit` for a value of the wrong type.
 
 Structs are built when first needed: a process pays for the kinds that it meets. Neighbours: `leaves`; `definitions`
 gives the compact form; `decode` and `patch` use the shapes.
@@ -20,12 +20,16 @@ class Unfit(ValueError):
 
 
 class Report:
-    """What `conform` met on its way: the paths of unknown fields, in order."""
+    """What `conform` met on its way: the paths of unknown fields, in order.
 
-    __slots__ = ("unknown",)
+    `keeps_empty`: what is empty stays, for the value is no object but what somebody says of one.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("keeps_empty", "unknown")
+
+    def __init__(self, *, keeps_empty: bool = False) -> None:
         self.unknown: list[str] = []
+        self.keeps_empty = keeps_empty
 
 
 class Shape(Protocol):
@@ -78,9 +82,12 @@ class LeafShape:
 
 
 class Struct:
-    """An object with known fields. `name` is the definition's; its last part is the name that Go's errors use."""
+    """An object with known fields. `name` is the definition's; its last part is the name that Go's errors use.
 
-    __slots__ = ("_compact", "_resolve", "fields", "fits", "go_name", "name", "required")
+    `omitted` are the fields that are left out when they are empty.
+    """
+
+    __slots__ = ("_compact", "_resolve", "fields", "fits", "go_name", "name", "omitted", "required")
 
     fits: Callable[[Any], bool]
 
@@ -88,6 +95,7 @@ class Struct:
         self.name = name
         self.go_name = name.rpartition(".")[2]
         self.required: tuple[str, ...] = tuple(compact["required"])
+        self.omitted: frozenset[str] = frozenset(compact["omitted"])
         self.fields: dict[str, Field] = {}
         self._compact: dict | None = compact
         self._resolve = resolve
@@ -99,7 +107,7 @@ class Struct:
             for field, kind in self._compact["fields"].items():
                 self.fields[field] = Field(self._resolve(kind), kind if isinstance(kind, dict) else {})
             self._compact = None
-            self.fits = _compile_struct(self.fields)
+            self.fits = _compile_struct(self.fields, self.omitted)
         return self
 
     def _fits_first(self, value: Any) -> bool:
@@ -108,7 +116,7 @@ class Struct:
     def conform_at(self, value: Any, path: str, struct: str, report: Report) -> dict:
         if type(value) is not dict:
             raise Unfit(mistyped(value, f"v1.{self.go_name}").at(struct, path))
-        fields = self.resolved().fields
+        fields, omitted = self.resolved().fields, self.omitted
         conformed = {}
         for key, part in value.items():
             field = fields.get(key)
@@ -116,7 +124,9 @@ class Struct:
             if field is None:
                 report.unknown.append(where)
             elif part is not None:
-                conformed[key] = field.shape.conform_at(part, where, self.go_name, report)
+                found = field.shape.conform_at(part, where, self.go_name, report)
+                if found or key not in omitted or report.keeps_empty:
+                    conformed[key] = found
         return conformed
 
     def of_null(self) -> dict:
@@ -186,7 +196,7 @@ def _go_type(shape: Shape) -> str:
     return "[]..." if isinstance(shape, ListOf) else "map[string]..."
 
 
-def _compile_struct(fields: dict[str, Field]) -> Callable[[Any], bool]:
+def _compile_struct(fields: dict[str, Field], omitted: frozenset[str]) -> Callable[[Any], bool]:
     """Return the quick check of a struct: exact Python types by field, and a function for every other field."""
     exact: dict[str, type] = {}
     checks: dict[str, Callable[[Any], bool]] = {}
@@ -204,6 +214,8 @@ def _compile_struct(fields: dict[str, Field]) -> Callable[[Any], bool]:
         if type(value) is not dict:
             return False
         for key, part in value.items():
+            if not part and key in omitted:
+                return False
             kind = exact_of(key)
             if kind is None:
                 check = check_of(key)

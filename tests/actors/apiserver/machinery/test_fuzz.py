@@ -13,7 +13,7 @@ from actors.apiserver.machinery.prepare import prepare_for_create, prepare_for_u
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.machinery.resource import COMPUTED
 from actors.apiserver.machinery.schema.shapes import LeafShape, ListOf, MapOf, Shape, Struct
-from actors.apiserver.machinery.stored import encode_stored
+from actors.apiserver.machinery.stored import encode_stored, stamp
 from actors.apiserver.machinery.table import to_table
 from actors.apiserver.machinery.validation import validate
 from tests.actors.apiserver.machinery.objects import MINIMAL, NOW, UID, created
@@ -76,7 +76,7 @@ def test_creating(sent):
     except ApiError as error:
         assert error.code in (400, 422), error.message
         return
-    stored = orjson.loads(encode_stored(made))
+    stored = orjson.loads(stamp(encode_stored(made), 7))
     again, warnings = decode(resource, orjson.dumps(stored), "application/json", "Strict")
     assert (again, warnings) == (stored, []), "what is stored is in stored form"
     to_table(resource, [stored], 0.0)

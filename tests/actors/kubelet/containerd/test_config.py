@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.kubelet.containerd import pause_profile
 from actors.kubelet.containerd.child import (
     CAP_SYS_RESOURCE,
     containerd_env,
@@ -99,3 +100,13 @@ def test_the_driver_can_be_imported_before_a_fork():
     """gRPC has threads, which don't survive a fork: it must not come in with the driver's module."""
     script = "import sys, actors.kubelet.containerd.driver; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=30).returncode == 0
+
+
+def test_a_pause_container_may_neither_talk_nor_change_files_nor_make_namespaces():
+    written = pause_profile.profile()
+    assert written["defaultAction"] == "SCMP_ACT_ERRNO"
+    assert "architectures" not in written, "the machine's own alone"
+    allowed = {name for rule in written["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]}
+    assert not allowed & {"socket", "connect", "unlinkat", "rename", "chmod", "mount", "ptrace", "setns", "bpf"}
+    (clone,) = (rule for rule in written["syscalls"] if rule["names"] == ["clone"])
+    assert clone["args"] == [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from actors.cluster.leftovers import survey
+from actors.kubelet.containerd import pause_profile
 from actors.kubelet.containerd.archive import File, ImageDescription, build
 from actors.kubelet.containerd.faults import ImageNotFound, InvalidImageName, PullUnauthorized, RegistryUnreachable
 from actors.kubelet.runtime import (
@@ -350,6 +351,26 @@ def test_containers_outlive_containerd_and_a_new_driver_takes_them_over(node):
             status = await another.container_status(second)
             assert status.log_path == str(node.data_dir / "nodes/m1/logs/lasting/second/0.log")
             await gone(another, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_a_pause_container_may_do_nothing_that_the_default_profile_forbids(node):
+    """containerd renders its default into the bundle of a sandbox that asks for it; ours is part of that."""
+
+    async def scenario():
+        default = ContainerSecurity(seccomp=Seccomp("RuntimeDefault"))
+        async with node.driver() as driver:
+            sandbox_id = await driver.run_sandbox(sandbox(node, "default-profile", security=default))
+            bundle = driver.places.state / "io.containerd.runtime.v2.task/k8s.io" / sandbox_id
+            rules = json.loads((bundle / "config.json").read_text())["linux"]["seccomp"]["syscalls"]
+            await gone(driver, sandbox_id)
+        allowed = [rule for rule in rules if rule["action"] == "SCMP_ACT_ALLOW"]
+        at_will = {name for rule in allowed if not rule.get("args") for name in rule["names"]}
+        assert set(pause_profile.ALLOWED) <= at_will
+        assert len(pause_profile.ALLOWED) < len(at_will) / 2
+        (clone,) = (rule["args"][0] for rule in allowed if rule["names"] == ["clone"])
+        assert (clone["value"], clone["op"]) == (pause_profile.NEW_NAMESPACES, "SCMP_CMP_MASKED_EQ")
 
     asyncio.run(scenario())
 

@@ -134,8 +134,9 @@ def test_host_ports():
 
 
 @pytest.mark.real
-@pytest.mark.skipif(shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") is None, reason="real tier: nft is missing")
 def test_nft_accepts_the_rules():
+    if reason := why_not_real():
+        pytest.skip(f"real tier: {reason}")
     rules = podnetwork.node_tables("x", NETWORK, [HostPort("tcp", 1, "10.244.1.2", 2)])
     command = ["unshare", "--net", shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin"), "--check", "-f", "-"]
     checked = subprocess.run(command, input=rules, capture_output=True, text=True, timeout=20)
