@@ -147,7 +147,7 @@ def _containerd_child(config: ClusterConfig, data_dir: Path, run_dir: Path, node
 
 
 def _build_images(data_dir: Path) -> None:
-    from actors.cluster.images import build_archives
+    from actors.kubelet.containerd.images import build_archives
 
     build_archives(data_dir / "cache" / "images")
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.cluster.install import NEEDS
-from actors.kubelet.containerd.cgroups import CGROUP_ROOT
-from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability, parse_version
+from actors.kubelet.containerd.machine import CAP_SYS_RESOURCE, CGROUP_ROOT, holds_capability, parse_version
 from runtime.command import find_program
 
 CAP_SYS_ADMIN, CAP_NET_ADMIN = 21, 12  # linux/capability.h

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from actors.kubelet.containerd.archive import find_busybox
-from actors.kubelet.containerd.child import CNI_PLUGINS, find_cni_dir
+from actors.kubelet.containerd.machine import CNI_PLUGINS, find_busybox, find_cni_dir
 from runtime.command import find_program
 
 APT_LOCK_WAIT_S = 120  # unattended upgrades hold dpkg's lock for a minute or two

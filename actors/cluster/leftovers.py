@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from actors.kubelet.containerd.cgroups import CGROUP_ROOT
+from actors.kubelet.containerd.machine import CGROUP_ROOT
 from actors.kubelet.containerd.places import Places
 from runtime.command import find_program
 

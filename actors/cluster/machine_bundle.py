@@ -68,13 +68,13 @@ def unpack(data_dir: Path, config: ClusterConfig, here: Sequence[str], text: byt
         raise BadBundle(f"the bundle is of the cluster {bundle.cluster!r}, the config of {config.name!r}")
     if missing := [node for node in here if node not in bundle.nodes]:
         raise BadBundle(f"the bundle is for {', '.join(bundle.nodes)}, and not for {', '.join(missing)}")
+    if strange := bundle.files.keys() - {*FILES_OF_MASTERS, *FILES_OF_ETCD}:
+        raise BadBundle(f"the bundle holds {min(strange)!r}, which no bundle should")
     pki = Pki(data_dir / "pki")
     if pki.ca_crt.exists() and pki.ca_crt.read_text() != bundle.files.get(AUTHORITY):
         raise BadBundle(f"{pki.ca_crt} is of another cluster than the bundle; another data directory is needed")
     pki.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     for name, content in bundle.files.items():
-        if name not in (*FILES_OF_MASTERS, *FILES_OF_ETCD):
-            raise BadBundle(f"the bundle holds {name!r}, which no bundle should")
         mode = KEY_MODE if name.endswith(".key") else CERTIFICATE_MODE
         (pki.directory / name).parent.mkdir(mode=0o755, exist_ok=True)
         write_file(pki.directory / name, content.encode(), mode)

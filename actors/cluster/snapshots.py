@@ -26,8 +26,8 @@ from actors.api.addresses import nodes_of_role
 from actors.api.config import ClusterConfig
 from actors.api.meta import now_rfc3339
 from actors.cluster.bringup import CONFIG_RECORD
-from actors.state import archive, image, restoring
-from actors.state.archive import Archive, Chunk, Manifest, StoredFile
+from actors.state import archive, restoring
+from actors.state.archive import Archive, BadArchive, Chunk, Manifest, StoredFile
 from runtime.clock import SystemClock
 from runtime.supervisor.datadir import DataDir
 
@@ -54,7 +54,8 @@ def stored_files(data_dir: Path) -> Iterator[StoredFile]:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that is there whole, or not at all, once this is left; for its owner only. OSError."""
     beside = path.with_name(f"{path.name}.part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    beside.unlink(missing_ok=True)  # whose ever it is: what is there already may be open to others, or lead elsewhere
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -74,7 +75,7 @@ async def save(file: Path, chunks: AsyncIterator[bytes], data_dir: Path, cluster
         async for chunk in chunks:
             if manifest is None:
                 now = now_rfc3339(SystemClock())
-                manifest = archive.manifest_of(image.head_of(chunk), cluster, member, now)
+                manifest = archive.manifest_of_chunk(chunk, cluster, member, now)
                 out.write(packer.begin(manifest))
                 for each in stored_files(data_dir):
                     out.write(packer.add(each))
@@ -100,13 +101,16 @@ class Plan:
 
 
 def plan(file: Path, data_dir: Path, config: ClusterConfig | None, only: Iterable[str] = ()) -> Plan:
-    """Read and check everything, and change nothing. CannotRestore, BadArchive, OSError."""
+    """Read and check everything, and change nothing. CannotRestore, OSError."""
     for name in OURS:
         if (data_dir / name).exists():
             raise CannotRestore(
                 f"{data_dir} holds a cluster already; `kubus down --purge` removes it, or give another --data-dir"
             )
-    found = archive.read(file)
+    try:
+        found = archive.read(file)
+    except BadArchive as error:
+        raise CannotRestore(str(error)) from error
     for each in found.files:
         _check_path(file, each)
     config = config or _config_of(file, found)
@@ -124,10 +128,12 @@ def plan(file: Path, data_dir: Path, config: ClusterConfig | None, only: Iterabl
 
 
 def carry_out(wanted: Plan) -> None:
-    """Make the data directory. DataDirError, OSError, NoSpace."""
+    """Make the data directory. CannotRestore, DataDirError, OSError."""
     lock = DataDir(wanted.data_dir)  # nobody starts on it meanwhile
     try:
         _make(wanted)
+    except restoring.NoRoom as error:
+        raise CannotRestore(str(error)) from error
     finally:
         lock.close()
 

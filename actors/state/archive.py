@@ -43,8 +43,12 @@ class Manifest(msgspec.Struct, frozen=True, tag="manifest"):
     saved_at: str  # RFC 3339
 
 
+def manifest_of_chunk(first: bytes, cluster: str, member: str, saved_at: str) -> Manifest:
+    """Return the description of an image whose first chunk is at hand; BadImage when it is none."""
+    return manifest_of(image.head_of(first), cluster, member, saved_at)
+
+
 def manifest_of(head: image.Head, cluster: str, member: str, saved_at: str) -> Manifest:
-    """Return the description of an image whose first chunk is at hand."""
     return Manifest(cluster, head.cluster_id, member, head.revision, head.applied, saved_at)
 
 

@@ -13,9 +13,14 @@ from pathlib import Path
 
 from actors.state import group, image, snapshot
 from actors.state.archive import Archive
+from actors.state.damage import NoSpace
 from actors.state.disk import DirectoryDisk
 from actors.state.group import Group
 from actors.state.storage import write_format
+
+
+class NoRoom(Exception):
+    """The disk is full."""
 
 
 def new_group(archive: Archive, members: Sequence[str]) -> Group:
@@ -25,7 +30,7 @@ def new_group(archive: Archive, members: Sequence[str]) -> Group:
 
 
 def restore_member(directory: Path, archive: Archive, begun: Group) -> None:
-    """Make one member's directory, which must be new. OSError; NoSpace."""
+    """Make one member's directory, which must be new. OSError, NoRoom."""
     restored = archive.restored
     taken = image.capture(restored.machine, restored.term, begun.founders, begun.cluster_id)
     disk = DirectoryDisk(directory)
@@ -34,5 +39,7 @@ def restore_member(directory: Path, archive: Archive, begun: Group) -> None:
         write_format(disk)
         group.write(disk, begun)
         snapshot.write(disk, taken.head.applied, taken.chunks())
+    except NoSpace as error:
+        raise NoRoom(str(error)) from error
     finally:
         disk.close()

@@ -19,7 +19,7 @@ def command() -> None:
 @data_dir_option
 def import_archive(archive: Path, data_dir: Path) -> None:
     """Import ARCHIVE, an OCI or Docker image as `docker save` writes it, into every node."""
-    from actors.cluster import images
+    from actors.kubelet.containerd import images
 
     try:
         names = images.import_now(data_dir.absolute(), archive)
@@ -33,7 +33,7 @@ def import_archive(archive: Path, data_dir: Path) -> None:
 @data_dir_option
 def list_images(data_dir: Path) -> None:
     """List the images of every node."""
-    from actors.cluster import images
+    from actors.kubelet.containerd import images
 
     try:
         rows = images.list_now(data_dir.absolute())

@@ -60,8 +60,6 @@ def restore(file: Path, data_dir: Path, config: Path | None, only: tuple[str, ..
     from actors.cluster import snapshots
     from actors.cluster.bringup import CONFIG_RECORD
     from actors.cluster.plan import load_cluster
-    from actors.state.archive import BadArchive
-    from actors.state.damage import NoSpace
     from runtime.config import ConfigError
     from runtime.supervisor.datadir import DataDirError
 
@@ -72,7 +70,7 @@ def restore(file: Path, data_dir: Path, config: Path | None, only: tuple[str, ..
         snapshots.carry_out(plan)
     except ConfigError as error:
         fail(str(error), exits.BAD_CONFIG)
-    except (snapshots.CannotRestore, BadArchive, DataDirError, NoSpace, OSError) as error:
+    except (snapshots.CannotRestore, DataDirError, OSError) as error:
         fail(str(error))
     manifest = plan.archive.manifest
     click.echo(f"Restored {manifest.cluster} as of {manifest.saved_at}, revision {manifest.revision}, to {data_dir}:")

@@ -7,7 +7,7 @@ reaps orphans (it is process 1 where a pod shares its process namespace) and end
 An archive is an OCI image layout and a `docker save` archive at once, so that `ctr`, `docker` and `podman` read it.
 The layer is not compressed: a compressor's output changes with its version, and a local import gains nothing by it.
 
-Neighbours: `driver` imports the archives that a node lacks, `actors.cluster.images` is the command line's side.
+Neighbours: `driver` imports the archives that a node lacks, `images` is the command line's side.
 """
 
 import hashlib
@@ -23,7 +23,6 @@ from pathlib import Path
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 
 TOOLBOX_IMAGE = "kubus.local/toolbox:latest"
-BUSYBOX_PATHS = ("/bin/busybox", "/usr/bin/busybox")
 EPOCH = "1970-01-01T00:00:00Z"  # every time in an archive, so that equal content gives equal digests
 APPLETS_TIMEOUT_S = 10.0
 
@@ -242,26 +241,6 @@ def toolbox_image(machine: str, busybox: bytes, applets: Iterable[str]) -> Image
         "www": File(),
     }
     return ImageDescription(TOOLBOX_IMAGE, machine, files, command=("/bin/sh",), env=_PATH)
-
-
-def find_busybox() -> Path | None:
-    """Return a busybox that is an ELF executable without an interpreter, that is: statically linked."""
-    for name in BUSYBOX_PATHS:
-        path = Path(name)
-        if path.exists() and is_static(path.read_bytes()):
-            return path
-    return None
-
-
-def is_static(program: bytes) -> bool:
-    """Return whether an ELF file asks for no dynamic linker (has no PT_INTERP)."""
-    if program[:4] != b"\x7fELF" or len(program) < 64:
-        return False
-    wide, order = program[4] == 2, "<" if program[5] == 1 else ">"
-    offset = struct.unpack_from(order + ("Q" if wide else "I"), program, 32 if wide else 28)[0]
-    size, count = struct.unpack_from(order + "HH", program, 54 if wide else 42)
-    kinds = (struct.unpack_from(order + "I", program, offset + index * size)[0] for index in range(count))
-    return 3 not in kinds
 
 
 def applets_of(busybox: Path) -> list[str]:

@@ -13,9 +13,9 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from actors.kubelet.containerd.machine import CGROUP_ROOT
 from actors.kubelet.runtime import Resources
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
 POD_PREFIX = "pod"
 BEST_EFFORT_SHARES = 2  # the kernel's least, as Kubernetes gives to pods without requests
 SHARES_PER_CPU = 1024

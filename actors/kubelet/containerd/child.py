@@ -4,11 +4,11 @@ containerd stops with its supervisor; the containers don't: each belongs to a sh
 and a new containerd finds the shims again through the same `state` folder. So `root`, `state` and the socket's path
 must not change while containers run.
 
-Neighbours: `actors.cluster.compose` makes a child spec of `containerd_child`; `config` renders the file.
+Neighbours: `actors.cluster.compose` makes a child spec of `containerd_child`; `config` renders the file, `machine`
+looks around.
 """
 
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,32 +16,22 @@ from typing import Any
 
 from actors.api.config import ClusterConfig
 from actors.kubelet.containerd.config import Machine, render
+from actors.kubelet.containerd.machine import (
+    CAP_SYS_RESOURCE,
+    CNI_BIN_DIRS,
+    CNI_PLUGINS,
+    find_cni_dir,
+    holds_capability,
+    parse_version,
+)
 from actors.kubelet.containerd.places import Places, places_of
 from runtime.command import SYSTEM_DIRS, find_program
 
-CNI_BIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")  # upstream's, Debian's and Fedora's
-CNI_PLUGINS = ("bridge", "host-local", "loopback")
-
-CAP_SYS_RESOURCE = 24  # linux/capability.h
 VERSION_TIMEOUT_S = 10.0  # for `containerd --version`, which answers in milliseconds unless the disk is dying
 
 
 class RuntimeMissing(Exception):
     """A program that a real node needs is not installed."""
-
-
-def find_cni_dir() -> str | None:
-    """Return the first folder that holds every CNI plugin that a node needs."""
-    for folder in CNI_BIN_DIRS:
-        if all(os.access(os.path.join(folder, plugin), os.X_OK) for plugin in CNI_PLUGINS):
-            return folder
-    return None
-
-
-def parse_version(text: str) -> tuple[int, int]:
-    """Return (major, minor) out of what `containerd --version` prints; (0, 0) when it holds none."""
-    found = re.search(r"\bv?(\d+)\.(\d+)\.\d+", text)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def containerd_version(program: str) -> tuple[int, int]:
@@ -50,14 +40,6 @@ def containerd_version(program: str) -> tuple[int, int]:
         [program, "--version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=True
     )
     return parse_version(answer.stdout)
-
-
-def holds_capability(number: int, status: str) -> bool:
-    """Return whether a process holds a capability, given its /proc/PID/status."""
-    for line in status.splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) >> number & 1)
-    return False
 
 
 def this_machine() -> Machine:

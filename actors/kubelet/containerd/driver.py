@@ -21,9 +21,9 @@ from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_se
 from actors.api.network import bridge_name, node_suffix
 from actors.kubelet.containerd import importer, network, pause_profile, replies, requests
 from actors.kubelet.containerd.cgroups import Cgroups
-from actors.kubelet.containerd.child import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
+from actors.kubelet.containerd.machine import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.outliving import OutlivingCalls
 from actors.kubelet.containerd.places import Places, places_of
 from actors.kubelet.containerd.podnetwork import (

@@ -3,7 +3,7 @@
 `ctr`, which comes with containerd, does the import into namespace k8s.io: it stores blobs, unpacks the layers and
 names the image. containerd's CRI hears of the new image by an event, so it knows it a moment later.
 
-Neighbours: `archive` builds the archives, `driver` calls `ensure`, `actors.cluster.images` calls `import_archive`.
+Neighbours: `archive` builds the archives, `driver` calls `ensure`, `images` is the command line's side.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from actors.kubelet.containerd.archive import (
     ArchiveError,
     applets_of,
     build,
-    find_busybox,
     pause_image,
     toolbox_image,
 )
 from actors.kubelet.containerd.config import PAUSE_IMAGE
+from actors.kubelet.containerd.machine import find_busybox
 from actors.kubelet.runtime import RuntimeRefused
 from runtime import command
 

@@ -5,9 +5,9 @@ A cgroup that went away between being listed and being read is None, as is one w
 
 from pathlib import Path
 
+from actors.kubelet.containerd.machine import CGROUP_ROOT
 from actors.kubelet.stats.usage import Usage
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
 NS_PER_US = 1000
 
 

@@ -108,6 +108,18 @@ def test_what_is_whole_and_yet_no_snapshot_is_refused(tmp_path):
             archive.read(path)
 
 
+def test_a_snapshot_is_its_owner_s_alone_whatever_lies_where_it_is_written(tmp_path):
+    path, elsewhere = tmp_path / "s", tmp_path / "elsewhere"
+    beside = tmp_path / "s.part"
+    for prepare in (lambda: beside.touch(0o666), lambda: beside.symlink_to(elsewhere)):
+        prepare()
+        with snapshots.whole_file(path) as file:
+            file.write(b"secret")
+        assert path.read_bytes() == b"secret"
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert not beside.exists() and not elsewhere.exists()
+
+
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "pki/../../x", "actors/state@m1/x", "lock", ""])
 def test_a_snapshot_writes_nowhere_else(tmp_path, path):
     file = save(tmp_path / "s", a_core(), [StoredFile(path, 0o600, b"")])

@@ -12,7 +12,7 @@ import tarfile
 
 import pytest
 
-from actors.kubelet.containerd import archive
+from actors.kubelet.containerd import archive, machine
 from actors.kubelet.containerd.archive import ArchiveError, File, ImageDescription, build, pause_image, toolbox_image
 
 
@@ -76,9 +76,9 @@ def test_pause_on_another_machine_is_a_busybox():
 
 
 def test_a_static_program_is_told_from_a_dynamic_one():
-    assert archive.is_static(archive.pause_program())
-    assert not archive.is_static(b"#!/bin/sh\n")
-    assert not archive.is_static(b"")
+    assert machine.is_static(archive.pause_program())
+    assert not machine.is_static(b"#!/bin/sh\n")
+    assert not machine.is_static(b"")
 
 
 on_x86_64_linux = pytest.mark.skipif(

@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from actors.kubelet.containerd import pause_profile
-from actors.kubelet.containerd.child import (
-    CAP_SYS_RESOURCE,
-    containerd_env,
-    holds_capability,
-    parse_version,
-)
+from actors.kubelet.containerd.child import containerd_env
 from actors.kubelet.containerd.config import DISABLED_PLUGINS, PAUSE_IMAGE, Machine, render, to_value
+from actors.kubelet.containerd.machine import CAP_SYS_RESOURCE, holds_capability, parse_version
 from actors.kubelet.containerd.places import SOCKET_PATH_MAX, Places, places_of
 
 PLACES = Places(Path("/data"), "w1", "0a1b2c3d")

@@ -3,7 +3,7 @@
 The nodes get `kubus.local/pause` and `kubus.local/toolbox` by themselves; this is for the user's own. A node with a
 containerd of its own is found by the socket below the data directory, so the command needs no running kubelet.
 
-Neighbours: `actors.kubelet.containerd.importer` imports, `actors.kubelet.containerd.archive` builds.
+Neighbours: `actors.cluster.commands.image` is the command; `importer` imports, `archive` builds.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ async def import_archive(data_dir: Path, archive: Path, sockets: Sequence[Path] 
 
 async def list_images(data_dir: Path) -> list[ImageRow]:
     """Return the images of every node, by node and name. Raises ImagesError."""
-    from actors.kubelet.containerd.rpc import Connection  # gRPC is slow to import, and most commands do without it
+    from actors.kubelet.containerd.rpc import Connection  # gRPC is slow to import, and an import does without it
 
     rows: list[ImageRow] = []
     for places in nodes_of(data_dir):

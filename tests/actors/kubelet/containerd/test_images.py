@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from actors.cluster.images import ImageRow, ImagesError, build_archives, import_archive, nodes_of, rows_of
+from actors.kubelet.containerd.images import ImageRow, ImagesError, build_archives, import_archive, nodes_of, rows_of
 from actors.kubelet.containerd.importer import archive_path, imported_names
 from actors.kubelet.containerd.places import places_of
 from actors.kubelet.runtime import Image
