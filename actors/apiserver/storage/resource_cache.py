@@ -21,7 +21,9 @@ from actors.apiserver.storage.watcher import Watcher
 
 WINDOW_EVENTS = 10_000  # remembered changes of one resource: enough for a client that was away for a moment
 WINDOW_BYTES = 16 << 20  # and their bytes, for a resource with large objects keeps fewer
-TRIGGER_FIELDS = ("spec.nodeName", "metadata.name")  # a watch pinned to a value of one is only looked at for that value
+NAME_FIELD = "metadata.name"
+TRIGGER_FIELDS = ("spec.nodeName", NAME_FIELD)  # a watch pinned to a value of one is only looked at for that value
+_NO_CHANNELS: dict[tuple, Channel] = {}
 
 
 class ResourceCache:
@@ -39,7 +41,7 @@ class ResourceCache:
         self._expected: dict[bytes, list[asyncio.Future[None]]] = {}
         self._channels: dict[tuple, Channel] = {}
         self._broad: dict[tuple, Channel] = {}  # channels that look at every change
-        self._pinned: dict[tuple[str, str], dict[tuple, Channel]] = {}  # (field, value) -> channels
+        self._pinned: dict[str, dict[str, dict[tuple, Channel]]] = {}  # field -> value -> channels
 
     def replace(self, entries: Iterable[Entry], revision: int) -> None:
         """Begin anew with these entries: the state as of `revision`."""
@@ -158,8 +160,10 @@ class ResourceCache:
         del self._channels[channel.identity]
         self._shelf(channel).pop(channel.identity, None)
         pin = self._pin(channel)
-        if pin is not None and not self._pinned.get(pin, True):
-            del self._pinned[pin]
+        if pin is not None and not self._pinned[pin[0]].get(pin[1], True):
+            del self._pinned[pin[0]][pin[1]]
+            if not self._pinned[pin[0]]:
+                del self._pinned[pin[0]]
 
     def flush(self, overflow_line: bytes) -> None:
         """Tell all watchers what is held back."""
@@ -179,22 +183,25 @@ class ResourceCache:
 
     def _shelf(self, channel: Channel) -> dict[tuple, Channel]:
         pin = self._pin(channel)
-        return self._broad if pin is None else self._pinned.setdefault(pin, {})
+        return self._broad if pin is None else self._pinned.setdefault(pin[0], {}).setdefault(pin[1], {})
 
     def _publish_pinned(self, events: list[CacheEvent], overflow_line: bytes) -> None:
         """Find, by the values of the trigger fields before and after each change, the channels that may see it."""
         wanted: dict[tuple, tuple[Channel, list[CacheEvent]]] = {}
-        for event in events:
-            values: set[tuple[str, str]] = set()
-            for entry in (event.entry, event.previous):
-                if entry is not None:
-                    found = entry.traits(self.fields)[1]
-                    values.update((field, found[field]) for field in TRIGGER_FIELDS if field in found)
-            for value in values:
-                for identity, channel in self._pinned.get(value, {}).items():
-                    wanted.setdefault(identity, (channel, []))[1].append(event)
+        for field, of_value in self._pinned.items():
+            for event in events:
+                for value in self._values(event, field):
+                    for identity, channel in of_value.get(value, _NO_CHANNELS).items():
+                        wanted.setdefault(identity, (channel, []))[1].append(event)
         for channel, its in wanted.values():
             channel.push(its, overflow_line)
+
+    def _values(self, event: CacheEvent, field: str) -> Iterable[str]:
+        """What a trigger field was before and is after a change. A name is in the key, which needs no decoding."""
+        if field == NAME_FIELD:
+            return (event.entry.key.rpartition(b"/")[2].decode(),)
+        entries = (event.entry, event.previous)
+        return {entry.traits(self.fields)[1].get(field, "") for entry in entries if entry is not None}
 
     def _remember(self, event: CacheEvent) -> None:
         self._window.append(event)
