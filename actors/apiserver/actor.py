@@ -123,7 +123,7 @@ class ApiServerActor(Actor):
         bus_front = BusFront(self._handler, identities)
         self.server.register(ApiRequest, bus_front.request)
         self.server.register(ApiStreamRequest, bus_front.stream)
-        await self._https.start()
+        self._https.start()
         host, port = self._https.address
         self._write_endpoint(str(Address(host, port)))
         self.spawn(self._https.sweep(), "connection sweep")

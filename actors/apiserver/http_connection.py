@@ -7,7 +7,8 @@ What can go wrong: a peer that sends no HTTP gets 400 and loses its connection; 
 does not arrive in time or who takes no answers for too long. A peer that goes away ends its watches; other requests run
 to their end, for a write may have begun.
 
-Neighbours: `https_server` accepts and sweeps, `http_front` makes calls of requests and answers of calls.
+Neighbours: `https_server` accepts and sweeps, `tls_transport` carries bytes, `http_front` makes calls of requests and
+answers of calls.
 """
 
 import asyncio
@@ -30,7 +31,6 @@ MAX_PIPELINED = 16  # requests of a connection that wait; reading has been pause
 ARRIVAL_S = 60.0  # for a whole request to arrive
 STALLED_READER_S = 60.0  # for a reader to take what was written
 IDLE_S = 120.0  # a connection may stay without a request
-RECEIVE_BYTES = 64 << 10  # taken from a connection at a time
 SPLIT_BYTES = 32 << 10  # a body this large is written by itself: cheaper than one more copy
 
 
@@ -80,10 +80,7 @@ class Request:
         self.keep_alive = True
 
 
-_RECEIVED = memoryview(bytearray(RECEIVE_BYTES))  # for all connections: what comes is dealt with, or copied, at once
-
-
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.Protocol):
     def __init__(self, front: "HttpFront", connections: "set[Connection]", tasks: "set[asyncio.Task[None]]") -> None:
         self._front = front
         self._connections = connections
@@ -110,7 +107,7 @@ class Connection(asyncio.BufferedProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpRequestParser(self)
         self._connections.add(self)
         peer = transport.get_extra_info("peername")
@@ -128,13 +125,6 @@ class Connection(asyncio.BufferedProtocol):
             self._wire.end()
         if self.is_streaming and self._task is not None:
             self._task.cancel()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Without a buffer of ours, uvloop would allocate 256 KB for each read, which costs more than a request."""
-        return _RECEIVED
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(_RECEIVED[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         if self._wire is not None:

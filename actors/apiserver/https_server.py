@@ -1,19 +1,23 @@
 """The listening socket, TLS, and the end of connections in good order.
 
-Neighbours: `http_connection` is a connection; `actor` starts and stops this.
+Neighbours: `tls_transport` and `http_connection` are a connection; `actor` starts and stops this.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from pathlib import Path
 
 from actors.apiserver.http_connection import Connection
 from actors.apiserver.http_front import HttpFront
+from actors.apiserver.tls_transport import TlsTransport
 from runtime.actor import CannotServe
 
 BACKLOG = 4096  # connections that wait to be accepted
-HANDSHAKE_S = 10.0
+ACCEPTS = 32  # connections accepted in one turn of the loop
+FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # no room for one more connection now
+FULL_PAUSE_S = 1.0  # then others wait to be accepted
 SWEEP_S = 15.0  # how often overdue connections are looked for
 DRAIN_S = 5.0  # for requests that are being worked on, at the end
 
@@ -60,25 +64,16 @@ class HttpsServer:
         self._context = context
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        host, port = self._listener.getsockname()[:2]
-        return host, port
+        self._loop = asyncio.get_running_loop()
+        self._is_open = True
+        self.address: tuple[str, int] = listener.getsockname()[:2]
 
     @property
     def connections(self) -> int:
         return len(self._connections)
 
-    async def start(self) -> None:
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._front, self._connections, self._tasks),
-            sock=self._listener,
-            ssl=self._context,
-            backlog=BACKLOG,
-            ssl_handshake_timeout=HANDSHAKE_S,
-        )
+    def start(self) -> None:
+        self._loop.add_reader(self._listener.fileno(), self._accept)
 
     async def sweep(self) -> None:
         """Close connections that have been idle, or sending one request, for too long; for ever."""
@@ -91,10 +86,9 @@ class HttpsServer:
 
     async def stop(self) -> None:
         """Accept nothing more, let requests finish, close idle connections at once."""
-        if self._server is None:
-            self._listener.close()
-            return
-        self._server.close()
+        self._is_open = False
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
         for connection in list(self._connections):
             connection.shut_down()
         tasks = list(self._tasks)
@@ -102,3 +96,30 @@ class HttpsServer:
             await asyncio.wait(tasks, timeout=DRAIN_S)
         for connection in list(self._connections):
             connection.abort()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                accepted, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in FULL:
+                    self._pause()
+                    return
+                continue  # lost before it was accepted
+            try:
+                TlsTransport(accepted, self._context, self._connection)
+            except OSError:  # lost just now
+                accepted.close()
+
+    def _connection(self) -> Connection:
+        return Connection(self._front, self._connections, self._tasks)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
+        self._loop.call_later(FULL_PAUSE_S, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._is_open:
+            self.start()

@@ -61,15 +61,6 @@ class Peer:
     def send(self, text: str, body: bytes = b"") -> None:
         self.connection.data_received(text.replace("\n", "\r\n").encode() + body)
 
-    def send_as_a_loop_does(self, data: bytes) -> None:
-        """Through the buffer that connections share."""
-        while data:
-            room = self.connection.get_buffer(len(data))
-            size = min(len(room), len(data))
-            room[:size] = data[:size]
-            self.connection.buffer_updated(size)
-            data = data[size:]
-
     async def receive(self, until: bytes = b"") -> bytes:
         """What has been written when nothing more is being worked on, or when `until` is in it."""
         async with asyncio.timeout(2):
@@ -280,17 +271,3 @@ def test_any_bytes_leave_the_server_alive(seed):
             assert (await api.get("/healthz"))[0] == 200
 
     asyncio.run(main())
-
-
-@over_http
-async def test_connections_share_a_buffer_and_not_what_is_in_it(api, one):
-    """A request that came in part keeps its bytes while others' pass through the same buffer."""
-    other = Peer(api)
-    made = orjson.dumps(config_map("one", data={"k": "v" * 150_000}))
-    head = f"POST {CMS} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(made)}\r\n\r\n".encode()
-    one.send_as_a_loop_does(head + made[:100_000])
-    other.send_as_a_loop_does(b"GET /api/v1/namespaces/default HTTP/1.1\r\n\r\n")
-    assert (await other.receive()).startswith(b"HTTP/1.1 200 OK")
-    one.send_as_a_loop_does(made[100_000:])
-    answer = await one.receive()
-    assert answer.startswith(b"HTTP/1.1 201 Created") and b"v" * 150_000 in answer
