@@ -1,7 +1,7 @@
 """HTTP/1.1 on one TLS connection: httptools parses, one answer at a time is written, and everything is bounded.
 
-Written for the API server's hot path: a request costs one task, an answer one write. Requests that are pipelined wait
-their turn while reading is paused. The client certificate is read once a connection.
+Written for the API server's hot path: a connection has one task for all its requests, an answer costs one write.
+Requests that are pipelined wait their turn while reading is paused. The client certificate is read once a connection.
 
 What can go wrong: a peer that sends no HTTP gets 400 and loses its connection; so does, silently, one whose request
 does not arrive in time or who takes no answers for too long. A peer that goes away ends its watches; other requests run
@@ -21,6 +21,7 @@ import httptools
 
 from actors.apiserver.auth import x509
 from actors.apiserver.call import MAX_BODY_BYTES, Answer, Identity, LongAnswer
+from actors.apiserver.http_request import Request
 from actors.apiserver.streams.wire import Wire
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 64 << 10  # of one request's line and headers; Go's default is 1 MB, no client of ours needs more
 MAX_PIPELINED = 16  # requests of a connection that wait; reading has been paused long before
+PAUSE_PIPELINED = 2  # requests that wait; one may come on the heels of the answer before it
 ARRIVAL_S = 60.0  # for a whole request to arrive
 STALLED_READER_S = 60.0  # for a reader to take what was written
 IDLE_S = 120.0  # a connection may stay without a request
@@ -58,28 +60,6 @@ def _chunk(data: bytes) -> bytes:
 _chunk_for_many = lru_cache(maxsize=1)(_chunk)  # what a channel tells its watchers, one after the other
 
 
-class Request:
-    """What has arrived of a request. `body` None: it was larger than allowed, and has been dropped.
-
-    `others` are the headers without a field of their own; `upgrades` tells whether they ask for another protocol.
-    """
-
-    __slots__ = ("accept", "authorization", "body", "content_type", "impersonation", "keep_alive", "method", "others",
-                 "upgrades", "url", "user_agent", "version")  # fmt: skip
-
-    def __init__(self) -> None:
-        self.method = ""
-        self.url = b""
-        self.version = "1.1"
-        self.authorization = b""
-        self.content_type = self.accept = self.user_agent = ""
-        self.impersonation: list[tuple[bytes, bytes]] = []
-        self.others: list[tuple[bytes, bytes]] = []
-        self.upgrades = False
-        self.body: bytes | None = b""
-        self.keep_alive = True
-
-
 class Connection(asyncio.Protocol):
     def __init__(self, front: "HttpFront", connections: "set[Connection]", tasks: "set[asyncio.Task[None]]") -> None:
         self._front = front
@@ -88,7 +68,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Request] = deque()
         self._request: Request | None = None  # that is arriving
-        self._task: asyncio.Task[None] | None = None  # that answers
+        self._answering: Request | None = None
+        self._worker: asyncio.Task[None] | None = None  # that answers, from the first request on
+        self._wake: asyncio.Future[None] | None = None  # while the worker has nothing to do
         self._head_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -123,8 +105,8 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         if self._wire is not None:
             self._wire.end()
-        if self.is_streaming and self._task is not None:
-            self._task.cancel()
+        if self._worker is not None and (self.is_streaming or self._answering is None):
+            self._worker.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._wire is not None:
@@ -133,7 +115,7 @@ class Connection(asyncio.Protocol):
         if self._early is not None:
             self._wait_with(self._early + data)
             return
-        if self.closing and self._task is None:
+        if self.closing and self._answering is None:
             return
         try:
             self._parser.feed_data(data)
@@ -163,7 +145,7 @@ class Connection(asyncio.Protocol):
     def shut_down(self) -> None:
         """Close, after the answer that is being worked on if there is one."""
         self.closing = True
-        if self._task is None:
+        if self._answering is None:
             self._transport.close()
 
     def abort(self) -> None:
@@ -171,7 +153,7 @@ class Connection(asyncio.Protocol):
 
     def is_overdue(self, now: float) -> bool:
         """Has the peer been idle, or a request been arriving, for too long?"""
-        if self._task is not None:
+        if self._answering is not None:
             return False
         return now - self.since > (ARRIVAL_S if self._request is not None else IDLE_S)
 
@@ -182,7 +164,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, answer: bytes) -> None:
         """Tell a peer that speaks no HTTP so, and hang up."""
         self.closing = True
-        if self._task is None:
+        if self._answering is None:
             self._transport.write(answer)
         self._transport.close()
 
@@ -230,7 +212,7 @@ class Connection(asyncio.Protocol):
             request.others.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._expects_continue and self._task is None:
+        if self._expects_continue and self._answering is None:
             self._transport.write(_CONTINUE)
 
     def on_body(self, data: bytes) -> None:
@@ -253,11 +235,11 @@ class Connection(asyncio.Protocol):
             request.body = None
         elif self._body:
             request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        if self._task is None:
+        if self._answering is None:
             self._begin(request)
         else:
             self._waiting.append(request)
-            if not self._paused:
+            if len(self._waiting) >= PAUSE_PIPELINED and not self._paused:
                 self._paused = True
                 self._transport.pause_reading()
             if len(self._waiting) > MAX_PIPELINED:
@@ -269,29 +251,57 @@ class Connection(asyncio.Protocol):
 
     # A request is answered
 
+    @property
+    def worker(self) -> "asyncio.Task[None] | None":
+        """The task in which requests are answered."""
+        return self._worker
+
     def _begin(self, request: Request) -> None:
+        self._take(request)
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+        elif self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        self._tasks.add(self._worker)
+
+    def _take(self, request: Request) -> None:
+        self._answering = request
         self._chunked = request.version != "1.0"
         if not request.keep_alive or not self._chunked or request.upgrades:
             self.closing = True  # after an upgrade that is refused, too: what follows it was not read as HTTP
-        task = self._loop.create_task(self._front.serve(self, request))
-        self._task = task
-        self._tasks.add(task)
-        task.add_done_callback(self._answered)
 
-    def _answered(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._task = None
-        self.since = self._loop.time()
-        if not task.cancelled() and (error := task.exception()) is not None:
+    async def _work(self) -> None:
+        """Answer one request after the other, until the connection ends."""
+        worker = self._worker
+        assert worker is not None, "this is it"
+        try:
+            while self._answering is not None:
+                await self._front.serve(self, self._answering)
+                self._answering = None
+                if not self._goes_on():
+                    self._tasks.discard(worker)
+                    self._wake = self._loop.create_future()
+                    await self._wake
+        except Exception as error:  # noqa: BLE001 - a bug of ours: this connection ends, and not the API
             self._transport.abort()
             self._front.failed(error)
-        elif self._waiting and not self.closing:
-            self._begin(self._waiting.popleft())
-        elif self.closing:
+        finally:
+            self._answering = None
+            self._tasks.discard(worker)
+
+    def _goes_on(self) -> bool:
+        """After an answer: close, take the next request, or read on; return whether the worker need not wait."""
+        self.since = self._loop.time()
+        if self.closing:
             self._transport.close()
-        elif self._paused:
+            return True
+        if self._waiting:
+            self._take(self._waiting.popleft())
+            return True
+        if self._paused:
             self._paused = False
             self._transport.resume_reading()
+        return False
 
     def write_answer(self, answer: Answer, headers: bytes, *, is_head: bool) -> None:
         """Write a whole answer; `headers` are those beyond the usual ones, each with its line end."""

@@ -24,7 +24,8 @@ from actors.apiserver.call import (
     UpgradeAnswer,
 )
 from actors.apiserver.handler import Handler
-from actors.apiserver.http_connection import Connection, Request
+from actors.apiserver.http_connection import Connection
+from actors.apiserver.http_request import Request
 from actors.apiserver.streams.wire import WireClosed
 
 MAX_WARNINGS = 20  # Warning headers of one answer; more are cut, as they would burst a client's header limit

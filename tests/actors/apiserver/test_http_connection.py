@@ -2,7 +2,6 @@
 
 import asyncio
 
-import orjson
 import pytest
 import structlog
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from actors.api.config import ClusterConfig
 from actors.apiserver import tls_transport
 from actors.apiserver.https_server import listen, tls_context
 from actors.apiserver.tls_transport import TlsTransport
-from actors.api.config import ClusterConfig
 from actors.cluster.pki import prepare
 
 LARGE = 3_000_000
