@@ -4,6 +4,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests import etcd_programs
 
@@ -60,6 +61,26 @@ class RealEtcd:
     def etcdctl(self, *words: str, endpoint: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [etcd_programs.need("etcdctl"), f"--endpoints={endpoint or ','.join(self.endpoints)}", *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=check)
+
+    def etcdctl_in_background(self, *words: str) -> "subprocess.Popen[bytes]":
+        command = [etcd_programs.need("etcdctl"), f"--endpoints={','.join(self.endpoints)}", *words]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def version(self) -> str:
+        said = subprocess.run([etcd_programs.need("etcd"), "--version"], capture_output=True, text=True, check=True)
+        return said.stdout.splitlines()[0].rpartition(" ")[2]
+
+    def wait_for_port(self, name: str) -> None:
+        """Return once a member takes connections."""
+        address = urlsplit(self.endpoints[self.names.index(name)])
+        deadline = time.monotonic() + READY_S
+        while True:
+            try:
+                socket.create_connection((address.hostname, address.port), timeout=1.0).close()
+                return
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, (self.path / f"{name}.log").read_text()[-2000:]
+                time.sleep(0.005)
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)

@@ -1,6 +1,6 @@
 """Every figure of docs/benchmarks.md: python tests/bench/run.py [PART ...]
 
-Parts: bus, state, etcd, scheduler, scheduling, scale, simulated, real (needs root). Without a part, all that this
+Parts: bus, state, etcd, beside, scheduler, scheduling, scale, simulated, real (needs root). Without a part, all that this
 machine can do. Run it on an otherwise idle machine.
 """
 
@@ -13,6 +13,7 @@ PARTS = {
     "bus": ["-m", "tests.bench.bench_bus"],
     "state": ["-m", "tests.bench.bench_state"],
     "etcd": ["-m", "tests.bench.bench_etcd"],
+    "beside": ["-m", "tests.bench.bench_beside_etcd"],
     "scheduler": ["-m", "tests.bench.bench_scheduler"],
     "scheduling": ["-m", "tests.bench.bench_scheduling"],
     "scale": ["-m", "tests.bench.bench_simulated"],
