@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 from weakref import WeakValueDictionary
 
-from actors.scheduler import cluster_events, volumes
+from actors.scheduler import cluster_events, volume_restrictions, volumes
 from actors.scheduler.arrays import NodeArrays
 from actors.scheduler.cache import Cache, placed_pod
 from actors.scheduler.diagnosis import Diagnosis, diagnose
@@ -23,6 +23,7 @@ from actors.scheduler.node_info import node_info, same_for_scheduling
 from actors.scheduler.plan import NOWHERE, Plan, fits_row
 from actors.scheduler.queue import SchedulingQueue
 from actors.scheduler.requirements import Requirements, compile_requirements, signature
+from actors.scheduler.volume_restrictions import ClaimUsers
 from actors.scheduler.volumes import VolumeView
 
 SCHEDULER_NAME = "default-scheduler"
@@ -61,7 +62,9 @@ class SchedulerCore:
         self.arrays = NodeArrays()
         self.cache = Cache(self.arrays)
         self.volumes = VolumeView()
-        self.queue = SchedulingQueue({f.NAME: f.EVENTS for f in ALL_FILTERS} | {volumes.NAME: volumes.EVENTS})
+        self._claim_users = ClaimUsers()
+        about_volumes = {module.NAME: module.EVENTS for module in (volumes, volume_restrictions)}
+        self.queue = SchedulingQueue({f.NAME: f.EVENTS for f in ALL_FILTERS} | about_volumes)
         self._random = Random(seed)
         self._pending: dict[str, Object] = {}
         self._gated: dict[str, Object] = {}  # newly gated, to be reported
@@ -121,6 +124,7 @@ class SchedulerCore:
     def binding_failed(self, key: str, now_s: float) -> None:
         """The pod is not bound: free what it was charged for, try again after its backoff."""
         if self.cache.forget(key):
+            self._claim_users.gone(key)
             self.queue.move(cluster_events.POD_DELETED, now_s)
         if key in self._pending:
             self.queue.retry(key, now_s)
@@ -142,6 +146,11 @@ class SchedulerCore:
             self.queue.unschedulable(key, frozenset({volumes.NAME}), now_s)
             message = f"0/{len(self.arrays)} nodes are available: {placement.why}."
             return NotScheduled(key, pod, UNSCHEDULABLE, message)
+        if any(self._claim_users.is_used(claim) for claim in self.volumes.for_one_pod(pod)):
+            self.queue.unschedulable(key, frozenset({volume_restrictions.NAME}), now_s)
+            count = len(self.arrays)
+            message = f"0/{count} nodes are available: {count} {volume_restrictions.CONFLICT}."
+            return NotScheduled(key, pod, UNSCHEDULABLE, message)
         requirements = self._requirements_of(placement.pod)
         row = self._choose(requirements)
         if row == NOWHERE:
@@ -151,6 +160,7 @@ class SchedulerCore:
             return NotScheduled(key, pod, UNSCHEDULABLE, diagnosis.message)
         node = self.arrays.names[row]
         self.cache.assume(key, placed_pod(pod, node, requirements))
+        self._claim_users.placed(key, pod)
         return Bind(key, pod, node)
 
     def _choose(self, requirements: Requirements) -> int:
@@ -192,6 +202,7 @@ class SchedulerCore:
 
     def _pod_gone(self, key: str, now_s: float) -> None:
         self._drop_pending(key)
+        self._claim_users.gone(key)
         if self.cache.remove(key) is not None:
             self.queue.move(cluster_events.POD_DELETED, now_s)
 
@@ -200,6 +211,7 @@ class SchedulerCore:
         is_new = self.cache.get(key) is None or self.cache.is_assumed(key)
         placed = placed_pod(pod, pod["spec"]["nodeName"], self._requirements_of(pod))
         changed = self.cache.confirm(key, placed)
+        self._claim_users.placed(key, pod)
         if is_new:
             self.queue.move(cluster_events.POD_ADDED, now_s)
         elif changed:

@@ -16,6 +16,7 @@ from actors.scheduler.cluster_events import VOLUMES_CHANGED
 
 NAME = "VolumeBinding"
 EVENTS = frozenset({VOLUMES_CHANGED})
+ONE_POD = "ReadWriteOncePod"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 MAX_TERMS = 256  # of the affinity that comes out; claims with more alternatives than that are taken one by one, later
 
@@ -46,6 +47,11 @@ class VolumeView:
 
     def class_changed(self, key: str, storage_class: Object | None) -> None:
         _keep(self._classes, key, storage_class)
+
+    def for_one_pod(self, pod: Object) -> list[str]:
+        """Return the pod's claims that no other pod may use at the same time, as namespace/name."""
+        keys = [f"{pod['metadata']['namespace']}/{name}" for name in claims_of(pod)]
+        return [key for key in keys if ONE_POD in (self._claims.get(key, {}).get("spec", {}).get("accessModes") or ())]
 
     def place(self, pod: Object) -> Placement:
         """Return the pod with what its claims demand of a node."""

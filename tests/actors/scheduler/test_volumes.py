@@ -104,3 +104,44 @@ def test_without_a_volume_it_waits_unless_one_is_provisioned() -> None:
     assert "didn't find available persistent volumes to bind" in cluster.schedule()
     cluster.learn(of=storage_class("kubus.dev/hostpath"))
     assert cluster.schedule(100.0) in ("n1", "n2", "n3")
+
+
+def test_a_claim_for_one_pod_keeps_every_other_one_waiting_until_that_has_ended() -> None:
+    cluster = Cluster()
+    cluster.learn(
+        claims=(claim(volumeName="pv", accessModes=["ReadWriteOncePod"]), claim("other", volumeName="pv")),
+        volumes=(volume("pv"),),
+    )
+    first, second = user("first"), user("second")
+    cluster.create(first)
+    (bound,) = cluster.core.schedule(0.0, 10)
+    assert isinstance(bound, Bind)
+    cluster.create(second)
+    conflict = "3 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
+    assert cluster.schedule() == f"0/3 nodes are available: {conflict}."
+    placed = {**first, "spec": {**first["spec"], "nodeName": bound.node}}
+    cluster.core.pod_changed("default/first", first, placed, 1.0)
+    cluster.core.volumes_changed(1.0)
+    assert conflict in cluster.schedule(100.0)
+    ended = {**placed, "status": {"phase": "Succeeded"}}
+    cluster.core.pod_changed("default/first", placed, ended, 200.0)
+    assert cluster.schedule(300.0) in ("n1", "n2", "n3")
+
+
+def test_a_claim_for_one_pod_is_free_again_when_the_binding_failed() -> None:
+    cluster = Cluster()
+    cluster.learn(claims=(claim(volumeName="pv", accessModes=["ReadWriteOncePod"]),), volumes=(volume("pv"),))
+    cluster.create(user("first"))
+    assert isinstance(cluster.core.schedule(0.0, 10)[0], Bind)
+    cluster.core.binding_failed("default/first", 1.0)
+    cluster.core.pod_changed("default/first", user("first"), None, 1.0)
+    cluster.create(user("second"))
+    assert cluster.schedule(2.0) in ("n1", "n2", "n3")
+
+
+def test_a_claim_that_many_may_use_keeps_nobody_waiting() -> None:
+    cluster = Cluster()
+    cluster.learn(claims=(claim(volumeName="pv"),), volumes=(volume("pv", on="n2"),))
+    for name in ("first", "second"):
+        cluster.create(user(name))
+        assert cluster.schedule() == "n2"
