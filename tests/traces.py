@@ -140,4 +140,4 @@ def _in_containerd(places: Places) -> list[str]:
     containers = _output([*ctr, "containers", "ls", "-q"]).splitlines()
     snapshots = _output([*ctr, "snapshots", "ls"]).splitlines()
     found = [f"container {line}" for line in containers if line.strip()]
-    return found + [f"snapshot {line}" for line in snapshots if line.split()[-1:] == ["Active"]]
+    return found + [f"snapshot {line}" for line in snapshots if line.split()[-1:] in (["Active"], ["View"])]

@@ -269,7 +269,7 @@ class NodeKubelet:
         claims = Claims(shared.api, objects.get, node, others, self._objects_changed)
         return PodFiles(
             self._places, objects, claims, Tokens(shared.api, shared.clock, shared.log), shared.services,
-            shared.cluster.network.domain, tuple(self._machine.addresses), lambda: free, shared.log,
+            shared.cluster.network.domain, tuple(self._machine.addresses), lambda: free, self.driver, shared.log,
         )  # fmt: skip
 
     def _prober(self) -> Probing:

@@ -21,10 +21,11 @@ from actors.kubelet.log_rotation import log_files
 from actors.kubelet.objects import Objects
 from actors.kubelet.places import Places
 from actors.kubelet.pull_secrets import auths_for
-from actors.kubelet.runtime import ContainerStatus, Device, Dns, ImageAuth, Mount
+from actors.kubelet.runtime import ContainerStatus, Device, Dns, ImageAuth, Mount, RuntimeDriver
 from actors.kubelet.tokens import Tokens
 from actors.kubelet.volumes import content
 from actors.kubelet.volumes.claims import Claims, claim_volumes
+from actors.kubelet.volumes.image_volumes import ImageVolumes
 from actors.kubelet.volumes.volumes import Volumes
 from runtime.informer import Informer
 
@@ -57,8 +58,14 @@ class Files(Protocol):
 
     def auths(self, pod: pods.Pod, reference: str) -> Sequence[ImageAuth]: ...
 
+    def has_image(self, pod: pods.Pod, volume: str) -> bool:
+        """Tell whether a volume that is an image is mounted."""
+
+    async def mount_image(self, pod: pods.Pod, volume: str, image_id: str) -> None:
+        """Mount an image as a volume. Raises RuntimeFault or OSError."""
+
     async def remove_volumes(self, uid: str) -> None:
-        """Remove all but the logs: the pod has ended."""
+        """Remove all but the logs: the pod has ended. Raises RuntimeFault when an image can't be let go."""
 
     async def remove(self, pod: pods.Pod) -> None:
         """Remove everything: the pod is gone."""
@@ -96,6 +103,12 @@ class NoFiles:
     def auths(self, pod: pods.Pod, reference: str) -> Sequence[ImageAuth]:
         return ()
 
+    def has_image(self, pod: pods.Pod, volume: str) -> bool:
+        return True
+
+    async def mount_image(self, pod: pods.Pod, volume: str, image_id: str) -> None:
+        return None
+
     async def remove_volumes(self, uid: str) -> None:
         return None
 
@@ -120,12 +133,14 @@ class PodFiles:
         domain: str,
         host_ips: Sequence[str],
         allocatable: Callable[[], Mapping[str, str]],
+        driver: RuntimeDriver,
         log: Any,
     ):
         self._places, self._objects, self._tokens, self._services = places, objects, tokens, services
         self._claims = claims
         self._domain, self._host_ips, self._allocatable = domain, host_ips, allocatable
         self._volumes = Volumes(places, claims.place, log)
+        self._image_volumes = ImageVolumes(driver, places)
         services.add_index("namespace", lambda service: [service["metadata"]["namespace"]])
 
     async def prepare(self, pod: pods.Pod) -> None:
@@ -173,6 +188,12 @@ class PodFiles:
     def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> Sequence[Device]:
         return self._volumes.devices(pod, container)
 
+    def has_image(self, pod: pods.Pod, volume: str) -> bool:
+        return self._image_volumes.is_mounted(pods.uid(pod), volume)
+
+    async def mount_image(self, pod: pods.Pod, volume: str, image_id: str) -> None:
+        await self._image_volumes.mount(pods.uid(pod), volume, image_id)
+
     def dns(self, pod: pods.Pod) -> Dns | None:
         service = self._services.get(DNS_SERVICE)
         address = (service or {}).get("spec", {}).get("clusterIP")
@@ -190,6 +211,7 @@ class PodFiles:
         self._objects.release(uid)
         self._tokens.release(uid)
         self._claims.release(uid)
+        await self._image_volumes.release(uid)
         await self._volumes.remove(uid)
 
     async def remove(self, pod: pods.Pod) -> None:

@@ -392,6 +392,13 @@ class RuntimeDriver(Protocol):
 
     async def remove_image(self, image_id: str) -> None: ...
 
+    async def image_layers(self, image_id: str, key: str) -> Sequence[str]:
+        """Return the folders that make up an image's content, the uppermost first. They stay until the key is released.
+        Idempotent: a key that is in use keeps what it has."""
+
+    async def release_image_layers(self, key: str) -> None:
+        """Idempotent."""
+
     async def stats(self) -> Sequence[ContainerStats]: ...
 
     async def events(self) -> AsyncGenerator[RuntimeEvent, None]:

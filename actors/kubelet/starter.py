@@ -27,6 +27,7 @@ from actors.kubelet.runtime import (
 )
 from actors.kubelet.runtime_class import GetObject, RuntimeClassUnknown, handler_of
 from actors.kubelet.slots import Slots
+from actors.kubelet.volumes import image_volumes
 from runtime.clock import Clock
 from runtime.failpoint import passing
 
@@ -124,6 +125,7 @@ class Starter:
         try:
             auths = self._files.auths(pod, normalized(container.get("image", "")))
             image = await self._images.ensure(pod, container, auths)
+            await self._mount_images(pod, container)
             env = self._files.environment(pod, container, ips)
             mounts = self._files.mounts(pod, container, start.restart_count, ips, env)
             devices = self._files.devices(pod, container)
@@ -141,6 +143,16 @@ class Starter:
             raise self._failed(pod, "CreateContainerError", error) from error
         self._tell(pod, "Normal", "Created", f"Created container: {start.name}")
         return identity
+
+    async def _mount_images(self, pod: pods.Pod, container: pods.ContainerDict) -> None:
+        """Mount the images that are volumes of a container, each once for its pod."""
+        for volume in image_volumes.mounted_by(pod, container):
+            if self._files.has_image(pod, volume["name"]):
+                continue
+            source = volume["image"]
+            wanted = {"image": source.get("reference", ""), "imagePullPolicy": source.get("pullPolicy")}
+            image = await self._images.ensure(pod, wanted, self._files.auths(pod, normalized(wanted["image"])))
+            await self._files.mount_image(pod, volume["name"], image.id)
 
     def _failed(self, pod: pods.Pod, reason: str, error: Exception) -> StartFailed:
         self._tell(pod, "Warning", "Failed", f"Error: {error}")

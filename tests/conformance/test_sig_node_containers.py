@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from tests.conformance.access import Object, Refused
 from tests.conformance.pods import (
+    IMAGE,
     NOBODY_ELSE,
     SLEEP,
     Space,
@@ -176,3 +178,34 @@ def test_a_pod_ends_when_asked(space: Space):
     space.delete("pods", name)
     space.gone(name, 10)
     assert not any(has_ended(item) for item in space.list("pods") if item["metadata"]["name"] == name)
+
+
+# -- images as volumes ------------------------------------------------------------------------------------------------
+
+
+def test_an_image_is_a_volume(space: Space):
+    """Image Volume"""
+    source = {"image": {"reference": IMAGE, "pullPolicy": "Always"}}
+    look = "test -s /tools/bin/busybox && test -s /part/busybox && ! touch /tools/file && ! /tools/bin/busybox true"
+    made, volumes = with_volumes(container(look), {"/tools": source})
+    made["volumeMounts"].append({"name": "v0", "mountPath": "/part", "subPath": "bin", "readOnly": True})
+    found = space.ended(space.start(pod(made, volumes=volumes, initContainers=[{**made, "name": "before"}])))
+    assert found["status"]["phase"] == "Succeeded", status_of(found, "before")
+
+
+def test_a_volume_whose_image_is_missing_keeps_its_container_waiting(space: Space):
+    source = {"image": {"reference": "kubus.local/missing:1", "pullPolicy": "Never"}}
+    made, volumes = with_volumes(container("true"), {"/tools": source})
+
+    def waits(found: Object) -> bool:
+        return status_of(found)["state"].get("waiting", {}).get("reason") == "ErrImageNeverPull"
+
+    space.when(space.start(pod(made, volumes=volumes)), waits, "waiting for the image of its volume")
+
+
+def test_a_pod_names_the_image_of_its_volume(space: Space):
+    made, volumes = with_volumes(container("true"), {"/tools": {"image": {"pullPolicy": "Sometimes"}}})
+    with pytest.raises(Refused) as refused:
+        space.create("pods", pod(made, volumes=volumes))
+    assert "spec.volumes[0].image.reference" in str(refused.value)
+    assert "Sometimes" in str(refused.value)

@@ -23,6 +23,7 @@ from actors.kubelet.containerd import importer, network, pause_profile, replies,
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
+from actors.kubelet.containerd.image_layers import ImageLayers
 from actors.kubelet.containerd.machine import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.outliving import OutlivingCalls
 from actors.kubelet.containerd.places import Places, places_of
@@ -98,6 +99,7 @@ class ContainerdDriver:
         self._connection: Any = None
         self._outliving: OutlivingCalls | None = None
         self.streams = ContainerdStreams(self._call, self.places.commands)
+        self._layers = ImageLayers(self._call)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -405,6 +407,12 @@ class ContainerdDriver:
     async def remove_image(self, image_id: str) -> None:
         with contextlib.suppress(NotInRuntime):
             await self._call("RemoveImage", cri.RemoveImageRequest(image=cri.ImageSpec(image=image_id)), WORK_S)
+
+    async def image_layers(self, image_id: str, key: str) -> Sequence[str]:
+        return await self._layers.view(image_id, key)
+
+    async def release_image_layers(self, key: str) -> None:
+        await self._layers.release(key)
 
     # -- events -----------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 
 from actors.kubelet.containerd.faults import fault_of
-from actors.kubelet.containerd.proto import containers_pb2, cri_pb2, events_pb2, tasks_pb2
+from actors.kubelet.containerd.proto import containers_pb2, cri_pb2, events_pb2, snapshots_pb2, tasks_pb2
 from actors.kubelet.runtime import RuntimeUnreachable
 
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024  # an ExecSync answer may hold 16 MiB of stdout and as much of stderr
@@ -49,6 +49,7 @@ _SERVICES = (
     (events_pb2, "Events"),
     (tasks_pb2, "Tasks"),
     (containers_pb2, "Containers"),
+    (snapshots_pb2, "Snapshots"),
 )
 
 

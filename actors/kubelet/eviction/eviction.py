@@ -22,6 +22,7 @@ from actors.kubelet.stats.machine import disk_of
 from actors.kubelet.stats.sampler import Sampler
 from actors.kubelet.stats.usage import Disk
 from actors.kubelet.status import EVICTED, Ending
+from actors.kubelet.volumes import image_volumes
 from actors.kubelet.worker.worker import PodWorker
 from runtime.clock import Clock
 
@@ -57,12 +58,14 @@ class Eviction:
         self._tell_node, self._changed, self._clock, self._log = tell_node, changed, clock, log
         self._pressure = Pressure(thresholds_of(config), config.eviction_pressure_transition_period_s)
         self._max_grace_s = config.eviction_max_pod_grace_period_s
-        self._images = ImageGarbage(
-            driver, Limits(config.image_gc_high_threshold_percent, config.image_gc_low_threshold_percent), log
-        )
+        limits = Limits(config.image_gc_high_threshold_percent, config.image_gc_low_threshold_percent)
+        self._images = ImageGarbage(driver, limits, self._image_volumes, log)
         self._evicted: PodWorker | None = None  # the last one, until it has ended
         self._next_s = 0.0  # when another one may be chosen, though the last has not ended
         self.conditions: frozenset[str] = frozenset()
+
+    def _image_volumes(self) -> list[str]:
+        return [name for worker in self._workers() for name in image_volumes.references(worker.pod)]
 
     async def run(self) -> None:
         """Look for ever. A runtime that is away is asked again at the next look."""

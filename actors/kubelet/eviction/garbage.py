@@ -6,13 +6,13 @@ when is only remembered from the kubelet's start on.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.kubelet.images import LOCAL_REGISTRY
+from actors.kubelet.images import LOCAL_REGISTRY, normalized
 from actors.kubelet.observed import PodRuntime, has_exited
-from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault
+from actors.kubelet.runtime import Image, ImagePullFailed, RuntimeDriver, RuntimeFault
 from actors.kubelet.stats.usage import Disk
 
 MIN_AGE_S = 120.0  # Kubernetes' imageMinimumGCAge: an image may have been pulled for a pod that is about to start
@@ -53,8 +53,9 @@ def dead_containers(runtime: PodRuntime) -> list[str]:
 
 
 class ImageGarbage:
-    def __init__(self, driver: RuntimeDriver, limits: Limits, log: Any):
-        self._driver, self._limits, self._log = driver, limits, log
+    def __init__(self, driver: RuntimeDriver, limits: Limits, volumes: Callable[[], Iterable[str]], log: Any):
+        """`volumes` gives the images that are volumes of this node's pods."""
+        self._driver, self._limits, self._volumes, self._log = driver, limits, volumes, log
         self._used: dict[str, float] = {}  # image id -> when it was last seen in use, or first seen at all
         self._lock = asyncio.Lock()
 
@@ -95,9 +96,20 @@ class ImageGarbage:
         state = await self._driver.list()
         images = await self._driver.images()
         in_use = {item.image_id for item in state.containers} | {item.image for item in state.containers}
-        in_use |= _ids_of(in_use, images)
+        in_use |= _ids_of(in_use, images) | await self._ids_of_volumes()
         self._used = {image.id: now_s if image.id in in_use else self._used.get(image.id, now_s) for image in images}
         return sorted((item for item in images if is_removable(item, in_use)), key=lambda item: self._used[item.id])
+
+    async def _ids_of_volumes(self) -> set[str]:
+        found = set()
+        for name in set(self._volumes()):
+            try:
+                image = await self._driver.image_status(normalized(name))
+            except ImagePullFailed:
+                continue  # not even a name
+            if image is not None:
+                found.add(image.id)
+        return found
 
 
 def _ids_of(names: Collection[str], images: Iterable[Image]) -> set[str]:

@@ -220,6 +220,12 @@ class SimulatedDriver:
     async def remove_image(self, image_id: str) -> None:
         return None
 
+    async def image_layers(self, image_id: str, key: str) -> Sequence[str]:
+        return ()
+
+    async def release_image_layers(self, key: str) -> None:
+        return None
+
     # -- restoring --------------------------------------------------------------------------------------------------
 
     def restore(self, pod: pods.Pod, owner: str) -> None:

@@ -9,9 +9,12 @@ import ctypes
 import errno
 import os
 import stat
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
-MS_NOSUID, MS_NODEV, MS_BIND, MS_REC = 2, 4, 4096, 16384
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
+CLONE_FS = 0x200
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 _libc: ctypes.CDLL | None = None
@@ -54,6 +57,51 @@ def mount_tmpfs(path: Path, size_bytes: int = 0) -> None:
     options = f"size={size_bytes}" if size_bytes else ""
     status = _c().mount(b"tmpfs", os.fsencode(path), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode())
     _check(status, f"mount tmpfs on {path}")
+
+
+def mount_layers(layers: Sequence[str], target: Path) -> None:
+    """Mount folders on top of each other, the uppermost first, so that they can be read and nothing else.
+
+    Nothing in them is executed, and no device or set-uid bit of theirs counts. Mounted already: nothing happens.
+    """
+    if not layers or is_mount(target):
+        return
+    held = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+    if len(layers) > 1:
+        _overlay(layers, target, held)
+        return
+    where = os.fsencode(target)
+    _check(_c().mount(os.fsencode(layers[0]), where, None, MS_BIND, None), f"bind {layers[0]} on {target}")
+    status = _c().mount(None, where, None, MS_REMOUNT | MS_BIND | held, None)
+    if status:
+        code = ctypes.get_errno()
+        unmount(target)  # it must not be there with more rights
+        raise OSError(code, f"remount {target}: {os.strerror(code)}")
+
+
+def _overlay(layers: Sequence[str], target: Path, flags: int) -> None:
+    """Mount an overlay in a thread with a working directory of its own, so that layers are named by short paths.
+
+    The kernel takes one page of options: some forty layers with their whole paths, hundreds without.
+    """
+    base = os.path.commonpath(layers)
+    options = "lowerdir=" + ":".join(os.path.relpath(layer, base) for layer in layers)
+    failures: list[OSError] = []
+
+    def mount() -> None:
+        try:
+            _check(_c().unshare(CLONE_FS), "a working directory of its own")
+            os.chdir(base)
+            status = _c().mount(b"overlay", os.fsencode(target), b"overlay", flags, options.encode())
+            _check(status, f"overlay {len(layers)} layers on {target}")
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=mount, name="overlay")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
 
 
 def unmount(path: Path) -> None:

@@ -22,7 +22,7 @@ from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings, expand_strictly
 from actors.kubelet.places import Places
 from actors.kubelet.runtime import Device, Mount, Propagation
-from actors.kubelet.volumes import atomic, content, mounting, ownership
+from actors.kubelet.volumes import atomic, content, image_volumes, mounting, ownership
 from actors.kubelet.volumes.claims import Place
 from actors.kubelet.volumes.content import Tokens
 from runtime.failpoint import passing
@@ -34,6 +34,7 @@ PLUGINS = {
     "secret": "secret",
     "downwardAPI": "downward-api",
     "projected": "projected",
+    "image": image_volumes.PLUGIN,
 }
 EMPTY_DIR_MODE = 0o777
 GROUP_OWNS = 0o2070  # what fsGroup adds to a directory
@@ -112,6 +113,8 @@ class Volumes:
                     ) from error
                 passing("kubelet.subpath-mounted")
                 source = target
+            if "image" in volume:  # as it is mounted here: to be told "read-only" would make it executable again
+                wanted = {**wanted, "readOnly": False, "recursiveReadOnly": None}
             mounts.append(_mount(wanted, source, place is not None and place.readonly))
         return mounts
 
@@ -147,6 +150,8 @@ class Volumes:
         if "hostPath" in volume:
             _check_host_path(path, volume["hostPath"].get("type") or "")
             return
+        if "image" in volume:
+            return  # mounted when the first container that wants it starts
         security = pod["spec"].get("securityContext") or {}
         group = security.get("fsGroup")
         place = self._place_of(pods.uid(pod), volume["name"])

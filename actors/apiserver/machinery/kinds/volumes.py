@@ -17,6 +17,7 @@ _REQUIRED = {
     "persistentVolumeClaim": ("claimName",), "csi": ("driver",), "gcePersistentDisk": ("pdName",),
     "awsElasticBlockStore": ("volumeID",), "iscsi": ("targetPortal", "iqn"), "ephemeral": ("volumeClaimTemplate",),
 }  # fmt: skip
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _PROPAGATIONS = ("None", "HostToContainer", "Bidirectional")
 
 
@@ -54,8 +55,20 @@ def _source_causes(volume: dict[str, Any], at: str) -> list[Cause]:
             causes.append(field.invalid(f"{where}.path", source["path"], "must not contain '..'"))
     if name == "emptyDir":
         causes += _empty_dir_causes(source, where)
+    if name == "image":
+        causes += _image_causes(source, where, of_pod=at.startswith("spec.volumes"))
     if name == "projected":
         causes += _projected_causes(source.get("sources"), f"{where}.sources")
+    return causes
+
+
+def _image_causes(source: dict[str, Any], where: str, *, of_pod: bool) -> list[Cause]:
+    """A template may leave the image to whoever makes pods of it."""
+    causes = []
+    if of_pod and not source.get("reference"):
+        causes.append(field.required(f"{where}.reference"))
+    if "pullPolicy" in source:
+        causes += field.one_of(f"{where}.pullPolicy", source["pullPolicy"], _PULL_POLICIES)
     return causes
 
 
