@@ -36,6 +36,8 @@ class _Facts(Protocol):
     def resources(self) -> Mapping[str, Mapping[str, Any]]: ...
     @property
     def finished(self) -> bool: ...
+    @property
+    def recursive_readonly(self) -> bool: ...
 
 
 def container_statuses(
@@ -79,8 +81,33 @@ def _status(
         "image": newest.container.image or container.get("image", ""),
         "imageID": newest.image_ref or newest.container.image_id,
         "containerID": container_id(facts.runtime_name, newest.container.id),
+        **_volume_mounts(container, facts),
+        **_user(newest),
         **facts.resources.get(name, {}),
     }
+
+
+def _volume_mounts(container: pods.ContainerDict, facts: _Facts) -> dict[str, Any]:
+    """Say how each volume is mounted, and whether what is mounted inside of it is read-only, too."""
+    mounts = []
+    for wanted in container.get("volumeMounts") or ():
+        mount = {"name": wanted["name"], "mountPath": wanted["mountPath"]}
+        if wanted.get("readOnly"):
+            asked = wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible") and facts.recursive_readonly
+            mount |= {"readOnly": True, "recursiveReadOnly": "Enabled" if asked else "Disabled"}
+        mounts.append(mount)
+    return {"volumeMounts": mounts} if mounts else {}
+
+
+def _user(status: ContainerStatus) -> dict[str, Any]:
+    """Say whom the first process runs as, where the runtime tells."""
+    if status.user is None:
+        return {}
+    uid, gid, groups = status.user
+    linux: dict[str, Any] = {"uid": uid, "gid": gid}
+    if groups:
+        linux["supplementalGroups"] = list(groups)
+    return {"user": {"linux": linux}}
 
 
 def health_of(container: pods.ContainerDict, status: ContainerStatus, healths: Healths) -> tuple[bool, bool]:

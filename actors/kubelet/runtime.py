@@ -88,7 +88,6 @@ class Mount:
     container_path: str
     readonly: bool = False
     propagation: Propagation = Propagation.PRIVATE
-    recursive_readonly: bool = False
 
 
 @dataclass(frozen=True, slots=True)

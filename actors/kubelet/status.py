@@ -50,6 +50,7 @@ class Facts:
     more_conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # (reason, message) of what holds
     finished: bool = False  # nothing of the pod will be started again
     ending: Ending | None = None
+    recursive_readonly: bool = False  # the kernel can make mounts inside a volume read-only
 
 
 def status_of(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], facts: Facts) -> dict[str, Any]:

@@ -155,7 +155,6 @@ def _mount(mount: Mount) -> cri.Mount:
         host_path=mount.host_path,
         readonly=mount.readonly,
         propagation=_PROPAGATION[mount.propagation],
-        recursive_read_only=mount.recursive_readonly,
     )
 
 

@@ -7,15 +7,19 @@ can't swap a directory for a link and reach the host (as CVE-2017-1002101 and CV
 
 import ctypes
 import errno
+import functools
 import os
 import stat
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
 CLONE_FS = 0x200
+MOUNT_SETATTR, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, 0x8000, 1  # the number is the same on every architecture
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+AT_FDCWD = -100
 
 _libc: ctypes.CDLL | None = None
 
@@ -57,6 +61,38 @@ def mount_tmpfs(path: Path, size_bytes: int = 0) -> None:
     options = f"size={size_bytes}" if size_bytes else ""
     status = _c().mount(b"tmpfs", os.fsencode(path), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode())
     _check(status, f"mount tmpfs on {path}")
+
+
+class _MountAttributes(ctypes.Structure):
+    """struct mount_attr of linux/mount.h."""
+
+    _fields_ = (
+        ("set", ctypes.c_uint64),
+        ("clear", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns", ctypes.c_uint64),
+    )
+
+
+def _set_attributes(directory: int, path: bytes, attributes: int) -> int:
+    wanted = _MountAttributes(attributes, 0, 0, 0)
+    size = ctypes.sizeof(wanted)
+    done: int = _c().syscall(MOUNT_SETATTR, directory, path, AT_RECURSIVE, ctypes.byref(wanted), size)
+    return done
+
+
+@functools.cache
+def can_make_all_readonly() -> bool:
+    """Tell whether the kernel knows mount_setattr(2): Linux 5.12 and later."""
+    if not sys.platform.startswith("linux"):
+        return False
+    _set_attributes(-1, b"", 0)  # no such directory, if it gets that far
+    return ctypes.get_errno() != errno.ENOSYS
+
+
+def make_all_readonly(path: Path) -> None:
+    """Make a mount read-only, with all that is mounted below it."""
+    _check(_set_attributes(AT_FDCWD, os.fsencode(path), MOUNT_ATTR_RDONLY), f"make {path} read-only")
 
 
 def mount_layers(layers: Sequence[str], target: Path) -> None:

@@ -103,18 +103,21 @@ class Volumes:
                 raise ConfigError(f"volume {wanted['name']} has volumeMode Block, but is specified in volumeMounts")
             source = self.path(pod, volume)
             subpath = wanted.get("subPath") or expand_strictly(wanted.get("subPathExpr") or "", variables)
-            if subpath:
+            recursive = _is_recursive(wanted) and source.is_dir()
+            if subpath or recursive:
                 target = self._places.subpath(pods.uid(pod), volume["name"], container["name"], index)
                 try:
-                    mounting.bind_subpath(source, subpath, target)
+                    mounting.bind_subpath(source, subpath or ".", target)
+                    if recursive:
+                        mounting.make_all_readonly(target)
                 except OSError as error:
                     raise ConfigError(
                         f"failed to prepare subPath for volumeMount {wanted['name']!r}: {error}"
                     ) from error
                 passing("kubelet.subpath-mounted")
                 source = target
-            if "image" in volume:  # as it is mounted here: to be told "read-only" would make it executable again
-                wanted = {**wanted, "readOnly": False, "recursiveReadOnly": None}
+            if recursive or "image" in volume:  # as it is mounted here; the runtime would set its own flags instead
+                wanted = {**wanted, "readOnly": False}
             mounts.append(_mount(wanted, source, place is not None and place.readonly))
         return mounts
 
@@ -201,13 +204,22 @@ def _prepare_claimed(place: Place, group: int | None, policy: str) -> None:
         ownership.give_to_group(place.path, group, policy)
 
 
+def _is_recursive(wanted: dict[str, Any]) -> bool:
+    """Tell whether what is mounted inside a volume is to be read-only, too. ConfigError when it must and can't."""
+    mode = wanted.get("recursiveReadOnly") or "Disabled"
+    if mode == "Disabled" or not wanted.get("readOnly"):
+        return False
+    if not mounting.can_make_all_readonly() and mode == "Enabled":
+        raise ConfigError(f"volume {wanted['name']} asks for recursive read-only, which this kernel does not know")
+    return mounting.can_make_all_readonly()
+
+
 def _mount(wanted: dict[str, Any], source: Path, is_readonly: bool = False) -> Mount:
     return Mount(
         host_path=str(source),
         container_path=wanted["mountPath"] if wanted["mountPath"].startswith("/") else f"/{wanted['mountPath']}",
         readonly=bool(wanted.get("readOnly")) or is_readonly,
         propagation=_PROPAGATION[wanted.get("mountPropagation") or "None"],
-        recursive_readonly=wanted.get("recursiveReadOnly") in ("Enabled", "IfPossible"),
     )
 
 

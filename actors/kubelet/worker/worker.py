@@ -21,6 +21,7 @@ from actors.kubelet.resize import Resizing
 from actors.kubelet.runtime import RuntimeFault
 from actors.kubelet.starter import RETRY_S
 from actors.kubelet.status import OWN_CONDITIONS, Ending, Facts, status_of
+from actors.kubelet.volumes import mounting
 from actors.kubelet.worker.equipment import Equipment
 from actors.kubelet.worker.leaving import Leaving
 from actors.kubelet.worker.life import Life
@@ -242,6 +243,7 @@ class PodWorker:
             more_conditions=self._resizing.conditions,
             finished=self._life.has_ended,
             ending=self._life.ending,
+            recursive_readonly=mounting.can_make_all_readonly(),
         )
         runtime = self._with.observer.pod(self.uid)
         last = self._with.writer.last(self.pod)

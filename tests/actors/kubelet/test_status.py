@@ -1,5 +1,6 @@
 """status_of: what kubectl is going to show for a pod in each phase of its life."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -179,3 +180,21 @@ def test_an_ended_pod_keeps_its_last_address() -> None:
     previous = {"phase": "Running", "podIPs": [{"ip": "10.0.0.9"}], "podIP": "10.0.0.9"}
     over = status(pod(WEB), runtime(exited(WEB), sandboxes=(sandbox(ready=False, ips=()),)), previous, finished=True)
     assert over["podIP"] == "10.0.0.9"
+
+
+def test_how_volumes_are_mounted_and_whom_a_process_runs_as() -> None:
+    mounts = [
+        {"name": "a", "mountPath": "/a"},
+        {"name": "b", "mountPath": "/b", "readOnly": True},
+        {"name": "c", "mountPath": "/c", "readOnly": True, "recursiveReadOnly": "IfPossible"},
+    ]
+    mounting = container("a", volumeMounts=mounts)
+    running = runtime(dataclasses.replace(instance(mounting), user=(1000, 3000, (2000,))))
+    for possible, mode in ((True, "Enabled"), (False, "Disabled")):
+        (said,) = status(pod(mounting), running, recursive_readonly=possible)["containerStatuses"]
+        assert said["volumeMounts"] == [
+            {"name": "a", "mountPath": "/a"},
+            {"name": "b", "mountPath": "/b", "readOnly": True, "recursiveReadOnly": "Disabled"},
+            {"name": "c", "mountPath": "/c", "readOnly": True, "recursiveReadOnly": mode},
+        ]
+        assert said["user"] == {"linux": {"uid": 1000, "gid": 3000, "supplementalGroups": [2000]}}

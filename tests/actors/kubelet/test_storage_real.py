@@ -136,3 +136,27 @@ def test_an_ephemeral_volume_comes_and_goes_with_its_pod(node: Cluster) -> None:
     assert pod(node, "scratch")["status"]["phase"] == "Running"
     remove(node, "scratch")
     eventually(lambda: not node.get("pvc")["items"], "its claim is collected", 30)
+
+
+def test_read_only_may_reach_what_is_mounted_inside_a_volume(node: Cluster, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "inner", str(inner)], check=True, timeout=10)
+    try:
+        modes = {"plain": None, "whole": "Enabled", "possible": "IfPossible"}
+        mounts = {
+            name: {"name": "v", "mountPath": "/v", "readOnly": True} | ({"recursiveReadOnly": mode} if mode else {})
+            for name, mode in modes.items()
+        }
+        containers = [container(name=name, volumeMounts=[mount]) for name, mount in mounts.items()]
+        run_pod(node, "recursive", *containers, volumes=[{"name": "v", "hostPath": {"path": str(tmp_path)}}])
+        await_ready(node, "recursive")
+        wrote = {name: "yes" in run_in(node, "recursive", "touch /v/inner/x && echo yes; true", name) for name in modes}
+        assert wrote == {"plain": True, "whole": False, "possible": False}
+        said = pod(node, "recursive")["status"]["containerStatuses"]
+        assert {item["name"]: item["volumeMounts"][0]["recursiveReadOnly"] for item in said} == {
+            "plain": "Disabled", "whole": "Enabled", "possible": "Enabled",
+        }  # fmt: skip
+        remove(node, "recursive")
+    finally:
+        subprocess.run(["umount", str(inner)], check=True, timeout=10)

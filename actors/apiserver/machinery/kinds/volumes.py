@@ -17,6 +17,7 @@ _REQUIRED = {
     "persistentVolumeClaim": ("claimName",), "csi": ("driver",), "gcePersistentDisk": ("pdName",),
     "awsElasticBlockStore": ("volumeID",), "iscsi": ("targetPortal", "iqn"), "ephemeral": ("volumeClaimTemplate",),
 }  # fmt: skip
+_RECURSIVE_READ_ONLY = ("Disabled", "IfPossible", "Enabled")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _PROPAGATIONS = ("None", "HostToContainer", "Bidirectional")
 
@@ -166,6 +167,20 @@ def _mount_form_causes(mount: dict[str, Any], at: str) -> list[Cause]:
         causes.append(field.invalid(f"{at}.subPathExpr", mount["subPathExpr"], detail))
     if mount.get("mountPropagation"):
         causes += field.one_of(f"{at}.mountPropagation", mount["mountPropagation"], _PROPAGATIONS)
+    if mount.get("recursiveReadOnly"):
+        causes += _recursive_causes(mount, f"{at}.recursiveReadOnly")
+    return causes
+
+
+def _recursive_causes(mount: dict[str, Any], where: str) -> list[Cause]:
+    mode = mount["recursiveReadOnly"]
+    causes = field.one_of(where, mode, _RECURSIVE_READ_ONLY)
+    if mode in ("Enabled", "IfPossible"):
+        if not mount.get("readOnly"):
+            causes.append(field.forbidden(where, "may only be specified when readOnly is true"))
+        if mount.get("mountPropagation") not in (None, "None"):
+            detail = "may only be specified when mountPropagation is None or not specified"
+            causes.append(field.forbidden(where, detail))
     return causes
 
 
