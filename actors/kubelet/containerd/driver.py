@@ -98,7 +98,7 @@ class ContainerdDriver:
         self._importing = asyncio.Lock()
         self._connection: Any = None
         self._outliving: OutlivingCalls | None = None
-        self.streams = ContainerdStreams(self._call, self.places.commands)
+        self.streams = ContainerdStreams(self._call, self._call_outliving, self.places.commands)
         self._layers = ImageLayers(self._call)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -126,11 +126,11 @@ class ContainerdDriver:
         passing(f"containerd.{method}.done")
         return reply
 
-    async def _call_outliving(self, method: str, request: Any) -> Any:
+    async def _call_outliving(self, method: str, request: Any, timeout_s: float | None = WORK_S) -> Any:
         """Call containerd so that it does what it is asked for, even if the kubelet dies meanwhile."""
         assert self._outliving is not None, "the driver is open"
         passing(f"containerd.{method}")
-        reply = await self._outliving.call(method, request, WORK_S)
+        reply = await self._outliving.call(method, request, timeout_s or WORK_S)
         passing(f"containerd.{method}.done")
         return reply
 

@@ -9,7 +9,9 @@ The container's own process is another matter: its FIFOs are containerd's, who w
 goes through CRI, by SPDY (`streaming_attach`).
 
 What can go wrong: the kubelet dies, and its commands with nobody at their FIFOs live on: `sweep` of the next kubelet
-kills them, by the folders that they left. containerd dies: waiting fails, as RuntimeUnreachable.
+kills them, by the folders that they left. A start that is given up in the middle leaves a process that containerd
+knows nothing of; so a start that was asked for is waited for, though its caller has gone, and outlives the kubelet.
+containerd dies: waiting fails, as RuntimeUnreachable.
 """
 
 import asyncio
@@ -40,8 +42,9 @@ Call = Callable[[str, Any, float | None], Awaitable[Any]]
 class ContainerdStreams:
     """`folder` holds a folder of FIFOs for each command that runs."""
 
-    def __init__(self, call: Call, folder: Path):
-        self._call = call
+    def __init__(self, call: Call, outliving: Call, folder: Path):
+        """`outliving` calls containerd so that it does what it is asked for, though the kubelet dies meanwhile."""
+        self._call, self._outliving = call, outliving
         self._folder = folder
         self._running: dict[str, Command] = {}  # by the name of its folder
         self._cleaning: set[asyncio.Task[None]] = set()
@@ -50,7 +53,7 @@ class ContainerdStreams:
         exec_id = f"kubus-{secrets.token_hex(8)}"
         spec = await self._spec(container_id, command, stdio.tty)
         fifos = Fifos(self._folder / f"{container_id}.{exec_id}", stdio)
-        running = Command(self._call, container_id, exec_id, fifos, self._ended)
+        running = Command(self._call, self._outliving, container_id, exec_id, fifos, self._ended)
         self._running[running.name] = running
         try:
             fifos.make()
@@ -78,7 +81,7 @@ class ContainerdStreams:
         for folder in list(self._folder.glob("*.kubus-*")):
             if folder.name not in self._running:
                 container_id, _, exec_id = folder.name.partition(".")
-                left = Command(self._call, container_id, exec_id, Fifos.of(folder), self._ended)
+                left = Command(self._call, self._outliving, container_id, exec_id, Fifos.of(folder), self._ended)
                 self._running[left.name] = left
                 left.watch()
                 self._ended(left)
@@ -118,13 +121,20 @@ class Command:
     """One command in a container, as a `Process`."""
 
     def __init__(
-        self, call: Call, container_id: str, exec_id: str, fifos: Fifos, on_end: "Callable[[Command], None]"
+        self,
+        call: Call,
+        outliving: Call,
+        container_id: str,
+        exec_id: str,
+        fifos: Fifos,
+        on_end: "Callable[[Command], None]",
     ) -> None:
-        self._call = call
+        self._call, self._outliving = call, outliving
         self._container_id = container_id
         self._exec_id = exec_id
         self._fifos = fifos
         self._on_end = on_end
+        self._beginning: asyncio.Future[None] | None = None
         self._exit: asyncio.Future[Any] | None = None
         self._tty = False
         self.is_left = False  # nobody uses it any more: it is being cleaned up
@@ -138,15 +148,22 @@ class Command:
         return {"container_id": self._container_id, "exec_id": self._exec_id}
 
     async def start(self, spec: AnyMessage, tty: bool) -> None:
+        """Start it. Whoever lets go in the middle leaves the rest to `remove`."""
+        self._beginning = asyncio.ensure_future(self._begin(spec, tty))
+        await asyncio.shield(self._beginning)
+
+    async def _begin(self, spec: AnyMessage, tty: bool) -> None:
         self._tty = tty
         fifos = self._fifos
         request = tasks_pb2.ExecProcessRequest(
             **self._ids, stdin=fifos.stdin, stdout=fifos.stdout, stderr=fifos.stderr, terminal=tty, spec=spec
         )
         await self._call("Exec", request, CALL_S)
+        if self.is_left:
+            return
         self.watch()
         fifos.open_input()
-        await self._call("Start", tasks_pb2.StartRequest(**self._ids), START_S)
+        await self._outliving("Start", tasks_pb2.StartRequest(**self._ids), START_S)
 
     def watch(self) -> None:
         """Begin to wait for the command's end."""
@@ -181,6 +198,10 @@ class Command:
 
     async def remove(self) -> None:
         """Kill what still runs, and have containerd forget it. Idempotent; what is gone already is well."""
+        if self._beginning is not None:
+            await asyncio.wait([self._beginning])
+            if not self._beginning.cancelled():
+                self._beginning.exception()  # whoever asked for the command was told, or has gone
         await self._fifos.close()
         if self._exit is None or not self._exit.done():
             request = tasks_pb2.KillRequest(

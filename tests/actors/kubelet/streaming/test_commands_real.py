@@ -1,8 +1,10 @@
 """Commands, attachments and connections of a real containerd, below any bus."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +93,33 @@ async def until(condition, limit_s: float = 5.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+def test_whoever_hangs_up_at_any_moment_leaves_nothing(node):
+    """A start that was given up in the middle left a process that nobody knew of."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    marker = f"{900_000 + os.getpid()}"
+    commands = (["true"], ["sleep", marker], ["cat"], ["no-such-program"])
+
+    async def scenario(driver, container_id, _):
+        slots = asyncio.Semaphore(6)
+
+        async def hang_up() -> None:
+            async with slots:
+                stdio = chance.choice((ALL, OUTPUTS, TERMINAL))
+                starting = asyncio.ensure_future(driver.streams.exec(container_id, chance.choice(commands), stdio))
+                await asyncio.wait([starting], timeout=chance.random() * 0.1)
+                starting.cancel()
+                with contextlib.suppress(asyncio.CancelledError, RuntimeRefused):
+                    await (await starting).close()
+
+        await asyncio.gather(*(hang_up() for _ in range(60)))
+        folder = node.data_dir / "nodes/m1/containerd/commands"
+        await until(lambda: not list(folder.glob("*")) and not processes(marker), 20)
+
+    on(node, scenario)
 
 
 def test_output_errors_and_exit_code(node):
