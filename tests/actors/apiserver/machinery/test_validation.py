@@ -52,6 +52,8 @@ def test_metadata(metadata, field, said):
         ("volumes: [{name: a}, {name: a}]", "spec.volumes[1].name", 'Duplicate value: "a"'),
         ("volumes: [{name: a, emptyDir: {}, hostPath: {path: /}}]", "spec.volumes[0].hostPath", "Forbidden: may not specify more than 1 volume type"),
         ("volumes: [{name: a, secret: {}}]", "spec.volumes[0].secret.secretName", "Required value"),
+        ("volumes: [{name: a, image: {}}]", "spec.volumes[0].image.reference", "Required value"),
+        ("volumes: [{name: a, image: {reference: x, pullPolicy: Often}}]", "spec.volumes[0].image.pullPolicy", 'Unsupported value: "Often"'),
         ("volumes: [{name: a, configMap: {name: x, items: [{key: k, path: ../x}]}}]", "spec.volumes[0].configMap.items[0].path", "must not contain '..'"),
         ("volumes: [{name: a, configMap: {name: x, defaultMode: 512}}]", "spec.volumes[0].configMap.defaultMode", "between 0 and 0777"),
         ("volumes: [{name: a, projected: {sources: [{serviceAccountToken: {path: t, expirationSeconds: 1}}]}}]", "spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds", "10 minutes"),
@@ -79,6 +81,7 @@ def test_pod_specs(spec, field, said):
     ("container", "field", "said"),
     [
         ("imagePullPolicy: X", "imagePullPolicy", "Unsupported value"),
+        ("volumeMounts: [{name: a, mountPath: /a, recursiveReadOnly: Enabled}]", "volumeMounts[0].recursiveReadOnly", "may only be specified when readOnly is true"),
         ("ports: [{containerPort: 0}]", "ports[0].containerPort", "Required value"),
         ("ports: [{containerPort: 65536}]", "ports[0].containerPort", "must be between 1 and 65535, inclusive"),
         ("ports: [{containerPort: 1, protocol: X}]", "ports[0].protocol", 'supported values: "SCTP", "TCP", "UDP"'),
