@@ -29,6 +29,7 @@ from actors.apiserver.auth.authorizer import Authorizer, attributes
 from actors.apiserver.auth.bus_identity import BusIdentities
 from actors.apiserver.auth.oidc import OidcTokens, https_fetch
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
+from actors.apiserver.bootstrap.address_upkeep import AddressUpkeep
 from actors.apiserver.bootstrap.endpoints_upkeep import EndpointsUpkeep, others_of
 from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bootstrap.kubernetes_service import is_reachable
@@ -131,6 +132,7 @@ class ApiServerActor(Actor):
         self.spawn(self._send_bookmarks(), "bookmarks")
         self.spawn(self._extensions.run(), "custom resources")
         self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
+        self.spawn(AddressUpkeep(self.cache, self.clock, self._write_own).run(), "addresses of Services")
         own = Address(host, port)
         if is_reachable(host) and (others := others_of(config, own)):
             upkeep = EndpointsUpkeep(own, others, self._server.registry, self.cache, self._write_own)

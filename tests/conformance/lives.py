@@ -40,12 +40,19 @@ class Life:
 
 
 def holds(found: Any, wanted: Any) -> bool:
-    """Tell whether an object has what was asked for; defaults may have come to it."""
+    """Tell whether an object has what was asked for; defaults may have come to it, and a controller's conditions."""
     if isinstance(wanted, dict):
-        return all(key in found and holds(found[key], value) for key, value in wanted.items())
+        return all(
+            key in found and (_has_conditions if key == "conditions" else holds)(found[key], value)
+            for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         return len(found) == len(wanted) and all(map(holds, found, wanted))
     return found == wanted
+
+
+def _has_conditions(found: list[Object], wanted: list[Object]) -> bool:
+    return all(any(holds(one, condition) for one in found) for condition in wanted)
 
 
 def is_discovered(life: Life, space: Space) -> None:

@@ -1,6 +1,6 @@
 """Cluster IPs and node ports of Services: what a Service needs, what it keeps over a change, what it gives back.
 
-Source: Kubernetes' registry/core/service. Only the first address family is allocated: one network, one address.
+Source: Kubernetes' registry/core/service. A cluster has one address family, so a Service has one address.
 
 Neighbours: `ranges` finds free places; `claims` is how the verbs see this.
 """
@@ -10,8 +10,14 @@ from typing import Any
 
 from actors.api import errors
 from actors.api.errors import Cause
-from actors.apiserver.allocate.ranges import CLUSTER_IPS, NODE_PORTS, Places, cluster_ips, node_ports
+from actors.api.meta import now_rfc3339
+from actors.apiserver.allocate import networks
+from actors.apiserver.allocate.ip_addresses import PREFIX as CLUSTER_IPS
+from actors.apiserver.allocate.ip_addresses import claimed, family_of, key_of
+from actors.apiserver.allocate.ranges import NODE_PORTS, Places, node_ports
+from actors.apiserver.machinery.stored import encode_stored
 from actors.apiserver.server import Server
+from actors.apiserver.storage.charge import Claim
 
 HEADLESS = "None"
 EXTERNAL_NAME = "ExternalName"
@@ -25,7 +31,7 @@ def service_claims(service: dict[str, Any]) -> list[bytes]:
     ports = {str(port["nodePort"]) for port in spec.get("ports") or () if port.get("nodePort")}
     if spec.get("healthCheckNodePort"):
         ports.add(str(spec["healthCheckNodePort"]))
-    return [CLUSTER_IPS + ip.encode() for ip in ips] + [NODE_PORTS + port.encode() for port in sorted(ports)]
+    return [key_of(ip) for ip in ips if _is_address(ip)] + [NODE_PORTS + port.encode() for port in sorted(ports)]
 
 
 class ServiceAllocation:
@@ -33,7 +39,7 @@ class ServiceAllocation:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._ips = cluster_ips(server.config.network.service_cidr)
+        self._networks = networks.places(server.cache, server.config)
         self._ports = node_ports(server.config.network.node_ports)
         self._refused: set[bytes] = set()
         self._given: set[bytes] = set()  # places this allocation chose itself: not the writer's fault when taken
@@ -45,7 +51,7 @@ class ServiceAllocation:
         kept = set(service_claims(obj))
         return [key for key in service_claims(old) if key not in kept]
 
-    async def fill_in(self, obj: dict[str, Any], old: dict[str, Any] | None) -> list[bytes]:
+    async def fill_in(self, obj: dict[str, Any], old: dict[str, Any] | None) -> list[Claim]:
         """See `claims.Allocation`. May be called again for the same object after a refusal."""
         spec = obj["spec"]
         self._forget_own_choices(spec)
@@ -59,12 +65,19 @@ class ServiceAllocation:
             await self._give_node_ports(obj, spec, held)
         if spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
             await self._give_health_check_port(obj, spec, held)
-        return [key for key in service_claims(obj) if key not in held]
+        return [self._claim(obj, key) for key in service_claims(obj) if key not in held]
+
+    def _claim(self, obj: dict[str, Any], key: bytes) -> Claim:
+        if not key.startswith(CLUSTER_IPS):
+            metadata = obj["metadata"]
+            return Claim(key, f"/registry/services/{metadata['namespace']}/{metadata['name']}".encode())
+        address = key.removeprefix(CLUSTER_IPS).decode()
+        return Claim(key, encode_stored(claimed(address, obj, now_rfc3339(self._server.clock))))
 
     def _forget_own_choices(self, spec: dict[str, Any]) -> None:
         """Take back the places that were given by chance and turned out to be taken."""
         ip = spec.get("clusterIP")
-        if ip and CLUSTER_IPS + ip.encode() in self._given & self._refused:
+        if ip and _is_address(ip) and key_of(ip) in self._given & self._refused:
             spec.pop("clusterIP", None)
             spec.pop("clusterIPs", None)
         for port in spec.get("ports") or ():
@@ -78,23 +91,30 @@ class ServiceAllocation:
         if wanted:
             self._check_ip(obj, wanted, held)
         else:
-            wanted = self._ips.name(await self._free(obj, self._ips, "spec.clusterIPs"))
+            wanted = await self._free_ip(obj)
         spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
-        family = "IPv6" if ":" in wanted else "IPv4"
-        spec["ipFamilies"] = [family]
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
+
+    async def _free_ip(self, obj: dict[str, Any]) -> str:
+        """Return an address of the first network that has one. Raises ApiError when none has."""
+        for places in self._networks:
+            place = await places.free(self._server.state, self._refused, self._server.random)
+            if place is not None:
+                self._given.add(places.key(place))
+                return places.name(place)
+        raise errors.internal(f"failed to allocate for {obj['metadata']['name']} spec.clusterIPs: range is full")
 
     def _check_ip(self, obj: dict[str, Any], wanted: str, held: set[bytes]) -> None:
-        try:
-            place = int(ipaddress.ip_address(wanted))
-        except ValueError:
-            raise _invalid(obj, "spec.clusterIPs[0]", [wanted], "must be a valid IP address") from None
-        key = CLUSTER_IPS + wanted.encode()
-        cidr = self._server.config.network.service_cidr
-        if not self._ips.holds(place):
-            why = f"failed to allocate IP {wanted}: the provided network does not match the current range {cidr}"
+        if not _is_address(wanted):
+            raise _invalid(obj, "spec.clusterIPs[0]", [wanted], "must be a valid IP address")
+        place, key = int(ipaddress.ip_address(wanted)), key_of(wanted)
+        if key in held:
+            return
+        if not any(
+            places.holds(place) and family_of(places.name(place)) == family_of(wanted) for places in self._networks
+        ):
+            why = f"failed to allocate IP {wanted}: the provided network does not match the current range"
             raise _invalid(obj, "spec.clusterIPs", [wanted], why)
-        if key in self._refused and key not in held:
+        if key in self._refused:
             why = f"failed to allocate IP {wanted}: provided IP is already allocated"
             raise _invalid(obj, "spec.clusterIPs", [wanted], why)
 
@@ -138,6 +158,14 @@ class ServiceAllocation:
         return place
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _needs_ip(spec: dict[str, Any]) -> bool:
     return spec.get("type") != EXTERNAL_NAME and spec.get("clusterIP") != HEADLESS
 
@@ -179,8 +207,6 @@ def _drop_what_the_type_lacks(spec: dict[str, Any]) -> None:
             port.pop("nodePort", None)
     if spec.get("clusterIP") == HEADLESS:
         spec["clusterIPs"] = [HEADLESS]
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
 
 
 def _invalid(obj: dict[str, Any], path: str, value: Any, why: str) -> errors.ApiError:

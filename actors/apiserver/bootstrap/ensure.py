@@ -32,10 +32,10 @@ async def ensure_all(server: Server, handler: Handler, address: tuple[str, int])
         await _ensure(server, handler, obj)
     for obj in priority_classes.objects():
         await _ensure(server, handler, obj)
-    for obj in kubernetes_service.objects(server.config, address):
-        await _ensure(server, handler, obj)
     await _ensure(server, handler, service_network.service_cidr(server.config))
     await _say_that_it_is_used(server, handler)
+    for obj in kubernetes_service.objects(server.config, address):
+        await _ensure(server, handler, obj)
 
 
 async def _say_that_it_is_used(server: Server, handler: Handler) -> None:

@@ -1,6 +1,6 @@
 """ServiceCIDR kubernetes: the network that Services get their addresses from, as the cluster's config says it.
 
-Neighbours: `ensure` creates it; `allocate` gives the addresses out.
+Neighbours: `ensure` creates it; `allocate` gives the addresses out; `address_upkeep` looks after it.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from actors.api.meta import now_rfc3339
 from runtime.clock import Clock
 
 NAME = "kubernetes"
+FINALIZER = "networking.k8s.io/service-cidr-finalizer"
 READY = "Ready"
 
 
@@ -17,7 +18,7 @@ def service_cidr(config: ClusterConfig) -> dict[str, Any]:
     return {
         "kind": "ServiceCIDR",
         "apiVersion": "networking.k8s.io/v1",
-        "metadata": {"name": NAME},
+        "metadata": {"name": NAME, "finalizers": [FINALIZER]},
         "spec": {"cidrs": [config.network.service_cidr]},
     }
 

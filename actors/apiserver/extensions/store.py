@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.apiserver.extensions.definition import GROUP
 from actors.apiserver.machinery.resource import Resource
-from actors.apiserver.storage.charge import Charge
+from actors.apiserver.storage.charge import Charge, Claim
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import Change, Store, Write
 
@@ -23,7 +23,7 @@ class VersionedStore(Store):
         namespace: str,
         name: str,
         obj: dict[str, Any],
-        claims: Iterable[bytes] = (),
+        claims: Iterable[Claim] = (),
         charges: Sequence[Charge] = (),
     ) -> Awaitable[Entry]:
         if resource.custom is None and resource.group != GROUP:
@@ -36,7 +36,7 @@ class VersionedStore(Store):
         namespace: str,
         name: str,
         obj: dict[str, Any],
-        claims: Iterable[bytes],
+        claims: Iterable[Claim],
         charges: Sequence[Charge],
     ) -> Entry:
         custom = resource.custom

@@ -1,12 +1,20 @@
-"""What a write changes in other objects, in the same transaction: the usage of a quota.
+"""What a write does besides its own object, in the same transaction: it takes keys, and charges the usage of a quota.
 
-Neighbours: `store` puts charges into its txns; `admission.quota` makes them.
+Neighbours: `store` puts both into its txns; `allocate` makes claims, `admission.quota` charges.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.apiserver.storage.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Put `value` under `key`, if nobody has it; otherwise the whole write does not happen."""
+
+    key: bytes
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import Any
 from actors.api import errors
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.stored import encode_stored
-from actors.apiserver.storage.charge import Charge, ChargeMoved
+from actors.apiserver.storage.charge import Charge, ChargeMoved, Claim
 from actors.apiserver.storage.client import StateClient
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.lifetimes import Lifetimes
@@ -62,7 +62,7 @@ class Write:
     """
 
     obj: dict[str, Any] | None
-    claims: Iterable[bytes] = ()
+    claims: Iterable[Claim] = ()
     releases: Iterable[bytes] = ()
     charges: Sequence[Charge] = ()
     last: dict[str, Any] | None = None
@@ -83,7 +83,7 @@ class Store:
         namespace: str,
         name: str,
         obj: dict[str, Any],
-        claims: Iterable[bytes] = (),
+        claims: Iterable[Claim] = (),
         charges: Sequence[Charge] = (),
     ) -> Awaitable[Entry]:
         """Store a new object. Raises ApiError AlreadyExists, ClaimTaken, ChargeMoved, BusError."""
@@ -95,7 +95,7 @@ class Store:
         namespace: str,
         name: str,
         obj: dict[str, Any],
-        claims: list[bytes],
+        claims: list[Claim],
         charges: Sequence[Charge],
     ) -> Entry:
         key = resource.key(namespace, name)
@@ -106,7 +106,9 @@ class Store:
         txn = Txn([Compare(key, "mod", "=", 0)], [put], [Range(key)])
         if claims or charges:
             txn.compare.extend(_compares(claims, charges))
-            txn.success.extend([*(Put(claim, key) for claim in claims), *(Put(c.key, c.value) for c in charges)])
+            txn.success.extend(
+                [*(Put(claim.key, claim.value) for claim in claims), *(Put(c.key, c.value) for c in charges)]
+            )
             txn.failure.extend(_ranges(claims, charges))
         reply = await self._state.txn(txn) if not put.lease else await self._txn_with_lease(resource, txn)
         if reply.result.succeeded:
@@ -183,10 +185,12 @@ class Store:
         if value is not None and self._lifetimes.are_limited(resource.storage_prefix):
             lease = await self._lifetimes.lease(resource.storage_prefix)
         write: list[Operation] = [DeleteRange(key) if value is None else Put(key, value, lease)]
-        write += [Put(claim, key) for claim in claims] + [DeleteRange(release) for release in wanted.releases]
+        write += [Put(claim.key, claim.value) for claim in claims] + [
+            DeleteRange(release) for release in wanted.releases
+        ]
         txn = Txn(
             [Compare(key, "mod", "=", old.revision), *_compares(claims, charges)],
-            write + [Put(charge.key, charge.value) for charge in charges],
+            write + [Put(other.key, other.value) for other in _others(claims, charges)],
             [Range(key), *_ranges(claims, charges)],
         )
         reply = await self._state.txn(txn) if not lease else await self._txn_with_lease(resource, txn)
@@ -207,14 +211,18 @@ def _outcome(old: Entry, value: bytes | None, wanted: Write) -> Entry:
     return old if value is None else Entry.of_stored(old.key, value, old.revision)
 
 
-def _compares(claims: list[bytes], charges: Sequence[Charge]) -> list[Compare]:
-    free = [Compare(claim, "mod", "=", 0) for claim in claims]
+def _others(claims: list[Claim], charges: Sequence[Charge]) -> list[Claim | Charge]:
+    return [*claims, *charges]
+
+
+def _compares(claims: list[Claim], charges: Sequence[Charge]) -> list[Compare]:
+    free = [Compare(claim.key, "mod", "=", 0) for claim in claims]
     return free + [Compare(charge.key, "mod", "=", charge.revision) for charge in charges]
 
 
-def _ranges(claims: list[bytes], charges: Sequence[Charge]) -> list[Operation]:
+def _ranges(claims: list[Claim], charges: Sequence[Charge]) -> list[Operation]:
     """What the failure branch reads besides the object, so that it says which compare failed."""
-    return [*(Range(claim) for claim in claims), *(Range(charge.key) for charge in charges)]
+    return [*(Range(claim.key) for claim in claims), *(Range(charge.key) for charge in charges)]
 
 
 def _found(result: TxnResult) -> KeyValue | None:
@@ -224,13 +232,13 @@ def _found(result: TxnResult) -> KeyValue | None:
     return response.kvs[0] if response.kvs else None
 
 
-def _refusal(result: TxnResult, claims: list[bytes], charges: Sequence[Charge]) -> ClaimTaken | ChargeMoved:
+def _refusal(result: TxnResult, claims: list[Claim], charges: Sequence[Charge]) -> ClaimTaken | ChargeMoved:
     """Why a txn failed whose object is as it was thought to be."""
     found: list[KeyValue | None] = []
     for response in result.responses[1:]:
         assert isinstance(response, RangeResult), "the failure branch is ranges"
         found.append(response.kvs[0] if response.kvs else None)
-    taken = [claim for claim, kv in zip(claims, found, strict=False) if kv is not None]
+    taken = [claim.key for claim, kv in zip(claims, found, strict=False) if kv is not None]
     if taken or not charges:
         return ClaimTaken(taken)
     newest = found[len(claims) :]

@@ -22,7 +22,7 @@ from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.validation import validate, validate_metadata, validate_status
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
-from actors.apiserver.storage.charge import Charge, ChargeMoved
+from actors.apiserver.storage.charge import Charge, ChargeMoved, Claim
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import ClaimTaken, Write
 from actors.apiserver.verbs.create import CLAIM_ATTEMPTS, check_namespace
@@ -152,7 +152,7 @@ class Updating:
         obj["metadata"]["resourceVersion"] = ""
         if may_go(resource, obj):
             return Write(None, releases=claims_of(resource, old), last=self._as_stored(obj))
-        claims: list[bytes] = []
+        claims: list[Claim] = []
         releases: list[bytes] = []
         if self._allocation is not None:
             claims = await self._allocation.fill_in(obj, old)

@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery.kinds import service_families
 from actors.apiserver.machinery.kinds.probes import port_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.metadata import label_causes
@@ -61,7 +62,7 @@ class ServiceStrategy(WithStatus):
     def prepare_for_create(self, obj: dict[str, Any]) -> None:
         super().prepare_for_create(obj)
         _agree_on_addresses(obj["spec"], None)
-        _default_families(obj["spec"])
+        service_families.settle(obj["spec"], {})
 
     def prepare_for_update(self, obj: dict[str, Any], old: dict[str, Any]) -> None:
         super().prepare_for_update(obj, old)
@@ -72,7 +73,7 @@ class ServiceStrategy(WithStatus):
         if spec["type"] in _WITH_NODE_PORTS and before.get("type") in _WITH_NODE_PORTS:
             _keep_node_ports(spec, before)
         _drop_of_other_types(spec, before)
-        _default_families(spec)
+        service_families.settle(spec, before)
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         spec = obj["spec"]
@@ -121,9 +122,8 @@ def _keep_addresses(spec: dict, before: dict) -> None:
         for name in ("clusterIP", "clusterIPs"):
             if name in before:
                 spec[name] = before[name]
-    for name in ("ipFamilies", "ipFamilyPolicy"):
-        if name in before:
-            spec.setdefault(name, before[name])
+    if "ipFamilies" in before:
+        spec.setdefault("ipFamilies", before["ipFamilies"])
 
 
 def _keep_node_ports(spec: dict, before: dict) -> None:
@@ -161,15 +161,6 @@ def _drop_of_other_types(spec: dict, before: dict) -> None:
                 spec.pop(name, None)
 
 
-def _default_families(spec: dict) -> None:
-    """This cluster is IPv4 only: one family, which the address names."""
-    if not needs_cluster_ip(spec):
-        return
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
-    if not spec.get("ipFamilies"):
-        spec["ipFamilies"] = ["IPv6" if ":" in spec.get("clusterIP", "") else "IPv4"]
-
-
 def _address_causes(spec: dict) -> list[Cause]:
     single, many = spec.get("clusterIP", ""), spec.get("clusterIPs") or []
     if spec["type"] == "ExternalName":
@@ -184,16 +175,7 @@ def _address_causes(spec: dict) -> list[Cause]:
         causes.append(field.invalid("spec.clusterIPs[0]", single, detail))
     if many and many[0] != single:
         causes.append(field.invalid("spec.clusterIPs", many, "first value must match `clusterIP`"))
-    for i, address in enumerate(many):
-        if address not in ("", HEADLESS):
-            causes += field.messages(f"spec.clusterIPs[{i}]", address, names.ip_address(address))
-    if len(many) > 1 or spec.get("ipFamilyPolicy") == "RequireDualStack":
-        detail = "this cluster is not configured for dual-stack services"
-        causes.append(field.invalid("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), detail))
-    for i, family in enumerate(spec.get("ipFamilies") or ()):
-        if family != "IPv4":
-            causes.append(field.invalid(f"spec.ipFamilies[{i}]", family, "not configured on this cluster"))
-    return causes
+    return causes + service_families.causes_of(spec)
 
 
 def _ports_causes(spec: dict) -> list[Cause]:
