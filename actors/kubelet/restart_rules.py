@@ -56,6 +56,20 @@ def all_restart_ns(pod: pods.Pod, runtime: PodRuntime) -> int:
     return max(ends, default=0)
 
 
+def may_restart_all(pod: pods.Pod) -> bool:
+    """Whether a rule of the pod could have all its containers start again."""
+    every = (*pods.init_containers(pod), *pods.containers(pod))
+    return any(rule.get("action") == RESTART_ALL for item in every for rule in item.get("restartPolicyRules") or ())
+
+
+def is_restarting_all(pod: pods.Pod, runtime: PodRuntime) -> bool:
+    """Whether containers are being ended for such a rule, or have been, and none was made since."""
+    since_ns = all_restart_ns(pod, runtime)
+    ephemeral = {item["name"] for item in pods.ephemeral_containers(pod)}
+    made = (item.container for item in runtime.containers if item.container.name not in ephemeral)
+    return since_ns > 0 and all(item.created_ns <= since_ns for item in made)
+
+
 def _matches(codes: dict[str, Any], exit_code: int) -> bool:
     listed = exit_code in (codes.get("values") or ())
     return listed if codes.get("operator") == "In" else not listed

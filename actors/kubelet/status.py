@@ -17,10 +17,12 @@ from actors.kubelet import qos
 from actors.kubelet.compute import Health, Healths
 from actors.kubelet.container_status import Waiting, container_statuses
 from actors.kubelet.observed import PodRuntime
-from actors.kubelet.restart_rules import restarts
+from actors.kubelet.restart_rules import is_restarting_all, may_restart_all, restarts
 
 EVICTED = "Evicted"
-OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
+OWN_CONDITIONS = (
+    "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "AllContainersRestarting"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,11 @@ def _conditions(
         "Ready": _ready(pod, containers_ready),
         "ContainersReady": containers_ready,
     }
+    if may_restart_all(pod):
+        verdicts["AllContainersRestarting"] = _all_restarting(pod, runtime, phase)
     before = {item["type"]: item for item in previous.get("conditions") or ()}
     generation = pod["metadata"].get("generation")
-    made = [_condition(kind, *verdicts[kind], before.get(kind), generation, facts.now_s) for kind in OWN_CONDITIONS]
+    made = [_condition(kind, *verdict, before.get(kind), generation, facts.now_s) for kind, verdict in verdicts.items()]
     for kind, (reason, message) in facts.more_conditions.items():
         made.append(_condition(kind, True, reason, message, before.get(kind), generation, facts.now_s))
     if facts.ending is not None and facts.ending.is_disruption:
@@ -206,6 +210,15 @@ def _containers_ready(regular: list[Any], inits: list[Any], pod: pods.Pod, phase
     if not unready:
         return True, "", ""
     return False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
+
+
+def _all_restarting(pod: pods.Pod, runtime: PodRuntime, phase: str) -> tuple[bool, str, str]:
+    """Say whether all containers are about to start again, for pods that have such a rule (KEP-5532)."""
+    if phase in pods.TERMINAL_PHASES:
+        return False, "PodCompleted" if phase == "Succeeded" else "PodFailed", ""
+    if is_restarting_all(pod, runtime):
+        return True, "RestartAllContainersStarted", "container exited with restart policy rule"
+    return False, "", ""
 
 
 def _ready(pod: pods.Pod, containers_ready: tuple[bool, str, str]) -> tuple[bool, str, str]:

@@ -116,6 +116,25 @@ def test_a_rule_restarts_all_containers(
     assert status_of(POD, state, {"phase": "Running"}, Facts(NOW_S))["phase"] == "Running"
 
 
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ((OLD_INIT, OLD_PROXY, OLD_SIDE), ("False", "")),
+        ((ENDED, OLD_INIT, OLD_PROXY, OLD_SIDE), ("True", "RestartAllContainersStarted")),
+        ((ENDED, OLD_INIT, ENDED_PROXY, ENDED_SIDE), ("True", "RestartAllContainersStarted")),
+        ((ENDED, made(INIT, "running", 50, 1), ENDED_PROXY, ENDED_SIDE), ("False", "")),
+    ],
+)
+def test_a_condition_tells_of_the_restart_until_it_begins(
+    there: tuple[ContainerStatus, ...], expected: tuple[str, str]
+) -> None:
+    said = status_of(POD, runtime(*there), {"phase": "Running"}, Facts(NOW_S))["conditions"]
+    (told,) = (item for item in said if item["type"] == "AllContainersRestarting")
+    assert (told["status"], told.get("reason", "")) == expected
+    plain = status_of(pod(SIDE), runtime(OLD_SIDE), {}, Facts(NOW_S))["conditions"]
+    assert "AllContainersRestarting" not in {item["type"] for item in plain}
+
+
 def test_a_container_that_ends_well_after_all_restarted_ends_the_pod() -> None:
     state = runtime(ENDED, NEW_INIT, NEW_PROXY, made(SIDE, "exited", 30, 1), made(SOURCE, "exited", 30, 1))
     assert compute_pod_actions(POD, state, {}, Backoff(), NOW_S).finished
