@@ -1,5 +1,6 @@
 """After each test with a real cluster: nothing on its nodes belongs to a pod that the API no longer has. And at the
-cluster's end, where no pod is left at all: nothing whatever is left of pods, nor do actors hold what is gone.
+cluster's end, where no pod is left at all: nothing whatever is left of pods, nor do actors hold what is gone, nor does
+containerd store what no image needs.
 
 Pods that still end are in the API until nothing of them is left, so what is found here without a pod is a leak, or goes
 in a moment. A cluster that a test took down is looked at by `traces.of_cluster` instead.
@@ -39,6 +40,7 @@ def _is_empty(cluster: Cluster, node: str) -> bool:
     pid = int(cluster.actor(f"kubelet@{node}")["pid"])
     left = traces.of_pods(cluster.data_dir, node, cluster.inside([]))
     left += traces.of_descriptors(pid, cluster.data_dir, node)
+    left += traces.of_images(cluster.data_dir, node)
     assert left == [], left
     return True
 

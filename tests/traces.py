@@ -1,5 +1,6 @@
 """What a cluster, or a node's ended pods, left behind: processes, mounts, namespaces, rules, links, cgroups, files."""
 
+import hashlib
 import json
 import os
 import re
@@ -82,6 +83,38 @@ def of_pods(data_dir: Path, node: str, inside: list[str]) -> list[str]:
     places = places_of(data_dir, node)
     found = [*_pod_files(places), *_mounts(data_dir), *_pod_cgroups(places), *_shims(places)]
     return found or [*_pod_links(inside), *_in_containerd(places)]
+
+
+def of_images(data_dir: Path, node: str) -> list[str]:
+    """Return a line for what containerd stores and no image of the node needs: content, unpacked layers, leases.
+
+    Images themselves stay as long as there is room, as Kubernetes' kubelet keeps them.
+    """
+    places = places_of(data_dir, node)
+    ctr = ["ctr", "-a", str(places.socket), "-n", "k8s.io"]
+    found = [f"lease {line.split()[0]}" for line in _output([*ctr, "leases", "ls"]).splitlines()[1:] if line.strip()]
+    targets = {line.split()[2] for line in _output([*ctr, "images", "ls"]).splitlines()[1:] if len(line.split()) > 2}
+    needed, layers = set(), set()
+    for target in targets:
+        needed |= _content_of(ctr, target, layers)
+    stored = _output([*ctr, "content", "ls", "-q"]).split()
+    found += [f"content {digest}" for digest in stored if digest not in needed]
+    rows = [line.split() for line in _output([*ctr, "snapshots", "ls"]).splitlines()[1:]]
+    return found + [f"snapshot {row[0]}" for row in rows if row[-1] == "Committed" and row[0] not in layers]
+
+
+def _content_of(ctr: list[str], digest: str, layers: set[str]) -> set[str]:
+    """Return what an index, manifest or config refers to, itself included; unpacked layers are added to `layers`."""
+    text = _output([*ctr, "content", "get", digest])
+    document = json.loads(text) if text.startswith("{") else {}
+    needed = {digest, *(layer["digest"] for layer in document.get("layers") or ())}
+    for inner in (*(document.get("manifests") or ()), *([document["config"]] if "layers" in document else ())):
+        needed |= _content_of(ctr, inner["digest"], layers)
+    chain = ""
+    for layer in (document.get("rootfs") or {}).get("diff_ids") or ():
+        chain = f"sha256:{hashlib.sha256(f'{chain} {layer}'.encode()).hexdigest()}" if chain else layer
+        layers.add(chain)
+    return needed
 
 
 def of_descriptors(pid: int, data_dir: Path, node: str) -> list[str]:

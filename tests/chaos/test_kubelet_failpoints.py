@@ -20,7 +20,7 @@ from tests import traces
 from tests.chaos.control import Control, Victim
 from tests.cluster import Cluster, eventually
 from tests.conformance.access import Api
-from tests.conformance.pods import Space, container, has_ended, is_ready, pod, secret, space_of, with_volumes
+from tests.conformance.pods import IMAGE, Space, container, has_ended, is_ready, pod, secret, space_of, with_volumes
 
 pytestmark = [pytest.mark.real, pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -45,9 +45,8 @@ def pods_of(seed: int, marks: Path) -> dict[str, dict[str, Any]]:
     write = f"echo $$ >> /marks/{seed}-"
     stay = "; trap 'exit 0' TERM; sleep 1000000 & wait"
     host = {"/marks": {"hostPath": {"path": str(marks)}}}
-    made, volumes = with_volumes(
-        container(write + "server" + stay), host | {"/secret": {"secret": {"secretName": "s"}}}
-    )
+    more = {"/secret": {"secret": {"secretName": "s"}}, "/tools": {"image": {"reference": IMAGE}}}
+    made, volumes = with_volumes(container(write + "server" + stay), host | more)
     init, _ = with_volumes(container(write + "init", "init"), host)
     server = pod(made, name=f"server-{seed}", restartPolicy="Always", volumes=volumes, initContainers=[init])
     made, volumes = with_volumes(container(write + "once; sleep 0.2"), host)
@@ -103,14 +102,52 @@ def test_a_kubelet_that_dies_leaves_nothing_undone(
     second, skip_second = dice.choice(ENDING), dice.randrange(3)
     print(f"seed {seed}: {first} after {skip_first}, {second} after {skip_second}")
     tmp_path.chmod(0o777)
+    pods_live_and_go(
+        seed, own_real_cluster, place, kubelet, left_before, tmp_path, (first, skip_first), (second, skip_second)
+    )
 
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("kubelet.image-layers-held", "containerd.Remove"), ("kubelet.image-mounted", "containerd.Remove.done")],
+)
+def test_a_kubelet_that_dies_over_an_image_that_is_a_volume(
+    first: str,
+    second: str,
+    own_real_cluster: Cluster,
+    place: Space,
+    kubelet: Victim,
+    left_before: set[str],
+    tmp_path: Path,
+):
+    tmp_path.chmod(0o777)
+    assert pods_live_and_go(
+        len(first), own_real_cluster, place, kubelet, left_before, tmp_path, (first, 0), (second, 0)
+    )
+
+
+def pods_live_and_go(
+    seed: int,
+    own_real_cluster: Cluster,
+    place: Space,
+    kubelet: Victim,
+    left_before: set[str],
+    tmp_path: Path,
+    at_start: tuple[str, int],
+    at_end: tuple[str, int],
+) -> bool:
+    """Start pods and remove them, with a kubelet that dies when it has passed a failpoint so often, both times.
+
+    Returns whether it did die both times.
+    """
+    (first, skip_first), (second, skip_second) = at_start, at_end
     pid = kubelet.arm(first, skip_first)
     pods = pods_of(seed, tmp_path)
     for made in pods.values():
         place.start(made)
     for name in pods:
         place.when(name, has_ended if name.startswith("once") else is_ready, f"it is as it shall be (seed {seed})", 40)
-    kubelet.struck(pid, first)
+    died = kubelet.struck(pid, first)
     assert starts(tmp_path, seed) == {"init": 1, "server": 1, "once": 1, "memory": 1}
     assert place.get("pods", f"once-{seed}")["status"]["phase"] == "Succeeded"
     assert {"file", "address", "mount", "cgroup", "shim"} <= {line.split()[0] for line in left_behind(own_real_cluster)}
@@ -120,7 +157,7 @@ def test_a_kubelet_that_dies_leaves_nothing_undone(
         place.delete("pods", name)
     for name in pods:
         place.gone(name, 40)
-    kubelet.struck(pid, second)
+    died = kubelet.struck(pid, second) and died
     assert starts(tmp_path, seed) == {"init": 1, "server": 1, "once": 1, "memory": 1}
 
     def nothing_is_left() -> bool:
@@ -128,3 +165,4 @@ def test_a_kubelet_that_dies_leaves_nothing_undone(
         return True
 
     eventually(nothing_is_left, f"nothing is left behind (seed {seed})", 40)
+    return died
