@@ -1,4 +1,8 @@
-"""An API server's core in one process: real handler and cache, the state actor's own machine in memory, no sockets."""
+"""An API server's core in one process: real handler and cache, no doors.
+
+What it stores is in memory, unless the fixture `every_state` has put another driver there; tests by `with_api` run once
+on each: a state actor over the bus, and a real etcd.
+"""
 
 import asyncio
 import functools
@@ -7,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
+import pytest
 import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,116 +34,11 @@ from actors.apiserver.storage.feed import Feed
 from actors.apiserver.storage.lifetimes import Lifetimes
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest
-from actors.state import txn
-from actors.state.commands import CompactCommand, GrantCommand, RevokeCommand, TxnCommand
-from actors.state.machine import Machine
-from actors.state.messages import Range, RangeReply, RevisionReply, Txn, TxnReply, WatchBatch, WatchRequest
-from actors.state.watch import WatchHub
-from bus import DeadlineExceeded, StreamLost, Unavailable
 from runtime.clock import ManualClock
+from tests.actors.apiserver import states
+from tests.actors.apiserver.states import FaultyState
 
 ADMIN = Identity("admin", (MASTERS, AUTHENTICATED))
-
-
-class MemoryState:
-    """The state actor's machine behind the interface of its client. Failures are armed by tests."""
-
-    def __init__(self) -> None:
-        self.machine = Machine()
-        self.hub = WatchHub(self.machine.store)
-        self.granted: dict[int, int] = {}  # seconds by lease
-        self.down = False
-        self.lose_answers = 0  # of txns that are done all the same
-        self.repeat_txns = False  # as the bus does after a lost answer, to a state actor that forgot the id
-        self.asked_revision = 0
-        self.watches: list[asyncio.Event] = []
-        self.hold: asyncio.Event | None = None  # while set to an unset event, watches deliver nothing
-
-    def _check(self) -> None:
-        if self.down:
-            raise Unavailable("the state is down")
-
-    async def range(self, range_: Range) -> RangeReply:
-        self._check()
-        txn.check_range(range_)
-        return RangeReply(self.machine.store.revision, self.machine.store.range(range_))
-
-    async def revision(self) -> RevisionReply:
-        self._check()
-        self.asked_revision += 1
-        await asyncio.sleep(0)
-        return RevisionReply(self.machine.store.revision, self.machine.store.compact_revision)
-
-    async def lease_grant(self, ttl_s: int) -> int:
-        self._check()
-        lease = self.machine.applied + 1
-        self.machine.apply(lease, GrantCommand(lease, ttl_s))
-        self.granted[lease] = ttl_s
-        return lease
-
-    def revoke(self, lease: int) -> None:
-        """What happens when its time is over."""
-        outcome = self.machine.apply(self.machine.applied + 1, RevokeCommand(lease))
-        self.hub.publish(outcome.revision, outcome.changes)
-
-    async def txn(self, wanted: Txn) -> TxnReply:
-        self._check()
-        txn.check(wanted)
-        reply = self._apply(wanted)
-        if self.repeat_txns:
-            reply = self._apply(wanted)
-        if self.lose_answers:
-            self.lose_answers -= 1
-            raise DeadlineExceeded("no answer")
-        return reply
-
-    def _apply(self, wanted: Txn) -> TxnReply:
-        outcome = self.machine.apply(self.machine.applied + 1, TxnCommand(wanted))
-        if isinstance(outcome.result, Exception):
-            raise outcome.result
-        if outcome.changes:
-            self.hub.publish(outcome.revision, outcome.changes)
-        return TxnReply(outcome.revision, outcome.result)
-
-    def compact(self) -> None:
-        self.machine.apply(self.machine.applied + 1, CompactCommand(self.machine.store.revision))
-        while self.machine.store.history.prune(1000):
-            pass
-
-    def break_watches(self) -> None:
-        for broken in self.watches:
-            broken.set()
-        self.watches.clear()
-
-    @asynccontextmanager
-    async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:
-        self._check()
-        watcher = self.hub.watch(request.key, request.range_end, request.start_revision, request.prev_kv)
-        broken = asyncio.Event()
-        self.watches.append(broken)
-        try:
-            yield self._batches(watcher, broken)
-        finally:
-            self.hub.cancel(watcher)
-
-    async def _batches(self, watcher: Any, broken: asyncio.Event) -> AsyncIterator[WatchBatch]:
-        awake = asyncio.Event()
-        watcher.wake = awake.set
-        yield WatchBatch(self.machine.store.revision, [])
-        while True:
-            if broken.is_set():
-                raise StreamLost("the watch broke")
-            if self.hold is not None:
-                await self.hold.wait()
-            batch = watcher.take()
-            if batch is not None:
-                yield batch
-                continue
-            awake.clear()
-            waits = [asyncio.ensure_future(awake.wait()), asyncio.ensure_future(broken.wait())]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
 
 
 class FakeKubelets:
@@ -166,7 +66,7 @@ class FakeComponents:
 class Api:
     """Calls by verb; an answer is (status, decoded body)."""
 
-    def __init__(self, state: MemoryState, config: ClusterConfig) -> None:
+    def __init__(self, state: FaultyState, config: ClusterConfig) -> None:
         self.state = state
         self.clock = ManualClock()
         self.cache = WatchCache(REGISTRY)
@@ -272,13 +172,17 @@ class Watch:
 
 
 @asynccontextmanager
-async def serving(state: MemoryState | None = None, *, bootstrap: bool = True, **network: Any) -> AsyncIterator[Api]:
+async def serving(state: FaultyState | None = None, *, bootstrap: bool = True, **network: Any) -> AsyncIterator[Api]:
     """An API over a state that may be there already."""
+    if state is None:
+        async with states.opened() as state, serving(state, bootstrap=bootstrap, **network) as api:
+            yield api
+        return
     config = ClusterConfig(
         nodes={"m1": NodeConfig(roles=["apiserver"]), "sim": NodeConfig(roles=["kubelet"], count=3)},
         network=NetworkConfig(**network),
     )
-    api = Api(state or MemoryState(), config)
+    api = Api(state, config)
     task = asyncio.ensure_future(api.feed.run())
     extensions = asyncio.ensure_future(api.extensions.controller.run())
     try:
@@ -294,8 +198,11 @@ async def serving(state: MemoryState | None = None, *, bootstrap: bool = True, *
         await api.extensions.close()
 
 
+on_every_state = pytest.mark.usefixtures("every_state")
+
+
 def with_api(**options: Any):
-    """Run an async test with an `Api`."""
+    """Run an async test with an `Api`, once on each driver of the state."""
 
     def decorate(test):
         def wrapper():
@@ -307,7 +214,7 @@ def with_api(**options: Any):
 
         wrapper.__name__ = test.__name__
         wrapper.__doc__ = test.__doc__
-        return wrapper
+        return on_every_state(wrapper)
 
     return decorate
 

@@ -4,9 +4,11 @@ import asyncio
 
 import orjson
 
+from actors.apiserver import reads
 from actors.apiserver.storage import resource_cache, watcher
 from bus import Unavailable
-from tests.actors.apiserver.api_harness import MemoryState, config_map, pod, serving, with_account, with_api
+from tests.actors.apiserver import states
+from tests.actors.apiserver.api_harness import config_map, on_every_state, pod, serving, with_account, with_api
 
 CMS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
@@ -56,7 +58,7 @@ async def test_page_of_a_compacted_revision_is_expired(api):
     await make(api, *"abc")
     first = await api.must("GET", f"{CMS}?limit=1")
     await make(api, "d")
-    api.state.compact()
+    await api.state.compact()
     status, answer = await api.get(f"{CMS}?limit=1&continue={first['metadata']['continue']}")
     assert (status, answer["reason"]) == (410, "Expired")
     assert (await api.get(f"{CMS}?continue=garbage"))[0] == 400
@@ -187,8 +189,9 @@ async def test_watch_list_ends_the_start_with_a_bookmark(api):
 
 @with_api()
 async def test_bookmarks_tell_how_far_the_cache_is(api):
-    watch = await api.watch(f"{CMS}?watch=1&resourceVersion=1&allowWatchBookmarks=true")
-    plain = await api.watch(f"{CMS}?watch=1&resourceVersion=1")
+    first = api.cache.revision
+    watch = await api.watch(f"{CMS}?watch=1&resourceVersion={first}&allowWatchBookmarks=true")
+    plain = await api.watch(f"{CMS}?watch=1&resourceVersion={first}")
     api.clock.advance(61)
     api.cache.send_bookmarks(api.clock.monotonic(), 60)
     kind, obj = await watch.next()
@@ -284,7 +287,7 @@ async def test_watch_ends_with_an_error_when_changes_were_compacted_away(api):
     watch = await api.watch(f"{CMS}?watch=1&resourceVersion={api.cache.revision}")
     api.state.hold = asyncio.Event()
     await make(api, "a", "b")
-    api.state.compact()
+    await api.state.compact()
     api.state.hold.set()
     api.state.hold = None
     api.state.break_watches()
@@ -306,9 +309,15 @@ async def test_timeout_ends_a_watch(api):
     assert (await api.get(f"{CMS}?watch=1&timeoutSeconds=x"))[0] == 400
 
 
-def test_restarted_server_serves_what_is_stored():
+@on_every_state
+def test_restarted_server_serves_what_is_stored(monkeypatch):
+    monkeypatch.setattr(reads, "FUTURE_WAIT_S", 0.1)
+
     async def main():
-        state = MemoryState()
+        async with states.opened() as state:
+            await restart(state)
+
+    async def restart(state):
         async with serving(state) as api:
             before = api.cache.revision
             await make(api, "a")

@@ -93,10 +93,10 @@ async def test_update_guards_the_resource_version(api):
 @with_api()
 async def test_update_that_changes_nothing_writes_nothing(api):
     first = await api.must("POST", CMS, config_map("a"))
-    revision = api.state.machine.store.revision
+    before = await api.state.revision()
     assert await api.must("PUT", f"{CMS}/a", first) == first
     assert (await api.patch(f"{CMS}/a", {"data": {"k": "v"}}))[1] == first
-    assert api.state.machine.store.revision == revision
+    assert await api.state.revision() == before
 
 
 @with_api()

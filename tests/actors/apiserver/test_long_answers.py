@@ -55,9 +55,11 @@ async def test_a_reader_that_takes_nothing_is_waited_for(api):
     for _ in range(20):
         await asyncio.sleep(0)
     assert peer.transport.written == b"" and peer.tasks
-    peer.connection.resume_writing()
-    await asyncio.sleep(0)
-    peer.connection.pause_writing()
+    while not peer.transport.written:  # until the state has answered
+        await asyncio.sleep(0.001)
+        peer.connection.resume_writing()
+        await asyncio.sleep(0)
+        peer.connection.pause_writing()
     for _ in range(20):
         await asyncio.sleep(0)
     assert 0 < len(peer.transport.written) < 2000 and peer.tasks

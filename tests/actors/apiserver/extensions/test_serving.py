@@ -3,9 +3,8 @@
 import asyncio
 from typing import Any
 
-import pytest
-
-from tests.actors.apiserver.api_harness import Api, with_api
+from tests.actors.apiserver import states
+from tests.actors.apiserver.api_harness import Api, on_every_state, serving, with_api
 from tests.actors.apiserver.extensions.definitions import CRON, DEFINITIONS, cron_tab, definition, version
 
 BASE = "/apis/stable.example.com/v1"
@@ -60,7 +59,6 @@ async def test_a_definition_is_established_served_and_removed(api: Api):
     assert gone["metadata"]["finalizers"] == ["customresourcecleanup.apiextensions.k8s.io"]
     await is_gone(api, f"{DEFINITIONS}/crontabs.stable.example.com")
     assert (await api.get(TABS))[0] == 404
-    assert api.state.machine.store.range is not None
     await established(api, definition())
     assert (await api.must("GET", TABS))["items"] == []
 
@@ -325,13 +323,15 @@ async def test_a_finalizer_keeps_the_definition(api: Api):
     await is_gone(api, f"{DEFINITIONS}/crontabs.stable.example.com")
 
 
-@pytest.mark.parametrize("count", [30])
-def test_objects_are_there_after_a_restart(count: int):
-    from tests.actors.apiserver.api_harness import MemoryState, serving
-
-    state = MemoryState()
+@on_every_state
+def test_objects_are_there_after_a_restart():
+    count = 30
 
     async def main() -> None:
+        async with states.opened() as state:
+            await restart(state)
+
+    async def restart(state: states.FaultyState) -> None:
         async with serving(state) as api:
             await established(api, definition())
             for number in range(count):
