@@ -59,9 +59,11 @@ class PodStrategy(WithStatus):
         """A write to ephemeralcontainers or resize changes only those parts of the spec."""
         given, spec = obj.get("spec") or {}, copy.deepcopy(old["spec"])
         if subresource == "ephemeralcontainers":
-            spec["ephemeralContainers"] = given.get("ephemeralContainers") or []
-            for container in spec["ephemeralContainers"]:
-                default_container(container)
+            spec.pop("ephemeralContainers", None)
+            if containers := given.get("ephemeralContainers"):
+                spec["ephemeralContainers"] = containers
+                for container in containers:
+                    default_container(container)
         else:
             assert subresource == "resize", subresource
             for kind in ("containers", "initContainers"):
@@ -74,12 +76,10 @@ class PodStrategy(WithStatus):
     def validate_subresource_update(self, subresource: str, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         causes = pod_spec_causes(obj["spec"])
         if subresource == "ephemeralcontainers":
-            after, path = obj["spec"]["ephemeralContainers"], "spec.ephemeralContainers"
-            if after[: len(old["spec"].get("ephemeralContainers") or ())] != (
-                old["spec"].get("ephemeralContainers") or []
-            ):
+            before, after = (spec.get("ephemeralContainers") or [] for spec in (old["spec"], obj["spec"]))
+            if after[: len(before)] != before:
                 detail = "existing ephemeral containers may not be changed or removed\n"
-                causes.append(field.forbidden(path, detail))
+                causes.append(field.forbidden("spec.ephemeralContainers", detail))
         elif resized := resize_causes(obj["spec"], old["spec"]):
             causes += resized
         elif qos_class(obj["spec"]) != qos_class(old["spec"]):

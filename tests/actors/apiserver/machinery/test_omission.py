@@ -106,3 +106,12 @@ def test_a_status_begins_with_its_counts(kind, counts):
     obj, _ = decode(resource(kind), b'{"metadata":{"name":"a"},"spec":{}}', JSON)
     prepare_for_create(resource(kind), obj, "uid", "2026-01-01T00:00:00Z")
     assert obj["status"] == counts
+
+
+@pytest.mark.parametrize("empty", [{}, {"ephemeralContainers": []}])
+def test_a_pod_without_ephemeral_containers_has_no_list_of_them(empty):
+    strategy = resource("Pod").strategy
+    old = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "a"}]}}
+    obj = {"metadata": {"name": "a"}, "spec": empty}
+    strategy.prepare_for_subresource_update("ephemeralcontainers", obj, old)
+    assert obj["spec"] == old["spec"] and "generation" not in obj["metadata"]
