@@ -50,11 +50,12 @@ class Place:
     conditions: frozenset[str] = frozenset()
     sysctls: Iterable[str] = ()  # allowed beyond the safe ones; "net.*" is possible
     has_apparmor: bool = True
+    has_strict_groups: bool = True  # the runtime can leave out the groups that an image's user has
 
 
 def refusal(pod: pods.Pod, place: Place = Place()) -> Ending | None:
     """Return why the pod must not be started here; None when it may."""
-    checks = (_under_pressure, _elsewhere, _too_big, _port_taken, _forbidden_sysctl, _without_apparmor)
+    checks = (_under_pressure, _elsewhere, _too_big, _port_taken, _forbidden_sysctl, _without_apparmor, _loose_groups)
     return next((found for check in checks if (found := check(pod, place)) is not None), None)
 
 
@@ -184,3 +185,13 @@ def _without_apparmor(pod: pods.Pod, place: Place) -> Ending | None:
     if any(profile.get("type") not in (None, "Unconfined") for profile in profiles):
         return _refused("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")
     return None
+
+
+def _loose_groups(pod: pods.Pod, place: Place) -> Ending | None:
+    """A runtime that does not know the policy would give processes more groups than the pod allows."""
+    policy = (pod["spec"].get("securityContext") or {}).get("supplementalGroupsPolicy")
+    if policy != "Strict" or place.has_strict_groups:
+        return None
+    return _refused(
+        "SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node"
+    )

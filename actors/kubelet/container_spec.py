@@ -58,6 +58,8 @@ def log_path(container_name: str, restart_count: int) -> str:
 
 def hostname_of(pod: pods.Pod, domain: str) -> str:
     """Return the name that the pod's processes see."""
+    if pod["spec"].get("hostnameOverride"):
+        return str(pod["spec"]["hostnameOverride"])
     hostname = pod["spec"].get("hostname") or pods.name(pod)
     hostname = hostname[:HOSTNAME_LIMIT].rstrip("-.")
     if pod["spec"].get("setHostnameAsFQDN"):
@@ -68,7 +70,7 @@ def hostname_of(pod: pods.Pod, domain: str) -> str:
 def fqdn_of(pod: pods.Pod, domain: str) -> str:
     """Return the pod's full name if it has a subdomain."""
     subdomain = pod["spec"].get("subdomain")
-    if not subdomain:
+    if not subdomain or pod["spec"].get("hostnameOverride"):
         return ""
     hostname = (pod["spec"].get("hostname") or pods.name(pod))[:HOSTNAME_LIMIT].rstrip("-.")
     return f"{hostname}.{subdomain}.{pods.namespace(pod)}.svc.{domain}"
@@ -115,6 +117,7 @@ def container_spec(
     mounts: Sequence[Mount],
     node: NodeFacts,
     devices: Sequence[Device] = (),
+    target_id: str = "",
 ) -> ContainerSpec:
     """Return what to make of a container; ConfigError where it must not be made."""
     check_non_root(pod, container, image)
@@ -145,6 +148,7 @@ def container_spec(
         tty=bool(container.get("tty")),
         resources=qos.container_resources(pod, container, node.memory_bytes),
         security=container_security(pod, container, node.seccomp_root),
+        target_id=target_id,
         is_finite=_is_finite(pod, container),
     )
 

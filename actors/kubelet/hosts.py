@@ -26,7 +26,8 @@ def hosts_file(pod: pods.Pod, pod_ips: Sequence[str], domain: str, node_hosts: s
         text = HOSTS_HEADER_HOST_NETWORK + node_hosts
     else:
         text = HOSTS_HEADER + LOCAL_NAMES
-        hostname = hostname_of(pod, domain).partition(".")[0]
+        override = pod["spec"].get("hostnameOverride")
+        hostname = override or hostname_of(pod, domain).partition(".")[0]
         names = "\t".join(name for name in (fqdn_of(pod, domain), hostname) if name)
         text += "".join(f"{ip}\t{names}\n" for ip in pod_ips)
     aliases = pod["spec"].get("hostAliases") or ()

@@ -89,6 +89,7 @@ def node_status(name: str, machine: Machine, observed: Observation, previous: di
         "allocatable": {**unclaimed, **allocatable(machine), **extended},
         "addresses": [*addresses, {"type": "Hostname", "address": name}],
         "conditions": _conditions(observed, previous.get("conditions") or []),
+        "features": {"supplementalGroupsPolicy": False},
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": dict(machine.info)
         | {

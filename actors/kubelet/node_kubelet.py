@@ -242,6 +242,7 @@ class NodeKubelet:
             conditions=self.eviction.conditions,
             sysctls=self._shared.config.kubelet.allowed_unsafe_sysctls,
             has_apparmor=self._has_apparmor,
+            has_strict_groups=isinstance(self.driver, SimulatedDriver),  # containerd 1.x has no word for them
         )
         return refusal(pod, place)
 

@@ -197,6 +197,7 @@ class ContainerSpec:
     security: ContainerSecurity = ContainerSecurity()
     devices: Sequence[str] = ()  # CDI names
     block_devices: Sequence[Device] = ()
+    target_id: str = ""  # a container whose processes it sees; empty: as its sandbox has it
     is_finite: bool = False  # ends by itself, as init containers do: what a simulated container goes by
 
 

@@ -14,6 +14,7 @@ from actors.kubelet.container_spec import NodeFacts, container_spec, sandbox_spe
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.hooks import POST_START_LIMIT_S, HookFailed, run_hook
 from actors.kubelet.images import ImageNotReady, Images, normalized
+from actors.kubelet.observed import is_running
 from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
 from actors.kubelet.pod_files import Files
@@ -129,7 +130,8 @@ class Starter:
             env = self._files.environment(pod, container, ips)
             mounts = self._files.mounts(pod, container, start.restart_count, ips, env)
             devices = self._files.devices(pod, container)
-            spec = container_spec(pod, container, start.restart_count, image, env, mounts, self._node, devices)
+            target = self._target(pod, container)
+            spec = container_spec(pod, container, start.restart_count, image, env, mounts, self._node, devices, target)
             async with self._slots.of(CREATE):
                 identity = await self._driver.create_container(sandbox.sandbox.id, spec)
                 self._observer.expect(identity)
@@ -143,6 +145,16 @@ class Starter:
             raise self._failed(pod, "CreateContainerError", error) from error
         self._tell(pod, "Normal", "Created", f"Created container: {start.name}")
         return identity
+
+    def _target(self, pod: pods.Pod, container: pods.ContainerDict) -> str:
+        """Return the container whose processes an ephemeral one shall see; it must run."""
+        name = container.get("targetContainerName")
+        if not name:
+            return ""
+        status = self._observer.pod(pods.uid(pod)).newest(name)
+        if status is None or not is_running(status):
+            raise ConfigError(f"unable to find target container {name}")
+        return status.container.id
 
     async def _mount_images(self, pod: pods.Pod, container: pods.ContainerDict) -> None:
         """Mount the images that are volumes of a container, each once for its pod."""

@@ -295,6 +295,15 @@ def test_a_pod_that_is_run_for_its_answer(talk):
     assert "you said hello" in done.stdout
 
 
+def test_debugging_one_container_of_a_pod(talk):
+    """A debugging container sees the processes of the one that it is aimed at."""
+    talk.kubectl(
+        *SPACE, "debug", "-q", "talk", f"--image={TOOLBOX}", "--target=main", "-c", "aimed", "--",
+        "sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline; echo; exec sleep 100000",
+    )  # fmt: skip
+    eventually(lambda: "httpd -f" in talk.kubectl(*SPACE, "logs", "talk", "-c", "aimed"), "it sees main's process")
+
+
 def test_debugging_a_pod_with_another_container(talk):
     terminal = Terminal(
         talk, "kubectl", *SPACE, "debug", "-it", "-q", "talk", f"--image={TOOLBOX}", "--", "sh", "-c",

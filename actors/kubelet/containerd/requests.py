@@ -97,6 +97,14 @@ def _namespaces(network: NamespaceMode, pid: NamespaceMode, ipc: NamespaceMode) 
     return cri.NamespaceOption(network=_NAMESPACE[network], pid=_NAMESPACE[pid], ipc=_NAMESPACE[ipc])
 
 
+def _namespaces_of(spec: ContainerSpec, sandbox: cri.PodSandboxConfig) -> cri.NamespaceOption:
+    """Return a container's namespaces: those of its sandbox, except that it may see another container's processes."""
+    options = sandbox.linux.security_context.namespace_options
+    if not spec.target_id or options.pid != cri.CONTAINER:
+        return options
+    return cri.NamespaceOption(network=options.network, ipc=options.ipc, pid=cri.TARGET, target_id=spec.target_id)
+
+
 def _sandbox_security(spec: SandboxSpec, default_seccomp: Seccomp) -> cri.LinuxSandboxSecurityContext:
     security = spec.security
     context = cri.LinuxSandboxSecurityContext(
@@ -136,7 +144,7 @@ def container_config(spec: ContainerSpec, sandbox: cri.PodSandboxConfig) -> cri.
         tty=spec.tty,
         linux=cri.LinuxContainerConfig(
             resources=linux_resources(spec.resources),
-            security_context=_container_security(spec.security, sandbox.linux.security_context.namespace_options),
+            security_context=_container_security(spec.security, _namespaces_of(spec, sandbox)),
         ),
     )
     config.envs.extend(cri.KeyValue(key=key, value=value) for key, value in spec.env)

@@ -46,6 +46,9 @@ class NodePaths:
         if request.node not in self._nodes:
             raise RemoteError(f'node "{request.node}" is not played here', kind=NOT_FOUND)
         found = self._paths.get(request.path.rstrip("/") or "/")
+        if request.path.startswith("/checkpoint/"):
+            where = request.path.removeprefix("/checkpoint/")
+            return NodeReply(404, TEXT, f"checkpointing of {where} failed (this node makes no checkpoints)\n".encode())
         if found is None:
             return NodeReply(404, TEXT, b"404 page not found\n")
         return found(request.node, request.query)

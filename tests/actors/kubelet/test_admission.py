@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.kubelet.admission import refusal
+from actors.kubelet.admission import Place, refusal
 
 from .pods import container, pod
 
@@ -35,3 +35,13 @@ def test_sysctls_that_reach_beyond_the_pod_are_refused(name, spec, why):
     assert ending is not None
     assert ending.reason == "SysctlForbidden"
     assert why in ending.message
+
+
+def test_strict_groups_need_a_runtime_that_knows_them():
+    made = pod(container(), securityContext={"supplementalGroupsPolicy": "Strict"})
+    assert refusal(made) is None
+    ending = refusal(made, Place(has_strict_groups=False))
+    assert ending is not None
+    assert ending.reason == "SupplementalGroupsPolicyNotSupported"
+    merged = pod(container(), securityContext={"supplementalGroupsPolicy": "Merge"})
+    assert refusal(merged, Place(has_strict_groups=False)) is None

@@ -118,6 +118,9 @@ def test_names_and_labels() -> None:
     assert inner.log_path == "web/3.log"
     assert inner.annotations[rt.RESTART_COUNT] == "3"
     assert hostname_of(pod(setHostnameAsFQDN=True, subdomain="sub"), "c.local") == "p.sub.default.svc.c.local"
+    overridden = pod(hostname="h", subdomain="sub", hostnameOverride="any.name")
+    assert hostname_of(overridden, "c.local") == "any.name"
+    assert "10.0.0.2\tany.name\n" in hosts_file(overridden, ("10.0.0.2",), "c.local", "")
 
 
 def test_hosts() -> None:
