@@ -10,17 +10,17 @@ Neighbours: `aggregator` decides what is handed on; `streams` speaks HTTP, TLS a
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
 
 from actors.api import errors
-from actors.apiserver.call import Answer, ApiCall, Identity, StreamAnswer, UpgradeAnswer
-from actors.apiserver.streams.exchange import HOP_BY_HOP, Exchange, HeaderPairs, Pairs, request_head, splice
+from actors.apiserver.call import Answer, ApiCall, Identity, StreamAnswer
+from actors.apiserver.streams.exchange import HOP_BY_HOP, Exchange, Pairs, request_head
+from actors.apiserver.streams.handing_back import hand_back
 from actors.apiserver.streams.pipe import PipeBroken, TcpPipe, TlsPipe
 from actors.apiserver.webhooks.addresses import NoAddress, find_address
 from actors.apiserver.webhooks.configuration import ServiceReference
@@ -75,7 +75,8 @@ class Remote:
         except BaseException:
             await stack.aclose()
             raise
-        return await _answer(exchange, pipe, stack)
+        passed = [pair for pair in exchange.headers if pair[0] not in HOP_BY_HOP and pair[0] != "content-type"]
+        return await hand_back(exchange, pipe, stack, passed)
 
     async def fetch(self, server: "Server", path: str, accept: str, identity: Identity) -> Object:
         """Return a document of the server's own, such as its discovery. Raises ApiError."""
@@ -132,33 +133,12 @@ def identity_headers(identity: Identity) -> Pairs:
         made.append(("X-Remote-Uid", identity.uid))
     for key, values in identity.extra.items():
         made += [(f"X-Remote-Extra-{quote(key, safe='')}", value) for value in values]
-    return [(name, value.replace("\r", "").replace("\n", "")) for name, value in made]
+    return [(name, _in_a_header(value)) for name, value in made]
 
 
-async def _answer(exchange: Exchange, pipe: TlsPipe, stack: AsyncExitStack) -> Answer | StreamAnswer:
-    if exchange.is_upgraded:
-        pairs = [(name, value) for name, value in exchange.headers if name != "content-length"]
-        return UpgradeAnswer(
-            cast("dict[str, str]", HeaderPairs(pairs)), lambda wire: splice(wire, pipe, exchange.early), stack.aclose
-        )
-    passed = [(name, value) for name, value in exchange.headers if name not in HOP_BY_HOP and name != "content-type"]
-    headers = cast("dict[str, str]", HeaderPairs(passed))
-    content_type = exchange.header("content-type") or "application/octet-stream"
-    whole = exchange.at_hand()
-    if whole is not None:
-        await stack.aclose()
-        return Answer(exchange.status, whole, content_type, headers)
-    answer = StreamAnswer(_body(exchange), content_type, exchange.status, release=stack.aclose)
-    answer.headers = headers
-    return answer
-
-
-async def _body(exchange: Exchange) -> AsyncGenerator[bytes, None]:
-    try:
-        async for piece in exchange.body():
-            yield piece
-    except PipeBroken as error:
-        raise errors.unavailable(str(error)) from error
+def _in_a_header(value: str) -> str:
+    """Return a value whose bytes are UTF-8 when a head is encoded as Latin-1, as Go writes names of any script."""
+    return value.replace("\r", "").replace("\n", "").encode().decode("latin-1")
 
 
 async def _collected(answer: StreamAnswer) -> bytes:

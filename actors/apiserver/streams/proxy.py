@@ -8,20 +8,19 @@ Neighbours: `target` finds the server, `pipe` reaches it, `exchange` speaks HTTP
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
 from actors.api import errors
-from actors.apiserver.call import Answer, ApiCall, StreamAnswer, UpgradeAnswer
+from actors.apiserver.call import Answer, ApiCall, StreamAnswer
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.reads import settle
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.server import Server
 from actors.apiserver.streams import outcome
 from actors.apiserver.streams import target as targets
-from actors.apiserver.streams.exchange import HOP_BY_HOP, Exchange, HeaderPairs, Pairs, request_head, splice
+from actors.apiserver.streams.exchange import HOP_BY_HOP, Exchange, Pairs, request_head
+from actors.apiserver.streams.handing_back import hand_back
 from actors.apiserver.streams.pipe import Pipe, PipeBroken, TcpPipe, TlsPipe, TunnelPipe
 from actors.apiserver.streams.target import Target
 from actors.kubelet.messages import NodeRequest, TunnelRequest
@@ -66,7 +65,7 @@ async def _exchange(server: Server, call: ApiCall, target: Target, prefix: str, 
     except BaseException:
         await stack.aclose()
         raise
-    return await _answer(exchange, pipe, stack, target, prefix)
+    return await hand_back(exchange, pipe, stack, _passed_on(exchange.headers, target, prefix))
 
 
 async def _open(server: Server, target: Target, stack: AsyncExitStack) -> Pipe:
@@ -85,32 +84,6 @@ async def _open(server: Server, target: Target, stack: AsyncExitStack) -> Pipe:
         await secured.handshake()
         return secured
     return pipe
-
-
-async def _answer(
-    exchange: Exchange, pipe: Pipe, stack: AsyncExitStack, target: Target, prefix: str
-) -> Answer | StreamAnswer:
-    if exchange.is_upgraded:
-        pairs = [(name, value) for name, value in exchange.headers if name != "content-length"]
-        headers = cast("dict[str, str]", HeaderPairs(pairs))
-        return UpgradeAnswer(headers, lambda wire: splice(wire, pipe, exchange.early), stack.aclose)
-    headers = cast("dict[str, str]", HeaderPairs(_passed_on(exchange.headers, target, prefix)))
-    content_type = exchange.header("content-type") or "application/octet-stream"
-    whole = exchange.at_hand()
-    if whole is not None:
-        await stack.aclose()
-        return Answer(exchange.status, whole, content_type, headers)
-    answer = StreamAnswer(_body(exchange), content_type, exchange.status, release=stack.aclose)
-    answer.headers = headers
-    return answer
-
-
-async def _body(exchange: Exchange) -> AsyncGenerator[bytes, None]:
-    try:
-        async for piece in exchange.body():
-            yield piece
-    except PipeBroken as error:
-        raise errors.unavailable(str(error)) from error
 
 
 async def _ask_kubelet(server: Server, call: ApiCall, target: Target, path: str) -> Answer:
