@@ -28,6 +28,16 @@ class RealEtcd:
             self.wait(name)
         return self
 
+    def __enter__(self) -> "RealEtcd":
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def launch(self, name: str) -> None:
         place = self.names.index(name)
         cluster = ",".join(f"{each}={peer}" for each, peer in zip(self.names, self._peers, strict=True))

@@ -40,11 +40,8 @@ LIMIT_S = 30.0
 
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory):
-    etcd = RealEtcd(tmp_path_factory.mktemp("etcd"))
-    try:
-        yield etcd.start()
-    finally:
-        etcd.stop()
+    with RealEtcd(tmp_path_factory.mktemp("etcd")) as etcd:
+        yield etcd
 
 
 @pytest.fixture(scope="module")
