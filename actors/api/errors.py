@@ -144,9 +144,15 @@ def internal(message: str) -> ApiError:
     return ApiError(500, "InternalError", f"Internal error occurred: {message}")
 
 
-def unavailable(message: str, retry_after_s: int = 1) -> ApiError:
-    return ApiError(503, "ServiceUnavailable", message, {"retryAfterSeconds": retry_after_s})
+def unavailable(message: str, retry_after_s: int = 0) -> ApiError:
+    """`retry_after_s` only where nothing was done and it will soon be better: clients repeat then, whatever it was."""
+    return ApiError(503, "ServiceUnavailable", message, _retry(retry_after_s))
 
 
-def timeout(message: str, retry_after_s: int = 1) -> ApiError:
-    return ApiError(504, "Timeout", f"Timeout: {message}", {"retryAfterSeconds": retry_after_s})
+def timeout(message: str, retry_after_s: int = 0) -> ApiError:
+    """`retry_after_s` only of what may be done twice: clients repeat then, and a write's outcome is unknown."""
+    return ApiError(504, "Timeout", f"Timeout: {message}", _retry(retry_after_s))
+
+
+def _retry(after_s: int) -> dict[str, Any]:
+    return {"retryAfterSeconds": after_s} if after_s else {}

@@ -46,6 +46,7 @@ from actors.apiserver.verbs.watch import watch
 from actors.state.messages import COMPACTED, NO_SPACE, NOT_LEADER, REQUEST_TOO_LARGE
 from bus import BusError, DeadlineExceeded, Overloaded, RemoteError, Unavailable
 
+SOON_S = 1  # after which a client may ask again for what was not done, or may be done twice
 HINT_PERIOD_S = 0.1  # at most one request in this time is told to onlookers
 
 Verb = Callable[[Server, ApiCall, RequestInfo, Resource], Awaitable[Answer | StreamAnswer]]
@@ -205,7 +206,7 @@ class Handler:
     async def _stream(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         limits = self.in_flight
         if self.stopping:
-            raise errors.unavailable("the API server is stopping")
+            raise errors.unavailable("the API server is stopping", SOON_S)
         limits.admit_stream()
         answer: Answer | StreamAnswer | None = None
         try:
@@ -307,18 +308,18 @@ def of_bus_error(error: BusError, is_write: bool) -> errors.ApiError:
     """What a caller learns when the state actor cannot answer. After a lost write nobody knows whether it happened."""
     if isinstance(error, DeadlineExceeded):
         outcome = "; the outcome of the write is unknown" if is_write else ""
-        return errors.timeout(f"the state did not answer in time{outcome}")
+        return errors.timeout(f"the state did not answer in time{outcome}", 0 if is_write else SOON_S)
     if isinstance(error, Overloaded):
         return errors.too_many_requests("the state is overloaded", max(1, error.retry_after_ms // 1000))
     if isinstance(error, Unavailable):
-        return errors.unavailable("the state cannot be reached")
+        return errors.unavailable("the state cannot be reached", SOON_S)
     if isinstance(error, RemoteError):
         if error.kind == REQUEST_TOO_LARGE:
             return errors.too_large(f"the object is too large to be stored: {error.message}")
         if error.kind == COMPACTED:
             return errors.gone(f"the wanted revision has been compacted: {error.message}")
         if error.kind == NOT_LEADER:
-            return errors.unavailable("the state has no leader")
+            return errors.unavailable("the state has no leader", SOON_S)
         if error.kind == NO_SPACE:
             return errors.internal(f"the state has no space left: {error.message}")
     return errors.internal(f"the state refused: {error.message}")

@@ -171,7 +171,7 @@ class Store:
             if error.kind != LEASE_NOT_FOUND:
                 raise
             self._lifetimes.forget(resource.storage_prefix)
-            raise errors.unavailable(f"{resource.plural} get a new lease; try again") from error
+            raise errors.unavailable(f"{resource.plural} get a new lease; try again", retry_after_s=1) from error
 
     async def _swap(
         self, resource: Resource, old: Entry, value: bytes | None, wanted: Write

@@ -24,7 +24,10 @@ def command() -> None:
 @data_dir_option
 @click.option("--config", type=click.Path(path_type=Path), help="Where the nodes are new: the config that has them.")
 def create(nodes: tuple[str, ...], data_dir: Path, config: Path | None) -> None:
-    """Print the bundle of a machine that runs NODES: certificates, and keys of the bus. It is secret."""
+    """Print the bundle of a machine that runs NODES.
+
+    Certificates, and keys of the bus: it is secret.
+    """
     from actors.cluster.bringup import recorded_config
     from actors.cluster.machine_bundle import BadBundle, make
     from actors.cluster.plan import load_cluster
@@ -47,7 +50,10 @@ def create(nodes: tuple[str, ...], data_dir: Path, config: Path | None) -> None:
 @click.argument("nodes", nargs=-1, required=True)
 @data_dir_option
 def introduce(nodes: tuple[str, ...], data_dir: Path) -> None:
-    """Print the public keys of NODES, for the machines that were there before them. It is no secret."""
+    """Print the public keys of NODES.
+
+    They are for the machines that were there before them, and no secret.
+    """
     from actors.cluster import bus_keys
     from bus import BadKeys, keys
     from bus.address import node_of
@@ -55,6 +61,8 @@ def introduce(nodes: tuple[str, ...], data_dir: Path) -> None:
     directory = bus_keys.directory_of(data_dir.absolute())
     try:
         names = [name for name in keys.allowed(directory) if node_of(name) in nodes]
+        if unknown := sorted(set(nodes) - {node_of(name) for name in names}):
+            fail(f"there are no keys of {', '.join(unknown)}; `kubus bundle create` makes them")
         click.echo(bus_keys.introduction(directory, names), nl=False)
     except (BadKeys, OSError) as error:
         fail(str(error))
@@ -64,7 +72,10 @@ def introduce(nodes: tuple[str, ...], data_dir: Path) -> None:
 @click.argument("file", type=click.File("rb"), default=sys.stdin.buffer)
 @data_dir_option
 def accept(file: IO[bytes], data_dir: Path) -> None:
-    """Believe whom an introduction names, from now on; nothing has to be started again."""
+    """Believe whom an introduction names.
+
+    From now on; nothing has to be started again.
+    """
     from actors.cluster import bus_keys
     from bus import BadKeys
 

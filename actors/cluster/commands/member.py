@@ -13,7 +13,7 @@ from actors.cluster.commands.shared_options import data_dir_option, fail, runnin
 WITHIN_S = 10.0  # for a leader to be found, and a change to be stored
 
 
-@click.group("member")
+@click.group("member", short_help="The members that keep the cluster's state.")
 def command() -> None:
     """List, add and remove the members that keep the cluster's state.
 

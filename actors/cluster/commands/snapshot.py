@@ -52,7 +52,9 @@ def save(file: Path, data_dir: Path) -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="The new cluster's config; without it the saved one.")
 @click.option("--only", multiple=True, metavar="NODE", help="Of several machines: the nodes that this one runs.")
 def restore(file: Path, data_dir: Path, config: Path | None, only: tuple[str, ...]) -> None:
-    """Make a new data directory out of FILE; `kubus up` then starts the cluster as it was saved.
+    """Make a new data directory out of FILE.
+
+    `kubus up` then starts the cluster as it was saved.
 
     The config may name other state actors than the saved cluster had, one or several: each of them begins with the
     saved state. On several machines, restore the same file with the same config on each, with --only.

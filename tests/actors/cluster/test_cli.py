@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from actors.cluster import cli
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -223,9 +226,12 @@ def test_nodes_are_for_simulated_nodes(kubus):
 
 def test_help_completion_and_usage(kubus):
     help_text = kubus.run("--help").stdout
+    assert "..." not in help_text.partition("Commands:")[2]
     for name in ("up", "down", "status", "logs", "call", "tap", "kill", "kubeconfig", "image", "doctor"):
         assert f"\n  {name} " in help_text
-        assert "Usage: kubus" in kubus.run(name, "--help").stdout
+    for name in cli.COMMANDS:
+        shown = CliRunner().invoke(cli.kubus, [name, "--help"], prog_name="kubus")
+        assert f"Usage: kubus {name}" in shown.output and "..." not in shown.output.partition("Commands:")[2], name
     assert "Exit status" in help_text
     assert "_KUBUS_COMPLETE" in kubus.run("completion", "bash").stdout
     assert "did you mean status?" in kubus.run("statsu", check=2).stderr

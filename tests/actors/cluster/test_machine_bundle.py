@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from actors.api.config import ClusterConfig, NodeConfig
-from actors.cluster import bus_keys, machine_bundle, pki
+from actors.cluster import bus_keys, cli, machine_bundle, pki
 from actors.cluster.machine_bundle import BadBundle
 
 CONFIG = ClusterConfig(
@@ -57,3 +58,10 @@ def test_what_is_not_for_this_machine_is_refused_and_nothing_of_it_kept(founder,
     with pytest.raises(BadBundle, match=words):
         machine_bundle.unpack(tmp_path / "m2", CONFIG, ["m2"], json.dumps(document | change).encode())
     assert not (tmp_path / "m2").exists()
+
+
+def test_only_who_has_keys_is_introduced(founder):
+    done = CliRunner().invoke(cli.kubus, ["bundle", "introduce", "w1", "m9", "--data-dir", str(founder)])
+    assert (done.exit_code, done.output) == (1, "kubus: there are no keys of m9; `kubus bundle create` makes them\n")
+    done = CliRunner().invoke(cli.kubus, ["bundle", "introduce", "w1", "--data-dir", str(founder)])
+    assert set(json.loads(done.output)["public"]) == {"kubelet@w1", "cli@w1"}
