@@ -18,7 +18,10 @@ def command() -> None:
 @click.argument("archive", type=click.Path(dir_okay=False, exists=True, path_type=Path))
 @data_dir_option
 def import_archive(archive: Path, data_dir: Path) -> None:
-    """Import ARCHIVE, an OCI or Docker image as `docker save` writes it, into every node."""
+    """Import ARCHIVE into every node.
+
+    It is an OCI or Docker image, as `docker save` writes it.
+    """
     from actors.kubelet.containerd import images
 
     try:
