@@ -63,8 +63,8 @@ class ApiCall:
     """
 
     __slots__ = (
-        "accept", "answer_head", "body", "content_type", "deadline", "identity", "impersonator", "method", "others",
-        "query", "raw_path", "source", "upgrade", "user_agent",
+        "accept", "annotations", "answer_head", "body", "content_type", "deadline", "identity", "impersonator",
+        "method", "others", "query", "raw_path", "source", "upgrade", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +93,7 @@ class ApiCall:
         self.deadline = deadline
         self.upgrade = upgrade
         self.others = others
+        self.annotations: dict[str, str] = {}  # what the audit log is told of the request besides
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`
         self.source = ""  # the address that it came from

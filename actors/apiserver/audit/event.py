@@ -83,6 +83,13 @@ def add_decision(event: dict[str, Any], allowed: bool, why: str) -> None:
     annotations["authorization.k8s.io/reason"] = why
 
 
+def add_annotations(event: dict[str, Any], told: dict[str, str]) -> None:
+    """Put in what admission tells of a request. The first to use a key has it."""
+    annotations = event.setdefault("annotations", {})
+    for key, text in told.items():
+        annotations.setdefault(key, text)
+
+
 def name_of_created(body: bytes) -> str:
     """The name of a created object, which the path of the request doesn't hold."""
     try:

@@ -25,6 +25,7 @@ _THROUGH_ONE = frozenset(
         "charAt", "encode", "decode", "url", "isURL", "ip", "isIP", "isCanonical", "cidr", "isCIDR", "quantity",
         "isQuantity", "semver", "isSemver", "timestamp", "duration", "string", "bytes", "isSorted", "sum", "min", "max",
         "sort", "distinct", "flatten", "slice", "range", "contains", "intersects", "equivalent", "getQuery",
+        "validated", "indexIn", "lastIndexIn",
     }
 )  # fmt: skip
 _FREE = frozenset({"@in", "_[_]", "_?_:_", "_&&_", "_||_", "!_", "@not_strictly_false"})
@@ -152,7 +153,7 @@ def _result(name: str, values: list[_Value]) -> Declared:
         return first
     if name in ("split", "findAll"):
         return Declared(declared.LIST, first.max_size, element=first)
-    if name in ("size", "indexOf", "getSeconds", "int"):
+    if name in ("size", "kubernetes.indexIn", "kubernetes.lastIndexIn", "getSeconds", "int"):
         return Declared(declared.INT)
     if name in ("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "!_", "contains", "matches", "startsWith"):
         return Declared(declared.BOOL)

@@ -14,7 +14,7 @@ from cel_expr_python import cel
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from actors.apiserver.cel import library
+from actors.apiserver.cel import library, methods
 from actors.apiserver.cel.errors import CompileError, compile_error, evaluation_error
 
 ITERATIONS = 10_000  # of all loops of one evaluation together: the C++ implementation's own bound
@@ -87,7 +87,7 @@ class Environment:
         if len(expression) > MAX_EXPRESSION_CHARS:
             raise CompileError(f"expression is longer than {MAX_EXPRESSION_CHARS} characters")
         try:
-            return Program(expression, self._env.compile(expression))
+            return Program(expression, self._env.compile(methods.rewritten(expression)))
         except (RuntimeError, TypeError) as error:
             raise compile_error(error) from error
 

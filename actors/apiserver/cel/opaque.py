@@ -1,4 +1,4 @@
-"""Values that the language itself does not know: a quantity, an address, a URL, a version.
+"""Values that the language itself does not know: a quantity, an address, a URL, a version, a format.
 
 Each one is a Protobuf message of its own, made here without a .proto file: the checker then tells them apart, and two
 that mean the same are equal because their fields hold a canonical form.
@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 PACKAGE = "kubernetes"
 FILE = "kubernetes/cel.proto"
 _STRING, _OPTIONAL = descriptor_pb2.FieldDescriptorProto.TYPE_STRING, descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
-_NAMES = ("Quantity", "IP", "CIDR", "URL", "Semver", "Authorizer")
+_NAMES = ("Quantity", "IP", "CIDR", "URL", "Semver", "Authorizer", "Format")
 
 
 def file_descriptor() -> descriptor_pb2.FileDescriptorProto:

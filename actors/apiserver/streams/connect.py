@@ -194,8 +194,9 @@ async def _admitted(server: Server, call: ApiCall, info: RequestInfo, pods: Reso
     if entry is None:
         raise errors.not_found("pods", info.name)
     admission = Admission(
-        server, call.identity, pods, info.namespace, info.name, info.subresource, operation=CONNECT, options=None
-    )
+        server, call.identity, pods, info.namespace, info.name, info.subresource, operation=CONNECT, options=None,
+        annotations=call.annotations,
+    )  # fmt: skip
     await chain.admit_body(admission, options)
     document = entry.decode()
     node = (document.get("spec") or {}).get("nodeName", "")

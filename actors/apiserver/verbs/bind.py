@@ -30,8 +30,9 @@ async def bind(server: Server, call: ApiCall, info: RequestInfo, pods: Resource)
     _check(binding, name, metadata)
     dry_run = is_dry_run(info)
     asked = Admission(
-        server, call.identity, pods, info.namespace, name, "binding", dry_run=dry_run, options=create_options(info)
-    )
+        server, call.identity, pods, info.namespace, name, "binding", dry_run=dry_run, options=create_options(info),
+        annotations=call.annotations,
+    )  # fmt: skip
     await admit_body(asked, binding)
 
     async def change(pod: dict[str, Any], entry: Entry) -> Write:

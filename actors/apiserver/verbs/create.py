@@ -81,7 +81,7 @@ async def create_object(
         await namespaces.admit_create(server, resource, info.namespace, metadata.get("name", ""))
     asked = Admission(
         server, call.identity, resource, info.namespace, "", dry_run=dry_run, options=create_options(info),
-        warnings=warnings,
+        warnings=warnings, annotations=call.annotations,
     )  # fmt: skip
     prefix = metadata.get("generateName", "")
     generated = bool(prefix) and not metadata.get("name")

@@ -74,7 +74,7 @@ def deletion_of(
 ) -> Admission:
     return Admission(
         server, call.identity, resource, namespace, name, operation=DELETE, dry_run=options.dry_run,
-        options=options.to_dict(),
+        options=options.to_dict(), annotations=call.annotations,
     )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ async def remove(asked: Admission, options: DeleteOptions) -> tuple[Entry, bool]
     async def change(obj: dict[str, Any], entry: Entry) -> Write:
         check_preconditions(resource, obj, options)
         asked.warnings.clear()
+        asked.annotations.clear()
         await admit_delete(asked, await _as_asked(resource, obj, entry))
         claims = claims_of(resource, obj)
         left = decide(resource, obj, options, server.clock.wall())

@@ -41,7 +41,7 @@ async def evict(server: Server, call: ApiCall, info: RequestInfo, pods: Resource
     )
     asked = Admission(
         server, call.identity, pods, info.namespace, name, "eviction", dry_run=options.dry_run,
-        options=create_options(info),
+        options=create_options(info), annotations=call.annotations,
     )  # fmt: skip
     await admit_body(asked, eviction)
     entry = await server.store.read(pods.key(info.namespace, name))

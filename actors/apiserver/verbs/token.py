@@ -34,7 +34,7 @@ async def create_token(server: Server, call: ApiCall, info: RequestInfo, account
     check_namespace(accounts, info, metadata)
     asked = Admission(
         server, call.identity, accounts, info.namespace, info.name, "token", dry_run=is_dry_run(info),
-        options=create_options(info),
+        options=create_options(info), annotations=call.annotations,
     )  # fmt: skip
     if call.identity.nodes:
         admit_token(asked, request)

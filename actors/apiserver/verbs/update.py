@@ -90,7 +90,7 @@ class Updating:
         self._allocation: Allocation | None = None if info.subresource else allocation_for(server, resource)
         self._asked = Admission(
             server, call.identity, resource, info.namespace, info.name, info.subresource, UPDATE, self._dry_run,
-            patch_options(info) if call.method == "PATCH" else update_options(info),
+            patch_options(info) if call.method == "PATCH" else update_options(info), annotations=call.annotations,
         )  # fmt: skip
         self._charges: list[Charge] = []
 
@@ -135,6 +135,7 @@ class Updating:
         check_preconditions(resource, obj, entry, old)
         asked = self._asked
         asked.warnings.clear()
+        asked.annotations.clear()
         self._charges = []
         if self._info.subresource == STATUS:
             prepare_for_status_update(resource, obj, old)

@@ -15,8 +15,10 @@ from actors.apiserver.auth.authorizer import attributes
 from actors.apiserver.call import AUTHENTICATED, ApiCall, Identity
 from actors.apiserver.request_info import parse
 from runtime.clock import ManualClock
-from tests.actors.apiserver.api_harness import ADMIN, config_map, with_api
+from tests.actors.apiserver.api_harness import ADMIN, config_map, pod, with_account, with_api
 
+MERGE = "application/merge-patch+json"
+REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
 CMS = "/api/v1/namespaces/default/configmaps"
 JANE = Identity("jane", ("dev", AUTHENTICATED))
 POLICY = {
@@ -139,6 +141,50 @@ async def test_events_of_a_write_tell_who_what_and_the_outcome(api):
     assert complete["responseObject"]["metadata"]["uid"]
     assert "managedFields" not in complete["responseObject"]["metadata"]
     assert complete["annotations"]["authorization.k8s.io/decision"] == "allow"
+
+
+@with_api()
+async def test_what_admission_tells(api):
+    lines = audited(api, everything("Metadata", omitStages=["RequestReceived"]))
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}]
+    policy = {
+        "metadata": {"name": "p"},
+        "spec": {
+            "matchConstraints": {"resourceRules": rules},
+            "variables": [{"name": "size", "expression": "size(object.data)"}],
+            "validations": [
+                {"expression": "variables.size > 1", "messageExpression": "'only ' + string(variables.size)"}
+            ],
+            "auditAnnotations": [{"key": "size", "valueExpression": "string(variables.size)"}],
+        },
+    }
+    await api.must("POST", f"{REGISTRATION}/validatingadmissionpolicies", policy)
+    binding = {"metadata": {"name": "b"}, "spec": {"policyName": "p", "validationActions": ["Audit"]}}
+    await api.must("POST", f"{REGISTRATION}/validatingadmissionpolicybindings", binding)
+    await api.server.barrier.fresh()
+    await api.must("POST", CMS, config_map("a"))
+    told = lines[-1]["annotations"]
+    assert told["p/size"] == "1"
+    [failure] = orjson.loads(told["validation.policy.admission.k8s.io/validation_failure"])
+    assert failure == {
+        "message": "only 1", "policy": "p", "binding": "b", "expressionIndex": 0, "validationActions": ["Audit"],
+    }  # fmt: skip
+    await api.must("PUT", f"{CMS}/a", config_map("a", data={"a": "b", "c": "d"}))
+    assert lines[-1]["annotations"].get("p/size") == "2"
+    assert "validation.policy.admission.k8s.io/validation_failure" not in lines[-1]["annotations"]
+
+
+@with_api()
+async def test_the_level_that_a_pod_was_held_to(api):
+    lines = audited(api, everything("Metadata", omitStages=["RequestReceived"]))
+    labels = {"pod-security.kubernetes.io/enforce": "privileged", "pod-security.kubernetes.io/audit": "baseline"}
+    await api.must("PATCH", "/api/v1/namespaces/default", {"metadata": {"labels": labels}}, content_type=MERGE)
+    await api.server.barrier.fresh()
+    await with_account(api)
+    await api.must("POST", "/api/v1/namespaces/default/pods", pod("p", hostNetwork=True))
+    told = lines[-1]["annotations"]
+    assert told["pod-security.kubernetes.io/enforce-policy"] == "privileged:latest"
+    assert "host namespaces" in told["pod-security.kubernetes.io/audit-violations"]
 
 
 @with_api()

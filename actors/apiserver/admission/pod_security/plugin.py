@@ -45,6 +45,7 @@ def check_pod(asked: Admission, pod: Object, old: Object | None) -> None:
         return
     if complaints:
         asked.annotations["pod-security.kubernetes.io/error"] = f"Failed to parse policy: {complaints[0][2]}"
+    asked.annotations["pod-security.kubernetes.io/enforce-policy"] = str(policy.enforce)
     found = findings(policy.enforce, pod["metadata"], pod["spec"])
     if found:
         raise asked.forbidden(f'violates PodSecurity "{policy.enforce}": {_details(found)}')

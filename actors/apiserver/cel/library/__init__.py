@@ -1,7 +1,6 @@
 """Kubernetes' functions for CEL: what the language's own extensions lack.
 
-Two things of the original are missing, for the C++ implementation lets nobody add them: `indexOf` and `lastIndexOf` of
-lists (the names are taken by strings), and the `format` library (its results are optionals, which Python cannot make).
+What the C++ implementation lets nobody add under its own name, `methods` writes as calls of functions that are here.
 """
 
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Any
 from actors.apiserver.cel.library import (
     addresses,
     authorizing,
+    formats,
     json_patches,
     lists,
     ordering,
@@ -31,6 +31,7 @@ def functions() -> tuple[Any, ...]:
         *semantic_versions.functions(),
         *ordering.functions(),
         *lists.functions(),
+        *formats.functions(),
         *authorizing.functions(),
         *json_patches.functions(),
     )

@@ -7,8 +7,8 @@ from cel_expr_python import cel
 
 Type = cel.Type
 BOOL, INT, DOUBLE, STRING, DYN = Type.BOOL, Type.INT, Type.DOUBLE, Type.STRING, Type.DYN
-QUANTITY, IP, CIDR, URL, SEMVER, AUTHORIZER = (
-    Type(f"kubernetes.{name}") for name in ("Quantity", "IP", "CIDR", "URL", "Semver", "Authorizer")
+QUANTITY, IP, CIDR, URL, SEMVER, AUTHORIZER, FORMAT = (
+    Type(f"kubernetes.{name}") for name in ("Quantity", "IP", "CIDR", "URL", "Semver", "Authorizer", "Format")
 )  # as opaque.py names them
 
 

@@ -1,8 +1,12 @@
-"""`isSorted`, `sum`, `min` and `max` of lists whose members can be ordered."""
+"""`isSorted`, `sum`, `min` and `max` of lists whose members can be ordered; `indexOf` of lists, and of strings.
 
+Neighbours: `methods` writes `indexOf` and `lastIndexOf` as the calls that are declared here.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
-from actors.apiserver.cel.library.declaring import BOOL, DYN, Type, declare, method
+from actors.apiserver.cel.library.declaring import BOOL, DYN, INT, Type, declare, function, method
 
 _LIST = Type.List(DYN)
 _ORDERED = (int, float, str, bytes, bool)
@@ -29,8 +33,65 @@ def _of_none_empty(name: str, choose: Any) -> Any:
     return chosen
 
 
+def _index(values: list[Any], wanted: Any) -> int:
+    return next((at for at, value in enumerate(values) if _is_same(value, wanted)), -1)
+
+
+def _last_index(values: list[Any], wanted: Any) -> int:
+    return next((at for at in reversed(range(len(values))) if _is_same(values[at], wanted)), -1)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Python takes true for 1."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _found(text: str, part: str, start: int = 0) -> int:
+    _check_start(text, start)
+    return text.find(part, start)
+
+
+def _last_found(text: str, part: str, start: int | None = None) -> int:
+    if start is None:
+        return text.rfind(part)
+    _check_start(text, start)
+    return text.rfind(part, 0, start + len(part))
+
+
+def _check_start(text: str, start: int) -> None:
+    if not 0 <= start <= len(text):
+        raise ValueError(f"index out of range: {start}")
+
+
+def _by_kind(of_lists: Callable[..., int], of_strings: Callable[..., int]) -> Callable[[list[Any]], int]:
+    """One function for both, of what is searched, what for, and where to begin.
+
+    All in one list, for the evaluator calls nothing from Python whose argument may be anything.
+    """
+
+    def found(arguments: list[Any]) -> int:
+        within, wanted, *start = arguments
+        if isinstance(within, list) and not start:
+            return of_lists(within, wanted)
+        if isinstance(within, str) and isinstance(wanted, str) and all(type(one) is int for one in start):
+            return of_strings(within, wanted, *start)
+        raise TypeError("no such overload")
+
+    return found
+
+
 def functions() -> list[Any]:
     return [
+        *(
+            declare(
+                f"kubernetes.{name}",
+                function(f"{name}_of_any", INT, [_LIST], _by_kind(of_lists, of_strings)),
+            )
+            for name, of_lists, of_strings in (
+                ("indexIn", _index, _found),
+                ("lastIndexIn", _last_index, _last_found),
+            )
+        ),
         declare("isSorted", method("list_is_sorted", BOOL, [_LIST], _is_sorted)),
         declare("sum", method("list_sum", DYN, [_LIST], sum)),
         declare("min", method("list_min", DYN, [_LIST], _of_none_empty("min", min))),
