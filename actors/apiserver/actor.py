@@ -48,6 +48,7 @@ from actors.apiserver.machinery import schema
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.messages import ApiRequest, ApiStreamRequest
 from actors.apiserver.metrics import RequestMetrics, ServerGauges
+from actors.apiserver.policies.status_upkeep import PolicyStatusUpkeep
 from actors.apiserver.server import Server
 from actors.apiserver.storage.backend import open_backend
 from actors.apiserver.storage.barrier import Barrier
@@ -133,6 +134,7 @@ class ApiServerActor(Actor):
         self.spawn(self._extensions.run(), "custom resources")
         self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
         self.spawn(AddressUpkeep(self.cache, self.clock, self._write_own).run(), "addresses of Services")
+        self.spawn(PolicyStatusUpkeep(self.cache, self._server.registry, self._write_own).run(), "types of policies")
         own = Address(host, port)
         if is_reachable(host) and (others := others_of(config, own)):
             upkeep = EndpointsUpkeep(own, others, self._server.registry, self.cache, self._write_own)

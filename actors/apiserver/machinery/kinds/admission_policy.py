@@ -1,7 +1,7 @@
 """ValidatingAdmissionPolicy, MutatingAdmissionPolicy and their bindings.
 
 Source: admissionregistration.k8s.io/v1's documentation. Neighbours: `admission_rules`; `policies` in serving
-evaluates them, and tells by the status what it cannot.
+evaluates them, and tells by the status what their types say.
 """
 
 import re
@@ -39,17 +39,6 @@ def default_match_resources(constraints: Object | None) -> None:
 
 
 class ValidatingAdmissionPolicyStrategy(WithStatus):
-    """The status says that the expressions of a generation were looked at: that happens when it is written."""
-
-    def initial_status(self, obj: Object) -> Object:
-        return {"observedGeneration": 1, "typeChecking": {}}
-
-    def prepare_for_update(self, obj: Object, old: Object) -> None:
-        super().prepare_for_update(obj, old)
-        generation = obj["metadata"].get("generation", 0)
-        if generation != old["metadata"].get("generation", 0):
-            obj["status"] = {**(obj.get("status") or {}), "observedGeneration": generation}
-
     def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         spec.setdefault("failurePolicy", "Fail")

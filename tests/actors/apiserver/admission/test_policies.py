@@ -6,6 +6,7 @@ import pytest
 
 from actors.apiserver.call import AUTHENTICATED, Identity
 from actors.apiserver.policies.literals import rewritten
+from actors.apiserver.policies.status_upkeep import PolicyStatusUpkeep
 from tests.actors.apiserver.api_harness import config_map, pod, with_account, with_api
 
 REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
@@ -335,11 +336,59 @@ async def test_policies_are_exempt_from_policies(api):
     await api.must("POST", CMS, config_map("one"))
 
 
+async def looked_at(api, made: dict) -> dict:
+    async def send(method: str, path: str, body: dict) -> int:
+        return (await api.call(method, path, body))[0]
+
+    await install(api, made)
+    upkeep = PolicyStatusUpkeep(api.cache, api.server.registry, send)
+    assert await upkeep.put_right()
+    _, found = await api.get(f"{REGISTRATION}/validatingadmissionpolicies/p.example.com")
+    return found
+
+
 @with_api()
 async def test_a_status_says_that_it_was_looked_at(api):
-    await install(api, policy(validations=[{"expression": "true"}]))
-    _, found = await api.get(f"{REGISTRATION}/validatingadmissionpolicies/p.example.com")
-    assert found["status"]["observedGeneration"] == found["metadata"]["generation"] == 1
+    found = await looked_at(api, policy(validations=[{"expression": "object.data.x == object.metadata.name"}]))
+    assert found["status"] == {"observedGeneration": 1, "typeChecking": {}}
+
+
+@with_api()
+async def test_what_does_not_fit_the_types_is_warned_of(api):
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"], "operations": ["CREATE"]}
+    variables = [{"name": "few", "expression": "object.spec.replicas < 3"}]
+    validations = [
+        {"expression": "object.replicas > 1"},
+        {"expression": "variables.few", "messageExpression": "'not ' + variables.few"},
+        {"expression": "object.spec.template.spec.containers.all(c, has(c.resources.limits) && c.image != '')"},
+        {"expression": "request.name != '' && authorizer.group('').resource('pods').check('get').allowed()"},
+    ]
+    found = await looked_at(api, policy(rule=rule, variables=variables, validations=validations))
+    warnings = found["status"]["typeChecking"]["expressionWarnings"]
+    assert warnings[0] == {
+        "fieldRef": "spec.validations[0].expression",
+        "warning": "apps/v1, Kind=Deployment: ERROR: <input>:1:7: undefined field 'replicas'\n | object.replicas > 1\n"
+        " | ......^\n",
+    }
+    assert [warning["fieldRef"] for warning in warnings[1:]] == ["spec.validations[1].messageExpression"]
+
+
+@with_api()
+async def test_parameters_have_types_too(api):
+    validations = [{"expression": "params.dta.x == '1'"}, {"expression": "params.data.x == '1'"}]
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    found = await looked_at(api, policy(paramKind=kind, validations=validations))
+    [warning] = found["status"]["typeChecking"]["expressionWarnings"]
+    assert (warning["fieldRef"], "undefined field 'dta'" in warning["warning"]) == (
+        "spec.validations[0].expression",
+        True,
+    )
+
+
+@with_api()
+async def test_what_may_be_any_kind_is_not_looked_at(api):
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["CREATE"]}
+    found = await looked_at(api, policy(rule=rule, validations=[{"expression": "object.nothing.of.it"}]))
     assert found["status"]["typeChecking"] == {}
 
 
