@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Protocol
 
 LOCK_NAME = "lock"
+BLANK_BYTES = 256 << 10  # written ahead of what is written to a reserved file; about 0.3 ms of a sync, now and then
+SMALL_BYTES = 32 << 10  # a larger write costs so much that its sync's journal does not matter
+
+_BLANK = bytes(BLANK_BYTES)
 
 
 class DataDirInUse(Exception):
@@ -29,7 +33,10 @@ class File(Protocol):
 
     def write_at(self, offset: int, data: bytes) -> None: ...
     def reserve(self, size_bytes: int) -> None:
-        """Make sure that the file can be written up to this size; what was not written reads as zeros."""
+        """Make sure that the file can be written up to this size; what was not written reads as zeros.
+
+        From then on it is written from its beginning to its end.
+        """
 
     def truncate(self, size_bytes: int) -> None: ...
     def sync(self) -> None: ...
@@ -118,12 +125,22 @@ class DirectoryDisk:
 
 
 class DirectoryFile:
-    """A file of a DirectoryDisk."""
+    """A file of a DirectoryDisk.
+
+    The first write to a reserved block changes the file's extents, so its sync must write the file system's journal,
+    too. Blocks that have been written before sync in half the time; so small writes bring blank ones along.
+    """
 
     def __init__(self, descriptor: int):
         self._descriptor = descriptor
+        self._reserved_bytes = 0
+        self._blank_until = 0  # up to where blocks have been written
 
     def write_at(self, offset: int, data: bytes) -> None:
+        end = offset + len(data)
+        if self._blank_until < end < self._reserved_bytes and len(data) <= SMALL_BYTES:
+            self._blank_until = min(end + BLANK_BYTES, self._reserved_bytes)
+            data += _BLANK[: self._blank_until - end]
         rest = memoryview(data)
         while rest:
             written = os.pwrite(self._descriptor, rest, offset)
@@ -134,8 +151,10 @@ class DirectoryFile:
         """Allocate the blocks now: a full disk shows here, and a sync later need not write file metadata."""
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._descriptor, 0, size_bytes)
+            self._reserved_bytes = size_bytes
 
     def truncate(self, size_bytes: int) -> None:
+        self._blank_until = min(self._blank_until, size_bytes)
         os.ftruncate(self._descriptor, size_bytes)
 
     def sync(self) -> None:
