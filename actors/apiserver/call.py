@@ -6,6 +6,7 @@ knows of the other's wire: that is what makes the API over the bus the same API.
 Neighbours: `http_front` and `bus_front` build calls and send answers; `handler` stands between.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ class ApiCall:
 
     __slots__ = (
         "accept", "annotations", "answer_head", "body", "content_type", "deadline", "identity", "impersonator",
-        "method", "others", "query", "raw_path", "source", "upgrade", "user_agent",
+        "method", "others", "query", "raw_path", "source", "task", "upgrade", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +98,7 @@ class ApiCall:
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`
         self.source = ""  # the address that it came from
+        self.task: asyncio.Task[None] | None = None  # in which it is handled, where that is known
 
     def header(self, name: str) -> str:
         """Return a header that has no field of its own; empty when it did not come."""

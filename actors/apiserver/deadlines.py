@@ -8,14 +8,11 @@ Neighbours: `handler` notes; the actor runs `sweep`.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from actors.api import errors
 from actors.apiserver.request_info import RequestInfo
 from runtime.clock import Clock
-
-T = TypeVar("T")
 
 REQUEST_TIMEOUT_S = 60.0  # Kubernetes' --request-timeout
 SWEEP_S = 0.25  # how exactly it is kept
@@ -31,22 +28,26 @@ class Deadlines:
         self._late: set[asyncio.Task[Any]] = set()
         self.given_up = 0
 
-    async def keep(self, info: RequestInfo, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """Do a piece of work in time. Raises ApiError Timeout."""
-        task = asyncio.current_task()
+    def begin(self, info: RequestInfo, task: "asyncio.Task[Any] | None" = None) -> "asyncio.Task[Any]":
+        """Note a request of this task, or of the one that is named; return the task. Raises ApiError BadRequest."""
+        task = task or asyncio.current_task()
         assert task is not None, "requests are worked on in tasks"
         self._running[task] = self._clock.monotonic() + timeout_of(info)
-        try:
-            return await work(*arguments)
-        except asyncio.CancelledError:
-            if task not in self._late:
-                raise
-            task.uncancel()
-            self.given_up += 1
-            raise errors.timeout("request did not complete within the allotted timeout") from None
-        finally:
-            del self._running[task]
+        return task
+
+    def end(self, task: "asyncio.Task[Any]") -> None:
+        """What `begin` has noted is over, however it ended."""
+        del self._running[task]
+        if self._late:
             self._late.discard(task)
+
+    def outcome(self, task: "asyncio.Task[Any]", cancelled: asyncio.CancelledError) -> BaseException:
+        """Return what a request that was cancelled comes to: ApiError Timeout, if it was given up here."""
+        if task not in self._late:
+            return cancelled
+        task.uncancel()
+        self.given_up += 1
+        return errors.timeout("request did not complete within the allotted timeout")
 
     def running(self) -> list[asyncio.Task[Any]]:
         """The tasks of all requests that are being worked on."""

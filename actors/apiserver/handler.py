@@ -175,21 +175,27 @@ class Handler:
             call.body, call.content_type = wire.to_json(call.body), JSON
         if info.is_resource and (info.verb == "watch" or info.subresource in _LASTING):
             return self._stream(call, info)
-        return self.deadlines.keep(info, self._passing, call, info)
+        return self._passing(call, info)
 
     async def _passing(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
-        """Do it within the limits, when its turn has come."""
+        """Do it in time and within the limits, when its turn has come."""
         limits, gate = self.in_flight, self.gate
         is_read = call.method in _READS
         limits.admit(is_read)
         try:
-            turn = gate.enter(call, info)
-            if not turn.seated:
-                await gate.wait(turn)
+            task = self.deadlines.begin(info, call.task)
             try:
-                return await self._do(call, info)
+                turn = gate.enter(call, info)
+                if not turn.seated:
+                    await gate.wait(turn)
+                try:
+                    return await self._do(call, info)
+                finally:
+                    gate.leave(turn)
+            except asyncio.CancelledError as cancelled:
+                raise self.deadlines.outcome(task, cancelled) from None
             finally:
-                gate.leave(turn)
+                self.deadlines.end(task)
         finally:
             limits.leave(is_read)
 

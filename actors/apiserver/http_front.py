@@ -49,6 +49,7 @@ class HttpFront:
         answer: Answer | StreamAnswer
         call = _call_of(request)
         call.source = connection.source
+        call.task = connection.worker
         try:
             identity = self._authenticate(connection, request.authorization)
             if identity is None:

@@ -43,11 +43,14 @@ def test_what_takes_too_long_is_given_up_and_nothing_else():
         never = asyncio.Event()
 
         async def work(query: str) -> str:
-            async def wait() -> str:
+            task = deadlines.begin(parse("GET", CMS, query))
+            try:
                 await never.wait()
                 return "done"
-
-            return await deadlines.keep(parse("GET", CMS, query), wait)
+            except asyncio.CancelledError as cancelled:
+                raise deadlines.outcome(task, cancelled) from None
+            finally:
+                deadlines.end(task)
 
         short, long_, cancelled = (asyncio.ensure_future(work(query)) for query in ("timeout=5s", "", ""))
         await asyncio.sleep(0)

@@ -7,8 +7,7 @@ Neighbours: `tracking` and `server_side` change entries; `field_set` is what an 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
@@ -29,8 +28,7 @@ Entry = dict[str, Any]
 Identity = tuple[str, str, str, str]  # operation, manager, API version ("" for Apply), subresource
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(NamedTuple):
     """Who writes, through which version and subresource, and when (RFC 3339)."""
 
     manager: str
