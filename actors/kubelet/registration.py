@@ -55,6 +55,7 @@ class Registration:
         self._written: dict[str, Any] = {}
         self._changed = asyncio.Event()
         self._lease: dict[str, Any] | None = None
+        self._unseen: dict[str, Any] | None = None  # the Node as it was registered, until the informer has it
 
     @property
     def node(self) -> dict[str, Any] | None:
@@ -102,7 +103,7 @@ class Registration:
             await asyncio.sleep(pause_s)
 
     async def _write_status(self) -> None:
-        node = self.node if self.registered.is_set() else None
+        node = self._known()
         if node is None:
             async with self._gate:
                 node = await self._register()
@@ -114,10 +115,22 @@ class Registration:
         if not due and not differs(status, self._written):
             return
         patch = {"metadata": {"uid": node["metadata"]["uid"]}, "status": status}
-        async with self._gate:
-            answer = await self._api.patch("nodes", self.name, patch, subresource="status", kind="strategic")
+        try:
+            async with self._gate:
+                answer = await self._api.patch("nodes", self.name, patch, subresource="status", kind="strategic")
+        except ApiError:
+            self._unseen = None  # it may be gone, or another one, without the informer's having seen it
+            raise
         self._written, self._written_s = status, self._clock.monotonic()
         self._log.debug("node status written", node=self.name, version=answer["metadata"]["resourceVersion"])
+
+    def _known(self) -> dict[str, Any] | None:
+        """The Node, if it is registered. The informer may be late: a Node that it has not seen yet is not gone."""
+        if not self.registered.is_set():
+            return None
+        if self.node is not None:
+            self._unseen = None
+        return self.node or self._unseen
 
     async def _wait_until_settled(self) -> None:
         try:
@@ -136,6 +149,7 @@ class Registration:
                 raise
             node = await self._adopt(wanted)
         self._written_s = float("-inf")
+        self._unseen = node
         self.registered.set()
         return node
 
@@ -150,7 +164,7 @@ class Registration:
 
     async def _renew(self) -> None:
         """Renew the Lease; its holder is this kubelet alone, so a conflict only means to read it again."""
-        made = lease(self.name, self._clock.wall(), self._config.lease_duration_s, self.node)
+        made = lease(self.name, self._clock.wall(), self._config.lease_duration_s, self._known())
         if self._lease is None:
             self._lease, is_new = await self._create_or_read(made)
             if is_new:
@@ -166,7 +180,8 @@ class Registration:
 
     async def _create_or_read(self, made: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """Return the Lease, and whether it was made just now."""
-        fresh = {**made, "metadata": {key: made["metadata"][key] for key in ("name", "namespace")}}
+        kept = ("name", "namespace", "ownerReferences")
+        fresh = {**made, "metadata": {key: made["metadata"][key] for key in kept if key in made["metadata"]}}
         try:
             return await self._api.create(LEASES, fresh), True
         except ApiError as error:

@@ -45,8 +45,7 @@ def pods_of(cluster: Cluster) -> list[dict[str, Any]]:
 
 def test_a_node_is_registered_with_a_handful_of_requests(crowd: Cluster) -> None:
     done = asked(crowd)
-    assert NODES <= done["POST nodes"] <= 1.1 * NODES  # one that was told to come later comes again
-    assert NODES <= done["POST leases"] - 2 <= 1.1 * NODES  # those of the two leaders
+    assert NODES == done["POST nodes"] == done["POST leases"] - 2  # those of the two leaders
     assert done["PATCH nodes"] <= 4 * NODES  # its subnet and its taints, now and then twice
     assert done["PATCH nodes/status"] <= 2 * NODES
 
