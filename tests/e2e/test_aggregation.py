@@ -19,18 +19,10 @@ def condition(cluster: Cluster) -> tuple[str, str]:
 
 
 def test_our_own_groups_are_local(simulated_cluster: Cluster):
-    """Discovery, confirm the groupVerion and a resourcefrom each apiGroup."""
     cluster = simulated_cluster
     eventually(lambda: "v1.apps" in cluster.kubectl("get", "apiservices", "-o", "name"), "local API services")
     found = cluster.get("apiservice", "v1.apps")
     assert found["status"]["conditions"][0]["reason"] == "Local"
-    groups = {group["name"] for group in json.loads(cluster.kubectl("get", "--raw", "/apis"))["groups"]}
-    for name in groups:
-        group = json.loads(cluster.kubectl("get", "--raw", f"/apis/{name}"))
-        for version in group["versions"]:
-            listed = json.loads(cluster.kubectl("get", "--raw", f"/apis/{version['groupVersion']}"))
-            assert listed["groupVersion"] == version["groupVersion"]
-            assert listed["resources"]
 
 
 def test_a_server_behind_ours(simulated_cluster: Cluster):

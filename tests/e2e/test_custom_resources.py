@@ -1,4 +1,4 @@
-"""Custom resources with kubectl and the official Python client; a conversion webhook that really is one."""
+"""Custom resources with kubectl and the official Python client."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ import pytest
 from kubernetes import client, config, dynamic, watch
 
 from tests.cluster import Cluster, eventually
-from tests.e2e.conversion_webhook import ConversionWebhook
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -148,74 +147,10 @@ def test_an_owner_takes_its_objects_along(cron_tabs: Cluster):
     eventually(lambda: not cron_tabs.get("ct")["items"], "the object went with its owner", limit_s=60)
 
 
-def test_a_conversion_webhook(cluster: Cluster):
-    """Custom Resource Definition Conversion Webhook, conversion custom resource."""
-    webhook = ConversionWebhook()
-    try:
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_two_versions(webhook)))
-        cluster.kubectl("wait", "--for=condition=established", "crd/hosts.stable.example.com", "--timeout=10s")
-        made = {"apiVersion": "stable.example.com/v1", "kind": "Host", "metadata": {"name": "one"}}
-        cluster.kubectl("create", "-f", "-", stdin=json.dumps({**made, "spec": {"hostPort": "localhost:8080"}}))
-        found = cluster.get("hosts.v2.stable.example.com", "one")
-        assert found["spec"] == {"host": "localhost", "port": "8080"}
-        cluster.kubectl("patch", "hosts.v2.stable.example.com", "one", "--type=merge", "-p", '{"spec":{"port":"90"}}')
-        assert cluster.get("hosts.v1.stable.example.com", "one")["spec"] == {"hostPort": "localhost:90"}
-        selected = cluster.get("hosts.v2.stable.example.com", "--field-selector", "spec.host=localhost")
-        assert len(selected["items"]) == 1
-    finally:
-        cluster.kubectl("delete", "crd", "hosts.stable.example.com", "--ignore-not-found", "--timeout=20s")
-        webhook.close()
-
-
-def test_definitions_by_label(cluster: Cluster):
-    """Custom Resource Definition, list."""
-    for number in range(5):
-        made = CRON_TAB.replace("crontabs", f"tabs{number}").replace("CronTab", f"Tab{number}")
-        made = made.replace("shortNames: [ct], ", "").replace(
-            "spec:\n  group", "  labels: {some: label}\nspec:\n  group"
-        )
-        cluster.apply(made)
-    listed = cluster.get("crd", "-l", "some=label")
-    assert len(listed["items"]) == 5
-    cluster.kubectl("delete", "crd", "-l", "some=label", "--timeout=30s")
-    assert cluster.get("crd", "-l", "some=label")["items"] == []
-
-
 def _object(name: str) -> dict[str, Any]:
     return {
         "apiVersion": "stable.example.com/v1",
         "kind": "CronTab",
         "metadata": {"name": name},
         "spec": {"cron": "* * * * */5"},
-    }
-
-
-def _two_versions(webhook: ConversionWebhook) -> dict[str, Any]:
-    def version(name: str, storage: bool, fields: list[str], **more: Any) -> dict[str, Any]:
-        spec = {"type": "object", "properties": {field: {"type": "string"} for field in fields}}
-        schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
-        return {"name": name, "served": True, "storage": storage, "schema": schema, **more}
-
-    conversion = {
-        "strategy": "Webhook",
-        "webhook": {
-            "clientConfig": {"url": webhook.url, "caBundle": webhook.ca_bundle},
-            "conversionReviewVersions": ["v1"],
-        },
-    }
-    selectable = [{"jsonPath": ".spec.host"}]
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "hosts.stable.example.com"},
-        "spec": {
-            "group": "stable.example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "hosts", "kind": "Host"},
-            "conversion": conversion,
-            "versions": [
-                version("v1", True, ["hostPort"]),
-                version("v2", False, ["host", "port"], selectableFields=selectable),
-            ],
-        },
     }

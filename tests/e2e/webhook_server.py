@@ -6,7 +6,6 @@ import ipaddress
 import json
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,14 +98,6 @@ def deny(message: str) -> Answer:
 def patch(*operations: Object) -> Answer:
     encoded = base64.b64encode(json.dumps(operations).encode()).decode()
     return lambda request: {"allowed": True, "patchType": "JSONPatch", "patch": encoded}
-
-
-def slowly(seconds: float) -> Answer:
-    def answer(request: Object) -> Object:
-        time.sleep(seconds)
-        return {"allowed": True}
-
-    return answer
 
 
 def _certificates(folder: Path) -> tuple[Path, Path, bytes]:
