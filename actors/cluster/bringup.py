@@ -13,7 +13,7 @@ import importlib
 import os
 import socket
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -25,9 +25,9 @@ from actors.cluster import exits
 from actors.cluster.aside import Aside, AsideFailed
 from actors.cluster.compose import Composition, actor_names, compose, nodes_here, preload_of, preparations_of
 from actors.cluster.founders import BadFounders, forget_beginnings, new_members, with_founders
-from actors.cluster.plan import node_names
 from actors.cluster.report import Report
 from actors.cluster.simulate import runs_containers
+from actors.cluster.wish import Wish
 from bus.keys import BadKeys
 from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse
 from runtime.supervisor.records import LeftOver, Recorder
@@ -35,8 +35,6 @@ from runtime.warm.link import WarmLink
 
 CONFIG_RECORD = "cluster.json"  # in the data dir: the config that the cluster last ran with
 HERE_RECORD = "here.json"  # in the data dir: the nodes of it that ran on this machine; empty: all
-READY_DEADLINE_S = 120.0  # until the API is ready and every node registered; a long log may have to be replayed
-READY_PER_NODE_S = 0.1  # more for each simulated node
 
 
 class CannotStart(Exception):
@@ -45,20 +43,6 @@ class CannotStart(Exception):
     def __init__(self, message: str, status: int = exits.FAILURE):
         super().__init__(message)
         self.status = status
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user wants up."""
-
-    config: ClusterConfig
-    data_dir: Path
-    begun: float  # monotonic: when the command began
-    detached: bool = False  # from the terminal: what is printed goes to the supervisor's log
-    here: tuple[str, ...] = ()  # the nodes that run on this machine; empty: all of them
-    join: bool = False  # new masters of this machine join the cluster instead of founding it
-    joining: tuple[str, ...] = ()  # the state actors that do
-    bundle: Path | None = None  # what the machine that founded the cluster gave to this one
 
 
 def serve(wish: Wish, report: Report) -> int:
@@ -239,7 +223,3 @@ def recorded_config(data_dir: Path) -> ClusterConfig | None:
         return msgspec.json.decode((data_dir / CONFIG_RECORD).read_bytes(), type=ClusterConfig)
     except FileNotFoundError:
         return None
-
-
-def ready_deadline_s(config: ClusterConfig) -> float:
-    return READY_DEADLINE_S + READY_PER_NODE_S * len(node_names(config))

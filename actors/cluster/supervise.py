@@ -11,18 +11,20 @@ from pathlib import Path
 from actors.api.addresses import nodes_of_role
 from actors.api.config import ClusterConfig
 from actors.cluster import exits, kubeconfig, members
-from actors.cluster.bringup import Wish, ready_deadline_s
 from actors.cluster.compose import Composition
 from actors.cluster.identity import client_of
 from actors.cluster.plan import node_names
 from actors.cluster.readiness import NotReady, Readiness
 from actors.cluster.report import Report
+from actors.cluster.wish import Wish
 from bus.client import Client
 from bus.errors import BusError
 from runtime.supervisor.events import Announce
 from runtime.supervisor.shell import Cluster, Supervisor, handle_signals
 from runtime.warm.link import WarmLink
 
+READY_DEADLINE_S = 120.0  # until the API is ready and every node registered; a long log may have to be replayed
+READY_PER_NODE_S = 0.1  # more for each simulated node
 SPEAKER = "cli@supervisor"  # who waits for the cluster, and adds members to it, does it on behalf of the user
 
 
@@ -109,7 +111,7 @@ async def _come_up(wish: Wish, cluster: Cluster, observer: _Observer, report: Re
     config = wish.config
     client = client_of(cluster.data_dir, config, wish.here, SPEAKER)
     try:
-        deadline = time.monotonic() + ready_deadline_s(config)
+        deadline = time.monotonic() + _ready_deadline_s(config)
         await _join(wish, cluster, client, report)
         readiness = Readiness(client, cluster.directory.work_of_role("apiserver"), deadline)
         await readiness.api()
@@ -177,3 +179,7 @@ def _end_of_wait(task: "asyncio.Task[None]", supervisor: Supervisor, report: Rep
         observer.status = exits.FAILURE
         report.failed(f"{error!r}; the logs are in {logs}", observer.status)
         supervisor.stop()
+
+
+def _ready_deadline_s(config: ClusterConfig) -> float:
+    return READY_DEADLINE_S + READY_PER_NODE_S * len(node_names(config))

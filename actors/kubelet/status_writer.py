@@ -87,6 +87,7 @@ class StatusWriter:
 
     def forget(self, uid: str) -> None:
         entry = self._entries.pop(uid, None)
+        self._limiter.forget(uid)
         if entry is not None and entry.task is not None:
             entry.task.cancel()
 
@@ -135,6 +136,9 @@ class StatusWriter:
             found = await self._api.get("pods", pods.name(entry.pod), pods.namespace(entry.pod))
         except ApiError as error:
             entry.gone = error.reason == "NotFound"
+            if not entry.gone:
+                self._log.debug("could not read a pod again", pod=pods.key(entry.pod), error=error.message)
+                await asyncio.sleep(self._limiter.delay_s(uid))
         except BusError as error:
             self._log.debug("could not read a pod again", pod=pods.key(entry.pod), error=str(error))
             await asyncio.sleep(self._limiter.delay_s(uid))

@@ -100,9 +100,7 @@ class Store:
     ) -> Entry:
         key = resource.key(namespace, name)
         value = encode_stored(obj)
-        put = Put(key, value)
-        if self._lifetimes.are_limited(resource.storage_prefix):
-            put = Put(key, value, await self._lifetimes.lease(resource.storage_prefix))
+        put = Put(key, value, await self._lease(resource))
         txn = Txn([Compare(key, "mod", "=", 0)], [put], [Range(key)])
         if claims or charges:
             txn.compare.extend(_compares(claims, charges))
@@ -110,7 +108,7 @@ class Store:
                 [*(Put(claim.key, claim.value) for claim in claims), *(Put(c.key, c.value) for c in charges)]
             )
             txn.failure.extend(_ranges(claims, charges))
-        reply = await self._state.txn(txn) if not put.lease else await self._txn_with_lease(resource, txn)
+        reply = await self._txn(resource, txn, put.lease)
         if reply.result.succeeded:
             return Entry.of_stored(key, value, reply.revision)
         existing = _found(reply.result)
@@ -164,11 +162,16 @@ class Store:
             newest = True
         raise errors.conflict(resource.group_resource, name, "the object is being changed too often; try again")
 
-    async def _txn_with_lease(self, resource: Resource, txn: Txn) -> TxnReply:
+    async def _lease(self, resource: Resource) -> int:
+        """The lease that ends objects of this resource; 0 where they live for ever."""
+        prefix = resource.storage_prefix
+        return await self._lifetimes.lease(prefix) if self._lifetimes.are_limited(prefix) else 0
+
+    async def _txn(self, resource: Resource, txn: Txn, lease: int) -> TxnReply:
         try:
             return await self._state.txn(txn)
         except RemoteError as error:
-            if error.kind != LEASE_NOT_FOUND:
+            if not lease or error.kind != LEASE_NOT_FOUND:
                 raise
             self._lifetimes.forget(resource.storage_prefix)
             raise errors.unavailable(f"{resource.plural} get a new lease; try again", retry_after_s=1) from error
@@ -181,9 +184,7 @@ class Store:
         Raises ClaimTaken, ChargeMoved, BusError.
         """
         key, claims, charges = old.key, list(wanted.claims), wanted.charges
-        lease = 0
-        if value is not None and self._lifetimes.are_limited(resource.storage_prefix):
-            lease = await self._lifetimes.lease(resource.storage_prefix)
+        lease = await self._lease(resource) if value is not None else 0
         write: list[Operation] = [DeleteRange(key) if value is None else Put(key, value, lease)]
         write += [Put(claim.key, claim.value) for claim in claims] + [
             DeleteRange(release) for release in wanted.releases
@@ -193,7 +194,7 @@ class Store:
             write + [Put(other.key, other.value) for other in _others(claims, charges)],
             [Range(key), *_ranges(claims, charges)],
         )
-        reply = await self._state.txn(txn) if not lease else await self._txn_with_lease(resource, txn)
+        reply = await self._txn(resource, txn, lease)
         if reply.result.succeeded:
             return (_outcome(old, None, wanted) if value is None else Entry.of_stored(key, value, reply.revision)), None
         existing = _found(reply.result)

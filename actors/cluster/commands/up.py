@@ -36,10 +36,11 @@ def command(
     everything in order. Running containers outlive it and are found again by the next `up`.
     """
     begun = time.monotonic()
-    from actors.cluster.bringup import Wish, serve
+    from actors.cluster.bringup import serve
     from actors.cluster.means import affordable
     from actors.cluster.plan import adjusted, check_here, load_cluster
     from actors.cluster.report import ConsoleReport
+    from actors.cluster.wish import Wish
     from runtime.config import ConfigError
 
     report = ConsoleReport()

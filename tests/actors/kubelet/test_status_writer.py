@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from actors.api import errors
 from actors.kubelet.status_writer import StatusWriter
 
 from .pods import pod
@@ -46,5 +47,30 @@ def test_what_others_make_of_a_status_is_mended_even_if_it_was_never_written_her
         writer.observe(api.pod)
         await writer.flushed(api.pod["metadata"]["uid"])
         assert len(api.patches) == 1
+
+    asyncio.run(scenario())
+
+
+class Contrary(OnePod):
+    """An API that says the pod has changed, and does not show it."""
+
+    async def patch(self, kind: str, name: str, patch: dict[str, Any], *rest: Any, **more: Any) -> dict[str, Any]:
+        self.patches.append(patch)
+        raise errors.conflict(kind, name, "it has changed")
+
+    async def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        raise errors.internal("not now")
+
+
+def test_an_api_that_refuses_a_second_look_is_not_asked_without_a_pause() -> None:
+    api = Contrary({})
+
+    async def scenario() -> None:
+        writer = StatusWriter(api, asyncio.Semaphore(1), structlog.get_logger())  # type: ignore[arg-type]
+        writer.submit(api.pod, READY)
+        for _ in range(100):  # turns of the loop, which take less than the first pause
+            await asyncio.sleep(0)
+        assert len(api.patches) == 1
+        writer.forget(api.pod["metadata"]["uid"])
 
     asyncio.run(scenario())
