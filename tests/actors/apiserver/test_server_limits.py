@@ -71,14 +71,16 @@ def test_what_takes_too_long_is_given_up_and_nothing_else():
 
 @with_api()
 async def test_a_request_whose_state_does_not_answer_gets_504_in_time(api):
-    hold = asyncio.Event()
+    hold, asked = asyncio.Event(), []
 
     async def never(wanted):
+        asked.append(wanted)
         await hold.wait()
 
     api.state.txn = never
     call = asyncio.ensure_future(api.post(f"{CMS}?timeout=2s", config_map("a")))
-    await asyncio.sleep(0.01)
+    while not asked:
+        await asyncio.sleep(0)
     api.clock.advance(3)
     api.handler.deadlines.give_up_late()
     status, answer = await call

@@ -152,7 +152,8 @@ def test_an_ended_stream_is_read_to_its_end_after_the_connection_is_gone():
         async with Ends(give) as ends:
             stream = await ends.client.open({})
             await ends.served[0]
-            await asyncio.sleep(0.01)
+            while not stream.unread_bytes:
+                await asyncio.sleep(0)
             ends.near.hang_up()
             assert await all_of(stream) == b"last words"
             assert not stream.was_reset
