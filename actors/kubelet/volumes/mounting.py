@@ -63,6 +63,15 @@ def mount_tmpfs(path: Path, size_bytes: int = 0) -> None:
     _check(status, f"mount tmpfs on {path}")
 
 
+def mount_huge_pages(path: Path, page_bytes: int, size_bytes: int = 0) -> None:
+    """Mount a folder whose files are huge pages, unless something is mounted there already."""
+    if is_mount(path):
+        return
+    options = f"pagesize={page_bytes}" + (f",size={size_bytes}" if size_bytes else "")
+    status = _c().mount(b"nodev", os.fsencode(path), b"hugetlbfs", MS_NOSUID | MS_NODEV, options.encode())
+    _check(status, f"mount huge pages on {path}")
+
+
 class _MountAttributes(ctypes.Structure):
     """struct mount_attr of linux/mount.h."""
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from actors.api.quantity import bytes_of
 from actors.kubelet import pod as pods
+from actors.kubelet import qos
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings, expand_strictly
 from actors.kubelet.places import Places
@@ -37,6 +38,7 @@ PLUGINS = {
     "image": image_volumes.PLUGIN,
 }
 EMPTY_DIR_MODE = 0o777
+HUGE_PAGES = "hugepages-"  # resources of a container, by the size of a page
 GROUP_OWNS = 0o2070  # what fsGroup adds to a directory
 _PROPAGATION = {
     "None": Propagation.PRIVATE,
@@ -162,7 +164,7 @@ class Volumes:
             _prepare_claimed(place, group, security.get("fsGroupChangePolicy") or "Always")
             return
         if "emptyDir" in volume:
-            self._prepare_empty_dir(path, volume["emptyDir"] or {}, group)
+            self._prepare_empty_dir(path, volume["emptyDir"] or {}, group, pod, around)
             return
         if not path.is_dir():
             path.mkdir(parents=True)
@@ -171,12 +173,18 @@ class Volumes:
             self._mount_tmpfs(path)
         atomic.write(path, content.payload(pod, volume, around, tokens), group)
 
-    def _prepare_empty_dir(self, path: Path, source: dict[str, Any], group: int | None) -> None:
-        if path.is_dir() and (source.get("medium") != "Memory" or mounting.is_mount(path)):
+    def _prepare_empty_dir(
+        self, path: Path, source: dict[str, Any], group: int | None, pod: pods.Pod, around: Surroundings
+    ) -> None:
+        medium, size_bytes = source.get("medium") or "", bytes_of(source.get("sizeLimit") or 0)
+        if path.is_dir() and (not medium or mounting.is_mount(path)):
             return
         path.mkdir(parents=True, exist_ok=True)
-        if source.get("medium") == "Memory":
-            self._mount_tmpfs(path, bytes_of(source.get("sizeLimit") or 0))
+        if medium == "Memory":
+            self._mount_tmpfs(path, memory_bound(pod, size_bytes, around))
+        elif medium:
+            mounting.mount_huge_pages(path, huge_page_bytes(medium, pod), size_bytes)
+            passing("kubelet.huge-pages-mounted")
         path.chmod(EMPTY_DIR_MODE)
         if group is not None:
             os.chown(path, -1, group)
@@ -193,6 +201,29 @@ class Volumes:
                 raise
             self._may_mount = False
             self._log.warning("may not mount: secrets and memory-backed volumes are on the disk", error=str(error))
+
+
+def memory_bound(pod: pods.Pod, size_bytes: int, around: Surroundings) -> int:
+    """Return how large a volume in memory may grow: its limit, the pod's, or what the node has; 0 when none tells."""
+    of_node = bytes_of((around.allocatable or {}).get("memory") or 0)
+    bounds = (size_bytes, qos.pod_resources(pod).memory_limit_bytes, of_node)
+    return min((bound for bound in bounds if bound), default=0)
+
+
+def huge_page_bytes(medium: str, pod: pods.Pod) -> int:
+    """Return the size of the pages that a medium means: HugePages-2Mi names it, HugePages is the one that is asked for.
+
+    ConfigError when the pod asks for no such pages, or does not say which.
+    """
+    owners = [*pods.all_containers(pod), pod["spec"]]
+    names = {name for owner in owners for name in (owner.get("resources") or {}).get("requests") or {}}
+    asked = {bytes_of(name.removeprefix(HUGE_PAGES)) for name in names if name.startswith(HUGE_PAGES)}
+    wanted = asked if medium == "HugePages" else asked & {bytes_of(medium.removeprefix("HugePages-"))}
+    if len(wanted) > 1:
+        raise ConfigError(f"medium {medium} may be pages of several sizes that the pod asks for")
+    if not wanted:
+        raise ConfigError(f"the pod's containers ask for no huge pages as medium {medium} has them")
+    return wanted.pop()
 
 
 def _prepare_claimed(place: Place, group: int | None, policy: str) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings
 from actors.kubelet.volumes import atomic, content, mounting
 from actors.kubelet.volumes.content import File
+from actors.kubelet.volumes.volumes import huge_page_bytes, memory_bound
+from tests.real_tier import need_real
 
-from .pods import pod
+from .pods import container, pod
 
+BEFORE = Path.cwd()
 CONFIG = {"metadata": {"name": "cm", "namespace": "default"}, "data": {"a": "1", "b": "2"}, "binaryData": {"c": "AAE="}}
 SECRET = {"metadata": {"name": "s", "namespace": "default"}, "data": {"pw": base64.b64encode(b"hush").decode()}}
 OBJECTS = {("configmaps", "cm"): CONFIG, ("secrets", "s"): SECRET}
@@ -119,3 +123,63 @@ def test_sub_paths_stay_inside(tmp_path: Path) -> None:
     for bad in ("out", "out/passwd", "..", "in/../../x"):
         with pytest.raises(OSError, match="leads out|link"):
             mounting._open_below(volume, bad)
+
+
+def test_how_large_a_volume_in_memory_may_grow() -> None:
+    node = Surroundings(lookup=AROUND.lookup, allocatable={"memory": "8Gi"})
+    limited = pod(container(resources={"limits": {"memory": "1Gi"}}))
+    half = pod(container(resources={"limits": {"memory": "1Gi"}}), container("side"))
+    assert memory_bound(limited, 1 << 20, node) == 1 << 20
+    assert memory_bound(limited, 2 << 30, node) == 1 << 30
+    assert memory_bound(half, 0, node) == 8 << 30, "one container has no limit, so the pod has none"
+    assert memory_bound(pod(), 0, AROUND) == 0
+
+
+def wants_huge_pages(*sizes: str) -> dict[str, Any]:
+    return pod(container(resources={"requests": {f"hugepages-{size}": "4Mi" for size in sizes}}))
+
+
+def test_which_huge_pages_a_medium_means() -> None:
+    assert huge_page_bytes("HugePages", wants_huge_pages("2Mi")) == 2 << 20
+    assert huge_page_bytes("HugePages-1Gi", wants_huge_pages("2Mi", "1Gi")) == 1 << 30
+    with pytest.raises(ConfigError, match="several sizes"):
+        huge_page_bytes("HugePages", wants_huge_pages("2Mi", "1Gi"))
+    for made in (pod(), wants_huge_pages("1Gi")):
+        with pytest.raises(ConfigError, match="no huge pages"):
+            huge_page_bytes("HugePages-2Mi", made)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not Path("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(), reason="no huge pages of 2 MiB")
+def test_huge_pages_are_mounted(tmp_path: Path) -> None:
+    need_real()
+    for _ in range(2):
+        mounting.mount_huge_pages(tmp_path, 2 << 20, 4 << 20)
+    try:
+        assert os.statvfs(tmp_path).f_bsize == 2 << 20
+        assert mounting.mount_points(tmp_path) == [tmp_path]
+    finally:
+        mounting.unmount(tmp_path)
+
+
+@pytest.mark.real
+def test_layers_are_read_from_the_uppermost_down_and_nothing_else(tmp_path: Path) -> None:
+    need_real()
+    for layer, text in (("upper", "new"), ("lower", "old")):
+        (tmp_path / layer).mkdir()
+        (tmp_path / layer / "file").write_text(text)
+    (tmp_path / "lower" / "below").write_text("#!/bin/sh\n")
+    (tmp_path / "lower" / "below").chmod(0o755)
+    for layers, text in ((("upper", "lower"), "new"), (("lower",), "old")):
+        target = tmp_path / "target"
+        target.mkdir(exist_ok=True)
+        mounting.mount_layers([str(tmp_path / layer) for layer in layers], target)
+        try:
+            assert (target / "file").read_text() == text
+            with pytest.raises(PermissionError):
+                subprocess.run([str(target / "below")], check=True, timeout=10)
+            with pytest.raises(OSError, match="Read-only"):
+                (target / "more").touch()
+        finally:
+            mounting.unmount(target)
+    assert Path.cwd() == BEFORE, "the working directory is the process's own"
