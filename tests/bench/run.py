@@ -1,6 +1,6 @@
 """Every figure of docs/benchmarks.md: python tests/bench/run.py [PART ...]
 
-Parts: bus, state, etcd, beside, scheduler, scheduling, scale, simulated, real (needs root). Without a part, all that
+Parts: bus, state, etcd, beside, scheduler, scheduling, scale, held, simulated, real (needs root). Without a part, all that
 this machine can do. Run it on an otherwise idle machine.
 """
 
@@ -17,6 +17,7 @@ PARTS = {
     "scheduler": ["-m", "tests.bench.bench_scheduler"],
     "scheduling": ["-m", "tests.bench.bench_scheduling"],
     "scale": ["-m", "tests.bench.bench_simulated"],
+    "held": ["-m", "tests.bench.bench_held"],
     "simulated": ["-m", "tests.bench.bench_cluster"],
     "real": ["-m", "tests.bench.bench_cluster", "--real"],
 }
