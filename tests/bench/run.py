@@ -1,7 +1,7 @@
 """Every figure of docs/benchmarks.md: python tests/bench/run.py [PART ...]
 
-Parts: bus, state, etcd, beside, scheduler, scheduling, scale, held, simulated, real (needs root). Without a part, all that
-this machine can do. Run it on an otherwise idle machine.
+Parts: bus, state, etcd, beside, scheduler, scheduling, scale, held, simulated, real (needs root). Without a part, all
+that this machine can do. Run it on an otherwise idle machine.
 """
 
 import os
