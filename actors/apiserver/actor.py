@@ -46,7 +46,7 @@ from actors.apiserver.https_server import HttpsServer, PortTaken, listen, tls_co
 from actors.apiserver.kubelets import BusKubelets
 from actors.apiserver.machinery import schema
 from actors.apiserver.machinery.registry import REGISTRY
-from actors.apiserver.messages import ApiRequest, ApiStreamRequest
+from actors.apiserver.messages import STATE_ANSWERS, ApiRequest, ApiStreamRequest
 from actors.apiserver.metrics import RequestMetrics, ServerGauges
 from actors.apiserver.policies.status_upkeep import PolicyStatusUpkeep
 from actors.apiserver.server import Server
@@ -54,6 +54,7 @@ from actors.apiserver.storage.backend import open_backend
 from actors.apiserver.storage.barrier import Barrier
 from actors.apiserver.storage.feed import Feed
 from actors.apiserver.storage.lifetimes import Lifetimes
+from actors.apiserver.storage.reach import Reach
 from actors.apiserver.storage.watch_cache import WatchCache
 from actors.apiserver.verbs.watch import BOOKMARK_PERIOD_S
 from bus import BusError
@@ -76,6 +77,7 @@ class ApiServerActor(Actor):
         state = self._backend.state
         self.cache = WatchCache(REGISTRY)
         self._feed = Feed(state, self.cache, self.log)
+        self._reach = Reach(state)
         lifetimes = Lifetimes(state, self.clock, {EVENTS: config.apiserver.event_ttl_s})
         self._server = Server(
             config=config,
@@ -226,6 +228,7 @@ class ApiServerActor(Actor):
         return {
             "ping": "",
             "state": "" if self._feed.connected else "the watch of the state is down",
+            STATE_ANSWERS: self._reach.wrong(),
             "watch-cache": "" if self.cache.loaded else "not loaded",
             "shutdown": "the API server is stopping" if self._handler.stopping else "",
         }

@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 
 from actors.api.addresses import Address, apiserver_address, balancer_bind, nodes_of_role, parse_address
 from actors.api.config import of_settings
-from actors.apiserver.messages import ApiRequest
+from actors.apiserver.messages import STATE_ANSWERS, ApiRequest
 from actors.balancer.backends import Backend, Backends, Health
 from actors.balancer.relay import Side
 from bus import BusError, DeadlineExceeded
@@ -28,6 +28,7 @@ BACKLOG = 4096  # connections that wait to be accepted
 MAX_CONNECTIONS = 16_384  # at once; one more is closed again
 PROBE_PERIOD_S = 0.1  # between questions to one API server; it answers from memory
 PROBE_TIMEOUT_S = 1.0  # questions overlap: what counts is how long ago the last answer came
+_STATE_IS_SILENT = f"[-]{STATE_ANSWERS} failed".encode()
 CONNECT_S = 0.25  # for one API server to take a connection, then the next one is tried
 
 
@@ -73,8 +74,11 @@ class BalancerActor(Actor):
         while True:
             self.spawn(self._probe(name), f"probe of {name}")
             await asyncio.sleep(PROBE_PERIOD_S)
-            if self.backends.silent(name, self.clock.monotonic()):
-                self._cut(name)
+            now = self.clock.monotonic()
+            if self.backends.silent(name, now):
+                self._cut(name, "it is silent")
+            elif self.backends.forsaken(name, now):
+                self._cut(name, "its state does not answer")
 
     async def _probe(self, name: str) -> None:
         endpoint = self.setup.directory.work(name)
@@ -86,14 +90,15 @@ class BalancerActor(Actor):
             self.log.debug("no answer", server=name, error=str(error))
             return
         before = self.backends[name].health
-        self.backends.answered(name, is_ready=reply.status == 200, now=self.clock.monotonic())
+        is_lost = _STATE_IS_SILENT in reply.body
+        self.backends.answered(name, is_ready=reply.status == 200, is_lost=is_lost, now=self.clock.monotonic())
         if self.backends[name].health is not before:
             self.log.info("health", server=name, health=self.backends[name].health.name)
 
-    def _cut(self, name: str) -> None:
-        """Let clients of a server that is silent try again elsewhere."""
+    def _cut(self, name: str, reason: str) -> None:
+        """Let clients of a server that is of no use to them try again elsewhere."""
         clients = [client for client, where in self._relays.items() if where == name]
-        self.log.warning("an API server is silent; its connections are cut", server=name, connections=len(clients))
+        self.log.warning("connections are cut", server=name, reason=reason, connections=len(clients))
         self._cuts.inc(len(clients))
         for client in clients:
             client.abort()
@@ -179,7 +184,9 @@ class BalancerActor(Actor):
     def _make_metrics(self) -> None:
         health = Gauge("balancer_server_up", "Whether it is ready.", ["server"], registry=self.metrics)
         connections = Gauge("balancer_connections", "Open now.", ["server"], registry=self.metrics)
-        self._cuts = Counter("balancer_cut_connections", "Cut, as their server was silent.", registry=self.metrics)
+        self._cuts = Counter(
+            "balancer_cut_connections", "Cut, as their server was silent, or its state.", registry=self.metrics
+        )
         for each in self.backends:
             health.labels(each.name).set_function(partial(_is_up, each))
             connections.labels(each.name).set_function(partial(_connections_of, each))

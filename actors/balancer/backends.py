@@ -3,8 +3,9 @@
 Each is asked all the time whether it is ready. An answer says UP or, of one that ends or has lost its state, DRAINING:
 it gets nothing new as long as another is UP, and keeps the connections that it has. One that is silent is SUSPECT at
 first and gets nothing new; if it stays silent it is DOWN, and its connections are cut, for a client that waits for an
-answer from a machine that hangs or is out of reach would wait for ever. One that refuses to be connected is DOWN at
-once; its connections are gone by themselves.
+answer from a machine that hangs or is out of reach would wait for ever. One that says that its state does not answer
+is LOST: while others are UP its clients would wait in vain, so their connections are cut too, unless all are about to
+get over it. One that refuses to be connected is DOWN at once; its connections are gone by themselves.
 
 Pure: times are handed in, as monotonic seconds. Neighbours: `actor` asks, connects and cuts.
 """
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 # DOWN is within the second in which clients want to go on, and longer than the state takes to elect another leader.
 SUSPECT_AFTER_S = 0.3
 DOWN_AFTER_S = 0.55
+# Of being LOST beside one that is UP all that time. After an election some hear of the new leader a moment later.
+FORSAKEN_AFTER_S = 0.2
 
 
 class Health(enum.IntEnum):
@@ -24,18 +27,25 @@ class Health(enum.IntEnum):
 
     UP = 0
     DRAINING = 1
-    SUSPECT = 2
-    DOWN = 3
+    LOST = 2
+    SUSPECT = 3
+    DOWN = 4
 
 
 @dataclass(slots=True)
 class Backend:
-    """`heard_at`: when it last answered."""
+    """`heard_at`: when it last answered; `since`: when it became what it is; `is_forsaken`: and was cut for that."""
 
     name: str
     heard_at: float
     health: Health = Health.DOWN
     connections: int = 0
+    since: float = 0.0
+    is_forsaken: bool = False
+
+    def become(self, health: Health, now: float) -> None:
+        if health is not self.health:
+            self.health, self.since, self.is_forsaken = health, now, False
 
 
 class Backends:
@@ -50,10 +60,10 @@ class Backends:
     def __iter__(self) -> Iterator[Backend]:
         return iter(self._backends.values())
 
-    def answered(self, name: str, *, is_ready: bool, now: float) -> None:
+    def answered(self, name: str, *, is_ready: bool, now: float, is_lost: bool = False) -> None:
         backend = self._backends[name]
         backend.heard_at = now
-        backend.health = Health.UP if is_ready else Health.DRAINING
+        backend.become(Health.UP if is_ready else Health.LOST if is_lost else Health.DRAINING, now)
 
     def silent(self, name: str, now: float) -> bool:
         """It has not answered. Return whether it is given up just now, and its connections are to be cut."""
@@ -61,11 +71,21 @@ class Backends:
         silence_s = now - backend.heard_at
         if silence_s >= DOWN_AFTER_S:
             was_alive = backend.health is not Health.DOWN
-            backend.health = Health.DOWN
+            backend.become(Health.DOWN, now)
             return was_alive
         if silence_s >= SUSPECT_AFTER_S:
-            backend.health = Health.SUSPECT
+            backend.become(Health.SUSPECT, now)
         return False
+
+    def forsaken(self, name: str, now: float) -> bool:
+        """Return whether it has just become useless: it has lost its state, another has not, and neither changes."""
+        backend = self._backends[name]
+        if backend.health is not Health.LOST or backend.is_forsaken:
+            return False
+        steady_since = now - FORSAKEN_AFTER_S
+        is_better = any(each.health is Health.UP and each.since <= steady_since for each in self)
+        backend.is_forsaken = is_better and backend.since <= steady_since
+        return backend.is_forsaken
 
     def refused(self, name: str) -> None:
         """Nobody listens there."""

@@ -1,8 +1,8 @@
 """Machines for a cluster that spans them: network namespaces that a switch joins, with a supervisor in each.
 
 Each has a data directory and an address of its own, so that all talk between them is encrypted tcp. A machine can be
-killed whole (its supervisor and every process of it), stopped, cut off (its link goes down), and started again. The
-worker's machine has the balancer, and is where clients sit.
+killed whole (its supervisor and every process of it), stopped, cut off (its link goes down), in one direction too, and
+started again. The worker's machine has the balancer, and is where clients sit.
 
 Neighbours: `test_ha` torments them; `api_history` is the clients.
 """
@@ -30,6 +30,7 @@ WORKER = "w1"
 COMMAND_LIMIT_S = 60.0
 UP_LIMIT_S = 120.0
 ASK_S = 2.0  # for one actor to answer
+STATE = 7440  # the port of a state actor, where a node gives no other
 CONFIG = """
 name: ha-test
 apiserver: {port: 6444, shutdown_delay_s: 1.0}
@@ -54,7 +55,7 @@ class Machine:
 
     def kubus(self, *words: str, limit_s: float = COMMAND_LIMIT_S) -> str:
         command = [sys.executable, "-m", "actors.cluster.cli", *words]
-        done = subprocess.run(self._inside(command), capture_output=True, text=True, timeout=limit_s, env=self._env())
+        done = subprocess.run(self.inside(command), capture_output=True, text=True, timeout=limit_s, env=self._env())
         if done.returncode:
             raise CommandFailed(f"{self.name}: {' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -65,7 +66,7 @@ class Machine:
         bundle = self.home / f"{self.name}.bundle"
         if bundle.exists() and not self.data_dir.exists():
             words += ["--bundle", str(bundle)]
-        command = self._inside([sys.executable, "-m", "actors.cluster.cli", *words])
+        command = self.inside([sys.executable, "-m", "actors.cluster.cli", *words])
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._env()
         )  # fmt: skip
@@ -105,7 +106,7 @@ class Machine:
     def log_of(self, name: str) -> str:
         return (self.data_dir / "logs" / f"{name}.log").read_text(errors="replace")
 
-    def _inside(self, command: list[str]) -> list[str]:
+    def inside(self, command: list[str]) -> list[str]:
         return ["nsenter", f"--net=/var/run/netns/{self.namespace}", *command]
 
     def _env(self) -> dict[str, str]:
@@ -156,6 +157,36 @@ class Machines:
 
     def mend(self, name: str) -> None:
         _ip("-n", self.switch, "link", "set", self[name].link, "up")
+
+    def deafen(self, name: str) -> None:
+        """From now on nothing reaches a machine from the others, while what it sends goes out."""
+        self._drop(name, "input", "iifname eth0")
+
+    def gag(self, name: str) -> None:
+        """From now on nothing leaves a machine for the others, while it hears them."""
+        self._drop(name, "output", "oifname eth0")
+
+    def gag_api_server(self, name: str) -> None:
+        """Nothing that an API server sends reaches the states of the others; its own member is in touch with them."""
+        (server,) = [each for each in self[name].processes() if each.cmdline()[:1] == [f"kubus: apiserver@{name}"]]
+        sockets = subprocess.run(
+            self[name].inside(["ss", "-Htnp", "dport", "=", f":{STATE}"]), check=True, capture_output=True, text=True
+        )
+        lines = [line.split() for line in sockets.stdout.splitlines() if f"pid={server.pid}," in line]
+        ports = [local.rpartition(":")[2] for _, _, _, local, *_ in lines]
+        self._drop(name, "output", f"tcp sport {{ {', '.join(ports)} }}")
+
+    def ungag(self, name: str) -> None:
+        self._nft(name, "delete table inet torment")
+
+    def _drop(self, name: str, hook: str, what: str) -> None:
+        rule = f"chain {hook} {{\ntype filter hook {hook} priority 0;\n{what} drop\n}}"
+        self._nft(name, f"table inet torment {{\n{rule}\n}}\n")
+
+    def _nft(self, name: str, words: str) -> None:
+        subprocess.run(
+            self[name].inside(["nft", "-f", "-"]), input=words, text=True, check=True, capture_output=True, timeout=20
+        )
 
     def is_whole(self) -> bool:
         """Whether all members of the state's group are there, and closely behind their leader."""

@@ -60,3 +60,15 @@ def test_a_quiet_world_makes_progress():
     assert len(world.committed) > 300
     assert world.reads_done > 300
     assert len(world.leaders) == 1
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.02])
+def test_a_busy_world_keeps_its_leader(slow):
+    """Nobody dies and nothing is lost, but messages are late by up to a third of an election, some by ten times that,
+    and disks are slow: no reason to elect."""
+    quiet = Faults(loss=0, double=0, cut=0, crash=0, pause=0, transfer=0, suspect=0, change=0, slow=slow, delay=(1, 10))
+    for seed in range(8):
+        world = World(seed, 3, quiet)
+        for _ in range(500):
+            world.step()
+        assert len(world.leaders) == 1, f"seed {seed}: {world.leaders}"

@@ -29,6 +29,7 @@ from actors.state.messages import (
     UNKNOWN_OUTCOME,
     LeaseGrantRequest,
     LeaseReply,
+    LeaseTimeToLiveRequest,
     Range,
     RangeReply,
     RangeRequest,
@@ -56,6 +57,7 @@ PAUSE_S = 0.01  # before the next attempt, so that a group without a leader is n
 MAX_PAUSE_S = 0.1
 SLOW_S = 0.1  # without an answer; most come within a few milliseconds, and asking who leads costs two small requests
 LOOK_S = 0.05  # between two such questions, and for their answers
+NO_LEASE = 0  # to ask the leader about, who alone knows of leases
 STALLED_S = 0.5  # that a watch brings nothing while something is known to be there
 FAILED_S = 0.3  # for which one that gave no answer is not asked again while there are others: an election is faster
 CONNECT_S = 0.2  # for a connection to a member; one that is dead must not cost the time of an election
@@ -71,6 +73,9 @@ class StateClient(Protocol):
     async def revision(self) -> RevisionReply: ...
 
     async def lease_grant(self, ttl_s: int) -> int: ...
+
+    async def answers(self) -> None:
+        """Return once whoever takes writes has answered. Raises BusError."""
 
     def watch(self, request: WatchRequest) -> AbstractAsyncContextManager[AsyncIterator[WatchBatch]]: ...
 
@@ -102,6 +107,9 @@ class BusStateClient:
         """Return a new lease, whose keys are removed when its time is over."""
         reply: LeaseReply = await self._ask(LeaseGrantRequest(ttl_s), WRITE_TIMEOUT_S)
         return reply.lease
+
+    async def answers(self) -> None:
+        await self._ask(LeaseTimeToLiveRequest(NO_LEASE), READ_TIMEOUT_S)
 
     @asynccontextmanager
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:

@@ -53,7 +53,10 @@ def append(node: "Node", data: bytes, votes: dict[str, bool] | None = None) -> E
 
 
 def tick(node: "Node") -> None:
-    """Beat; now and then see whether a majority still answers, and step down if not (thesis, 6.2)."""
+    """Beat; now and then see whether a majority still answers, and step down if not (thesis, 6.2).
+
+    One that hears nobody may still be heard, and its beats kept the others quiet: so it names who should be next.
+    """
     reign = node.leading
     reign.since_beat += 1
     if reign.since_beat >= node.timing.heartbeat:
@@ -67,7 +70,15 @@ def tick(node: "Node") -> None:
     node.elapsed = 0
     heard = {name for name, progress in node.progress.items() if progress.look()} | {node.name}
     if not node.members.is_quorum(heard):
-        node.become_follower(node.term, "")
+        term, heir = node.term, _most_up_to_date(node)
+        node.become_follower(term, "")
+        node.send(heir, TimeoutNow(term))
+
+
+def _most_up_to_date(node: "Node") -> str:
+    """Return the voter, other than this member, whose log is known to go furthest."""
+    others = {name: progress.match for name, progress in node.progress.items() if name != node.name}
+    return max(others.keys() & node.members.voters, key=lambda name: (others[name], name))
 
 
 def on_appended(node: "Node", sender: str, message: Appended) -> None:

@@ -46,6 +46,9 @@ class MemoryState:
         await asyncio.sleep(0)
         return RevisionReply(self.machine.store.revision, self.machine.store.compact_revision)
 
+    async def answers(self) -> None:
+        """At once."""
+
     async def lease_grant(self, ttl_s: int) -> int:
         lease = self.machine.applied + 1
         self.machine.apply(lease, GrantCommand(lease, ttl_s))
@@ -158,6 +161,10 @@ class FaultyState:
             self.lose_answers -= 1
             raise DeadlineExceeded("no answer")
         return reply
+
+    async def answers(self) -> None:
+        self._check()
+        await self._driver.answers()
 
     async def lease_of(self, key: bytes) -> int:
         """Return the lease that a key hangs on; 0 for none."""

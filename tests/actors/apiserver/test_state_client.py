@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from actors.apiserver.storage.client import BusStateClient
+from actors.apiserver.storage.reach import SILENT, Reach
 from actors.state import errors
 from actors.state import messages as m
 from bus import Client, Server, StreamLost
@@ -20,6 +21,7 @@ class Member:
         self.server = Server(name, group.endpoints[name])
         self.server.register(m.RevisionRequest, self.revision)
         self.server.register(m.StatusRequest, self.status)
+        self.server.register(m.LeaseTimeToLiveRequest, self.lease)
         self.server.register(m.WatchRequest, self.watch)
         self.server.start()
 
@@ -30,6 +32,10 @@ class Member:
         if self.group.leader != self.name:
             raise errors.not_leader(self.group.leader)
         return m.RevisionReply(self.group.revision, 1)
+
+    async def lease(self, request, context):
+        await self.revision(request, context)
+        return m.LeaseReply(0, -1)
 
     async def status(self, request, context):
         while self.hangs:
@@ -100,6 +106,29 @@ def test_a_slow_leader_that_still_leads_is_waited_for(play):
         asyncio.get_running_loop().call_later(0.4, setattr, group["state@m1"], "hangs", False)
         assert await took_s(state) < 2.0
         assert (group["state@m2"].asked, group["state@m3"].asked) == (0, 0)
+
+    play(test)
+
+
+def test_a_leader_that_serves_its_peers_and_not_its_clients_is_noticed(play):
+    """Its successor never comes, for the others hear it: an API server that it does not answer must say so."""
+
+    async def test(group, state):
+        loop = asyncio.get_running_loop()
+        reach = Reach(state)
+
+        async def until(wanted):
+            async with asyncio.timeout(10):
+                while reach.wrong() != wanted:
+                    await asyncio.sleep(0.01)
+
+        await state.answers()
+        group["state@m1"].hangs = True
+        begin = loop.time()
+        await until(SILENT)
+        assert loop.time() - begin < 1.0
+        group["state@m1"].hangs = False
+        await until("")
 
     play(test)
 

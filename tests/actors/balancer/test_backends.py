@@ -1,6 +1,6 @@
 """Who gets the next connection, and when a server that is silent is given up."""
 
-from actors.balancer.backends import DOWN_AFTER_S, SUSPECT_AFTER_S, Backends, Health
+from actors.balancer.backends import DOWN_AFTER_S, FORSAKEN_AFTER_S, SUSPECT_AFTER_S, Backends, Health
 
 NAMES = ["apiserver@m1", "apiserver@m2", "apiserver@m3"]
 
@@ -49,3 +49,25 @@ def test_one_that_refuses_is_down_and_yet_tried_last():
 
 def test_at_the_start_all_are_tried():
     assert sorted(Backends(NAMES, 100.0).in_order()) == NAMES
+
+
+def test_one_whose_state_is_silent_is_forsaken_once_while_another_is_well():
+    backends = ready()
+    backends.answered("apiserver@m1", is_ready=False, is_lost=True, now=1.0)
+    assert backends.in_order()[-1] == "apiserver@m1"
+    assert not backends.forsaken("apiserver@m1", 1.0), "it may hear of a new leader in a moment"
+    assert backends.forsaken("apiserver@m1", 1.0 + FORSAKEN_AFTER_S)
+    assert not backends.forsaken("apiserver@m1", 2.0)
+    backends.answered("apiserver@m1", is_ready=True, now=3.0)
+    backends.answered("apiserver@m1", is_ready=False, is_lost=True, now=4.0)
+    assert backends.forsaken("apiserver@m1", 5.0)
+
+
+def test_while_all_wait_for_the_state_nobody_is_forsaken():
+    backends = ready()
+    for name in NAMES:
+        backends.answered(name, is_ready=False, is_lost=True, now=1.0)
+    assert not any(backends.forsaken(name, 2.0) for name in NAMES)
+    backends.answered("apiserver@m2", is_ready=True, now=2.0)
+    assert not backends.forsaken("apiserver@m1", 2.1), "one has just got over it"
+    assert backends.forsaken("apiserver@m1", 2.0 + FORSAKEN_AFTER_S)

@@ -4,7 +4,7 @@ import random
 
 from actors.state.raft.entries import Entries
 from actors.state.raft.node import Node, Timing
-from actors.state.raft.records import Append, Appended, Entry, HardState, RequestVote, Vote
+from actors.state.raft.records import Append, Appended, Entry, HardState, RequestVote, TimeoutNow, Vote
 from actors.state.raft.role import Role
 
 NAMES = ["a", "b", "c"]
@@ -129,3 +129,25 @@ def test_a_member_is_active_until_it_was_silent_from_one_look_to_the_next():
     first_look, last = TIMING.election - 1, 2 * TIMING.election - 1
     assert all("b" in each for each in heirs[:last]) and heirs[last] == ["c"]
     assert heirs[first_look] == heirs[first_look - 1] and node.role is Role.LEADER
+
+
+def test_a_leader_that_hears_nobody_and_may_be_heard_names_who_should_be_next():
+    node = Node("a", dict.fromkeys(NAMES, True), Entries(), HardState(0, "", 0), randomness=random.Random(0),
+                timing=TIMING)  # fmt: skip
+    node.campaign()
+    work(node)
+    for message in (Vote(1, True, pre=True), Vote(1, True)):
+        node.step("b", message)
+        work(node)
+    node.step("c", Appended(1, 1))
+    sent = []
+    for _ in range(4 * TIMING.election):
+        node.tick()
+        sent += work(node)
+        if node.role is Role.FOLLOWER:
+            break
+    assert node.role is Role.FOLLOWER and sent[-1] == ("c", TimeoutNow(1)), "c is known to have everything"
+    heir = follower("c")
+    heir.step("a", TimeoutNow(1))
+    asked = [message for _, message in work(heir) if isinstance(message, RequestVote)]
+    assert asked and all(message.transfer for message in asked), "who still hears the old leader may vote all the same"

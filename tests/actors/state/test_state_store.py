@@ -1,5 +1,7 @@
 """The store against a naive model, under any sequence of commands."""
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -295,3 +297,34 @@ def test_an_image_that_is_not_whole_is_refused():
     for broken in (chunks[:-1], chunks[1:], [chunks[0], *chunks], [b"\xc1"], []):
         with pytest.raises(image.BadImage):
             image.restore(broken)
+
+
+def calls_of(work):
+    """Return how many calls, of functions in C too, something takes: its cost, on a machine however busy."""
+    count = 0
+
+    def counted(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_put_costs_the_same_however_much_history_there_is():
+    machine = Machine()
+    wanted = Txn([Compare(b"hot", "mod", ">", 0)], [Put(b"hot", b"x" * 100)], [Range(b"hot")])
+
+    def put():
+        machine.apply(machine.applied + 1, TxnCommand(wanted))
+
+    machine.apply(1, TxnCommand(Txn([], [Put(b"hot", b"")])))
+    put()
+    first = min(calls_of(put) for _ in range(5))
+    for _ in range(5_000):
+        put()
+    assert min(calls_of(put) for _ in range(5)) <= first

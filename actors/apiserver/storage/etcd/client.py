@@ -67,6 +67,10 @@ class EtcdStateClient:
         """Return a new lease. One whose answer was lost is granted to nobody, and ends by itself."""
         return (await self._read("LeaseGrant", rpc_pb2.LeaseGrantRequest(TTL=ttl_s))).ID
 
+    async def answers(self) -> None:
+        """Any member hands a write on to its leader, of whom a linearizable read asks too."""
+        await self.revision()
+
     @asynccontextmanager
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:
         peer = await self._peers.ready()
