@@ -33,11 +33,8 @@ def shared_actor(folder_in_memory: Path) -> Iterator[FaceGroup]:
 
 @pytest.fixture(scope="session")
 def shared_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealEtcd]:
-    etcd = RealEtcd(tmp_path_factory.mktemp("etcd"))
-    try:
-        yield etcd.start()
-    finally:
-        etcd.stop()
+    with RealEtcd(tmp_path_factory.mktemp("etcd")) as etcd:
+        yield etcd
 
 
 @pytest.fixture(params=["actor", "etcd"])
