@@ -117,6 +117,10 @@ class Strategy:
     def prepare_for_update(self, obj: dict, old: dict) -> None:
         """Take over from `old` what this path may not change; raise the generation when the spec changed."""
 
+    def validate_create(self, obj: dict) -> list[Cause]:
+        """Return what a new object may not have, and a later one may."""
+        return []
+
     def validate_update(self, obj: dict, old: dict) -> list[Cause]:
         """Return which changes are not allowed."""
         return []

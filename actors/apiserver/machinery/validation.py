@@ -26,8 +26,7 @@ def validate(resource: Resource, obj: dict[str, Any], old: dict[str, Any] | None
     """Raise ApiError Invalid with all causes. With `old` the object is an update of it."""
     causes = [] if resource.is_virtual else metadata_causes(resource, obj, old)
     own = [] if old is not None and resource.strategy.ratchets else resource.strategy.validate(obj)
-    if old is not None:
-        own += resource.strategy.validate_update(obj, old)
+    own += resource.strategy.validate_create(obj) if old is None else resource.strategy.validate_update(obj, old)
     named = {cause.field for cause in own}
     causes += [cause for cause in missing_causes(resource, obj) if cause.field not in named]
     _raise(resource, obj, causes + own)

@@ -5,6 +5,7 @@ from typing import Any
 
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
+from actors.apiserver.machinery.kinds.job_policies import policy_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
@@ -53,7 +54,15 @@ class JobStrategy(WithStatus):
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         spec = obj["spec"]
-        return job_spec_causes(spec, "spec") + label_selector_causes(spec.get("selector"), "spec.selector")
+        causes = job_spec_causes(spec, "spec") + label_selector_causes(spec.get("selector"), "spec.selector")
+        selector = (spec.get("selector") or {}).get("matchLabels") or {}
+        labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+        if spec.get("selector") is None:
+            causes.append(field.required("spec.selector"))
+        elif not selector.items() <= labels.items():
+            detail = "`selector` does not match template `labels`"
+            causes.append(field.invalid("spec.template.metadata.labels", labels, detail))
+        return causes
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = obj["spec"], old["spec"]
@@ -79,7 +88,7 @@ def job_spec_causes(spec: dict[str, Any], path: str) -> list[Cause]:
     where = f"{path}.template.spec.restartPolicy"
     if policy == "Always":
         causes.append(field.required(where, 'valid values: "OnFailure", "Never"'))
-    return causes
+    return causes + policy_causes(spec, path)
 
 
 class CronJobStrategy(WithStatus):

@@ -183,6 +183,11 @@ def identity_causes(security: dict[str, Any], path: str) -> list[Cause]:
         causes += field.needed_one_of(f"{at}.type", profile.get("type", ""), _SECCOMP_TYPES)
         if profile.get("type") == "Localhost" and not profile.get("localhostProfile"):
             causes.append(field.required(f"{at}.localhostProfile", "must be set when seccomp type is Localhost"))
+    if profile := security.get("appArmorProfile"):
+        at = f"{path}.appArmorProfile"
+        causes += field.needed_one_of(f"{at}.type", profile.get("type", ""), _SECCOMP_TYPES)
+        if profile.get("type") == "Localhost" and not profile.get("localhostProfile"):
+            causes.append(field.required(f"{at}.localhostProfile", "must be set when AppArmor type is Localhost"))
     return causes
 
 

@@ -70,7 +70,29 @@ def _exact_causes(part: Object, path: str) -> list[Cause]:
     elif part["allocationMode"] == "All" and count:
         detail = "must not be specified when allocationMode is 'All'"
         causes.append(field.invalid(f"{path}.count", count, detail))
+    return causes + _selector_causes(part.get("selectors") or [], f"{path}.selectors")
+
+
+def _selector_causes(selectors: list[Object], path: str) -> list[Cause]:
+    causes: list[Cause] = []
+    for i, selector in enumerate(selectors):
+        expression = (selector.get("cel") or {}).get("expression")
+        if not expression:
+            causes.append(field.required(f"{path}[{i}].cel"))
+        else:
+            causes += _expression_causes(expression, f"{path}[{i}].cel.expression")
     return causes
+
+
+def _expression_causes(expression: str, path: str) -> list[Cause]:
+    from actors.apiserver.cel.environment import dynamic  # loads CEL: not before somebody writes an expression
+    from actors.apiserver.cel.errors import CompileError
+
+    try:
+        dynamic("device").compile(expression)
+    except CompileError as error:
+        return [field.invalid(path, expression, f"compilation failed: {error}")]
+    return []
 
 
 class DeviceClassStrategy(WithStatus):
@@ -81,11 +103,7 @@ class DeviceClassStrategy(WithStatus):
         obj["metadata"]["generation"] = 1
 
     def validate(self, obj: Object) -> list[Cause]:
-        causes = []
-        for i, selector in enumerate(obj["spec"].get("selectors") or ()):
-            if not (selector.get("cel") or {}).get("expression"):
-                causes.append(field.required(f"spec.selectors[{i}].cel"))
-        return causes
+        return _selector_causes(obj["spec"].get("selectors") or [], "spec.selectors")
 
 
 class ResourceClaimStrategy(WithStatus):

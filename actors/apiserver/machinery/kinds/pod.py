@@ -33,6 +33,15 @@ class PodStrategy(WithStatus):
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         return pod_spec_causes(obj["spec"])
 
+    def validate_create(self, obj: dict[str, Any]) -> list[Cause]:
+        spec, causes = obj["spec"], []
+        if spec.get("ephemeralContainers"):
+            causes.append(field.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+        if spec.get("nodeName") and spec.get("schedulingGates"):
+            detail = "cannot be set until all schedulingGates have been cleared"
+            causes.append(field.forbidden("spec.nodeName", detail))
+        return causes
+
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = obj["spec"], old["spec"]
         if spec == before:

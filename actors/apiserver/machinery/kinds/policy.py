@@ -25,6 +25,10 @@ _SCALE_UP = {
 _SCALE_DOWN = {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
 
 
+_CONFLICTING = ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"})
+_SCOPES = frozenset({"CrossNamespacePodAffinity", "PriorityClass", "VolumeAttributesClass"}).union(*_CONFLICTING)
+
+
 class PodDisruptionBudgetStrategy(WithStatus):
     counts = ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
 
@@ -74,11 +78,19 @@ class ResourceQuotaStrategy(WithStatus):
         causes = []
         for name, amount in ((obj.get("spec") or {}).get("hard") or {}).items():
             causes += amount_causes(amount, f"spec.hard[{name}]")
-        return causes
+        return causes + _scope_causes((obj.get("spec") or {}).get("scopes") or [])
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         after, before = (obj.get("spec") or {}).get("scopes"), (old.get("spec") or {}).get("scopes")
         return [] if sorted(after or ()) == sorted(before or ()) else [field.immutable("spec.scopes", after)]
+
+
+def _scope_causes(scopes: list[str]) -> list[Cause]:
+    at = "spec.scopes"
+    causes = [field.invalid(at, scopes, "unsupported scope") for scope in scopes if scope not in _SCOPES]
+    if any(pair <= set(scopes) for pair in _CONFLICTING):
+        causes.append(field.invalid(at, scopes, "conflicting scopes"))
+    return causes
 
 
 class LimitRangeStrategy(Strategy):

@@ -9,6 +9,7 @@ from typing import Any
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, names
 from actors.apiserver.machinery.kinds import service_families
+from actors.apiserver.machinery.kinds.endpoints import address_causes
 from actors.apiserver.machinery.kinds.probes import port_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.metadata import label_causes
@@ -16,6 +17,7 @@ from actors.apiserver.machinery.metadata import label_causes
 HEADLESS = "None"
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _CLIENT_IP_TIMEOUT_S = 10800  # three hours, as Kubernetes documents
 _MAX_CLIENT_IP_TIMEOUT_S = 86400
@@ -90,8 +92,8 @@ class ServiceStrategy(WithStatus):
             if not name:
                 causes.append(field.required("spec.externalName"))
         for i, address in enumerate(spec.get("externalIPs") or ()):
-            causes += field.messages(f"spec.externalIPs[{i}]", address, names.ip_address(address))
-        return causes
+            causes += address_causes(address, f"spec.externalIPs[{i}]")
+        return causes + _load_balancer_causes(spec)
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = obj["spec"], old["spec"]
@@ -197,6 +199,8 @@ def _ports_causes(spec: dict) -> list[Cause]:
         causes += field.messages(f"{at}.port", number, names.port_number(number))
         causes += field.needed_one_of(f"{at}.protocol", port.get("protocol", ""), _PROTOCOLS)
         causes += port_causes(port.get("targetPort", 0), f"{at}.targetPort")
+        if (protocol := port.get("appProtocol")) is not None:
+            causes += field.messages(f"{at}.appProtocol", protocol, names.qualified_name(protocol))
         identity = (port.get("protocol"), number)
         if identity in seen:
             causes.append(field.duplicate(at, {"protocol": identity[0], "port": number}))
@@ -216,6 +220,19 @@ def _node_port_causes(spec: dict, port: dict, at: str, seen: set[tuple]) -> list
         return [field.duplicate(f"{at}.nodePort", number)]
     seen.add(identity)
     return field.messages(f"{at}.nodePort", number, names.port_number(number))
+
+
+def _load_balancer_causes(spec: dict) -> list[Cause]:
+    causes = []
+    if spec["type"] != "LoadBalancer":
+        for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
+            if spec.get(name) is not None:
+                causes.append(field.forbidden(f"spec.{name}", "may only be used when `type` is 'LoadBalancer'"))
+    elif (kind := spec.get("loadBalancerClass")) is not None:
+        causes += field.messages("spec.loadBalancerClass", kind, names.qualified_name(kind))
+    if (distribution := spec.get("trafficDistribution")) is not None:
+        causes += field.one_of("spec.trafficDistribution", distribution, _DISTRIBUTIONS)
+    return causes
 
 
 def _affinity_causes(spec: dict) -> list[Cause]:
