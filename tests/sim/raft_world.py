@@ -338,6 +338,9 @@ class World:
             if term < node.term:
                 assert node.log.term(entry.index) == entry.term, f"leader completeness at {entry.index}"
 
+    def check_at_the_end(self):
+        self.check_matching()
+
     def check_matching(self) -> None:
         """Logs that agree on an entry's index and term agree on all before it."""
         seen: dict[tuple[int, int], tuple[int | None, bytes]] = {}

@@ -194,6 +194,11 @@ class StateWorld(World):
             self.model.skip(entry.index)
             self.outcomes.append(None)
 
+    def check_at_the_end(self):
+        super().check_at_the_end()
+        for member in self.members.values():
+            self.check_machine(member)
+
     def check_machine(self, member):
         """All that a reader could see at this member is what the true log leads to."""
         model = Machine()

@@ -14,7 +14,7 @@ from actors.state.raft.entries import Entries
 from actors.state.raft.node import Node
 from actors.state.raft.records import Appended, Vote
 from tests.sim.raft_world import Faults, World
-from tests.sim.test_raft import CRASHING, live_through
+from tests.sim.test_raft import CRASHING, lived_through
 
 SEEDS = 80  # most faults show within three worlds, the shyest within fifty
 
@@ -119,7 +119,7 @@ def test_a_planted_fault_is_caught(plant, faults, monkeypatch):
     plant(monkeypatch)
     for seed in range(SEEDS):
         try:
-            live_through(seed, faults, size=(3, 5)[seed % 2])
+            lived_through(seed, faults, size=(3, 5)[seed % 2])
         except AssertionError:
             return
     pytest.fail(f"{SEEDS} worlds did not notice: {plant.__name__}")

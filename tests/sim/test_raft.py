@@ -1,48 +1,21 @@
-"""Thousands of worlds: whatever goes wrong, the invariants hold; when it stops, the group converges.
-
-KUBUS_SIM_SEEDS=FROM:TO runs a longer range; a failing seed is in the test's name and replays alone.
-"""
-
-import os
+"""Thousands of worlds: whatever goes wrong, the invariants hold; when it stops, the group converges."""
 
 import pytest
 
+from tests.sim.living import live_through, seeds
 from tests.sim.raft_world import Faults, World
 
 STEPS = 1500
-CALM_LIMIT = 3000
 SEEDS_A_TEST = 50
 # Members die as soon as they have told what they wrote, and are soon back: what they promised must be there.
 CRASHING = Faults(crash_after_write=0.1, revive=0.2, suspect=0.03, cut=0.02, heal=0.05)
 
 
-def seeds(usual: str) -> range:
-    """Return the first seed of each test: of the usual ones, or of those that were asked for."""
-    first, _, last = os.environ.get("KUBUS_SIM_SEEDS", usual).partition(":")
-    return range(int(first), int(last), SEEDS_A_TEST)
+def lived_through(seed: int, faults: Faults, size: int) -> World:
+    return live_through(World(seed, size, faults), seed, STEPS, check_every=50)
 
 
-def live_through(seed: int, faults: Faults, size: int) -> World:
-    world = World(seed, size, faults)
-    try:
-        for step in range(STEPS):
-            world.step()
-            if step % 50 == 0:
-                world.check_matching()
-        world.calm_down()
-        for _ in range(CALM_LIMIT):
-            world.step()
-            if world.has_converged() and world.step_count % 10 == 0:
-                break
-        else:
-            raise AssertionError(f"no convergence within {CALM_LIMIT} calm steps")
-        world.check_matching()
-    except AssertionError as error:
-        raise AssertionError(f"seed {seed}, step {world.step_count}: {error}") from error
-    return world
-
-
-@pytest.mark.parametrize("first", seeds("0:1400"))
+@pytest.mark.parametrize("first", seeds("0:1400", SEEDS_A_TEST))
 def test_the_invariants_hold_whatever_happens(first):
     for seed in range(first, first + SEEDS_A_TEST):
         faults = [
@@ -52,11 +25,11 @@ def test_the_invariants_hold_whatever_happens(first):
             Faults(change=0.02, compact=0.03, transfer=0.01),
             Faults(delay=(1, 30), double=0.2, crash=0.01),
         ][seed % 5]
-        live_through(seed, faults, size=(1, 3, 3, 5)[seed % 4])
+        lived_through(seed, faults, size=(1, 3, 3, 5)[seed % 4])
 
 
 def test_a_quiet_world_makes_progress():
-    world = live_through(1, Faults(loss=0, double=0, slow=0, cut=0, crash=0, pause=0, transfer=0, change=0), 3)
+    world = lived_through(1, Faults(loss=0, double=0, slow=0, cut=0, crash=0, pause=0, transfer=0, change=0), 3)
     assert len(world.committed) > 300
     assert world.reads_done > 300
     assert len(world.leaders) == 1

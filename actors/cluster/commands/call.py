@@ -40,7 +40,9 @@ def command(actor: str, method: str, argument: str, data_dir: Path, timeout: flo
         endpoint, kind = _method(data_dir, run_dir, name, method)
         try:
             request = to_record(json.loads(argument), kind)
-        except (json.JSONDecodeError, BadArgument) as error:
+        except json.JSONDecodeError as error:
+            fail(f"{method}: its argument is not JSON: {error}", exits.USAGE)
+        except BadArgument as error:
             fail(f"{method}: {error}", exits.USAGE)
         if not kind.stream:
             _show(of_record(blocking.request(endpoint, request, timeout_s=timeout)), indent=2)

@@ -151,6 +151,7 @@ def test_call_tap_logs_and_kubeconfig(kubus):
         "has no method state.rnage; it has control.health" in kubus.run("call", "state", "state.rnage", check=2).stderr
     )
     assert "range is missing" in kubus.run("call", "state", "state.range", "{}", check=2).stderr
+    assert "argument is not JSON" in kubus.run("call", "state", "state.range", "range", check=2).stderr
     assert (
         "no actor staet@m1; did you mean state@m1?" in kubus.run("call", "staet@m1", "control.health", check=1).stderr
     )
