@@ -86,9 +86,10 @@ class HttpsServer:
 
     async def stop(self) -> None:
         """Accept nothing more, let requests finish, close idle connections at once."""
-        self._is_open = False
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
+        if self._is_open:
+            self._is_open = False
+            self._loop.remove_reader(self._listener.fileno())
+            self._listener.close()
         for connection in list(self._connections):
             connection.shut_down()
         tasks = list(self._tasks)
