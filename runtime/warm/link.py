@@ -39,6 +39,11 @@ ENVIRONMENT = {
 }
 
 
+def _for_the_owner_only(path: str, flags: int) -> int:
+    """Open a log: what is logged is nobody else's business."""
+    return os.open(path, flags, 0o600)
+
+
 class WarmLink:
     """One warm parent process, as the supervisor sees it."""
 
@@ -48,7 +53,7 @@ class WarmLink:
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         command = [sys.executable, "-P", "-c", BOOT, str(theirs.fileno()), str(lifeline), ROOT]
-        with theirs, open(log_path, "ab") as log:
+        with theirs, open(log_path, "ab", opener=_for_the_owner_only) as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -143,7 +143,7 @@ def test_an_owner_takes_its_objects_along(cron_tabs: Cluster):
     made["metadata"]["ownerReferences"] = [owner]
     cron_tabs.kubectl("create", "-f", "-", stdin=json.dumps(made))
     cron_tabs.kubectl("delete", "configmap", "owner")
-    # The garbage collector looks for new kinds every 30 s, as Kubernetes' does.
+    # The garbage collector hears of new definitions; should it miss that, it looks every 30 s, as Kubernetes' does.
     eventually(lambda: not cron_tabs.get("ct")["items"], "the object went with its owner", limit_s=60)
 
 

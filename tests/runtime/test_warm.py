@@ -107,6 +107,7 @@ def test_a_command_runs_with_its_log_and_its_exit_is_reported(play):
         ended = await world.next()
         assert ended == Exited("echo@n", forked.pid, 3, 0)
         assert world.log("echo@n") == "said it\n"
+        assert {path.stat().st_mode & 0o777 for path in world.directory.glob("*.log")} == {0o600}
 
     play(scenario)
 
