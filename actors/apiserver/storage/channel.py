@@ -18,7 +18,7 @@ from actors.apiserver.storage.selection import Selection
 from actors.apiserver.storage.watcher import Watcher
 
 PACED_WATCHERS = 16  # fewer are told of every batch at once: they cost next to nothing
-PACE_S = 100e-6  # a watcher: some times what it costs to encrypt and send one chunk
+PACE_S = 200e-6  # a watcher: some times what it costs to encrypt and send one chunk
 MAX_PACE_S = 0.02  # what any watcher may be told late
 
 Represent = Callable[[bytes], bytes]  # an object's bytes -> the bytes of it as this channel shows it
