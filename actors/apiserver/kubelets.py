@@ -38,7 +38,7 @@ class BusKubelets:
         except Overloaded as error:
             raise errors.too_many_requests(f"the kubelet of node {node} is overloaded") from error
         except BusError as error:
-            raise errors.unavailable(f"the kubelet of node {node} does not answer: {error}") from error
+            raise errors.unavailable(f"the kubelet of node {node} does not answer: {error}", 1) from error
 
     @asynccontextmanager
     async def duplex(
