@@ -112,8 +112,12 @@ class Membership:
         return progress.mode is Mode.REPLICATE and self._node.log.last_index - progress.match < CAUGHT_UP_ENTRIES
 
     async def _change(self, change: Callable[[Members], Members]) -> None:
-        """Propose a membership made from the newest one, and wait until it is committed."""
+        """Propose a membership made from the newest one, once that is committed, and wait until it is, too."""
         self._check_leads()
+        while not self._node.may_change_members:
+            if not await self._committer.until(self._may_change_or_leads_no_more, CHANGE_S):
+                raise errors.unhealthy("the change before this one is not committed yet")
+            self._check_leads()
         try:
             entry = self._node.propose_members(change(self._node.members))
         except BadChange as error:
@@ -125,6 +129,9 @@ class Membership:
             raise DeadlineExceeded("the change is not committed yet; it may still be")
         if node.log.term(entry.index) not in (term, None) or node.log.commit < entry.index:
             raise Unavailable("the lead was lost before the change was committed; it may still be")
+
+    def _may_change_or_leads_no_more(self) -> bool:
+        return self._node.may_change_members or not self._committer.core.is_leader
 
     async def _hand_over(self, to: str) -> None:
         self._node.transfer(to)

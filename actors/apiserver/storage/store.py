@@ -104,9 +104,7 @@ class Store:
         txn = Txn([Compare(key, "mod", "=", 0)], [put], [Range(key)])
         if claims or charges:
             txn.compare.extend(_compares(claims, charges))
-            txn.success.extend(
-                [*(Put(claim.key, claim.value) for claim in claims), *(Put(c.key, c.value) for c in charges)]
-            )
+            txn.success.extend(_puts(claims, charges))
             txn.failure.extend(_ranges(claims, charges))
         reply = await self._txn(resource, txn, put.lease)
         if reply.result.succeeded:
@@ -186,12 +184,11 @@ class Store:
         key, claims, charges = old.key, list(wanted.claims), wanted.charges
         lease = await self._lease(resource) if value is not None else 0
         write: list[Operation] = [DeleteRange(key) if value is None else Put(key, value, lease)]
-        write += [Put(claim.key, claim.value) for claim in claims] + [
-            DeleteRange(release) for release in wanted.releases
-        ]
+        write += _puts(claims, charges)
+        write += [DeleteRange(release) for release in wanted.releases]
         txn = Txn(
             [Compare(key, "mod", "=", old.revision), *_compares(claims, charges)],
-            write + [Put(other.key, other.value) for other in _others(claims, charges)],
+            write,
             [Range(key), *_ranges(claims, charges)],
         )
         reply = await self._txn(resource, txn, lease)
@@ -212,8 +209,8 @@ def _outcome(old: Entry, value: bytes | None, wanted: Write) -> Entry:
     return old if value is None else Entry.of_stored(old.key, value, old.revision)
 
 
-def _others(claims: list[Claim], charges: Sequence[Charge]) -> list[Claim | Charge]:
-    return [*claims, *charges]
+def _puts(claims: list[Claim], charges: Sequence[Charge]) -> list[Operation]:
+    return [*(Put(claim.key, claim.value) for claim in claims), *(Put(charge.key, charge.value) for charge in charges)]
 
 
 def _compares(claims: list[Claim], charges: Sequence[Charge]) -> list[Compare]:

@@ -116,11 +116,12 @@ class WebSocketCommand:
         await self._send(Channel.STDERR if is_stderr else Channel.STDOUT, data)
 
     async def finish(self, status: dict[str, Any]) -> None:
+        last = b""
         if self._protocol.has_status:
-            await self._send(Channel.ERROR, json.dumps(status).encode())
+            last = channels.encode(self._protocol, Channel.ERROR, json.dumps(status).encode())
         elif status["status"] != "Success":
-            await self._send(Channel.ERROR, status["message"].encode())
-        await self._socket.close()
+            last = channels.encode(self._protocol, Channel.ERROR, status["message"].encode())
+        await self._socket.close(last, text=self._protocol.is_base64)
 
     async def _send(self, channel: Channel, data: bytes) -> None:
         await self._socket.send(channels.encode(self._protocol, channel, data), text=self._protocol.is_base64)

@@ -79,27 +79,39 @@ class WebSocket:
     async def send(self, data: bytes, *, text: bool = False) -> None:
         """Send a message; wait while the peer takes too little. Raises WireClosed."""
         try:
-            if text:
-                self._protocol.send_text(data)
-            else:
-                self._protocol.send_binary(data)
+            self._put(data, text=text)
         except InvalidState as error:
             raise WireClosed("the WebSocket is closed") from error
         await self._flush()
 
-    async def close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
-        """Say that the WebSocket ends, and wait a little for the peer to say so too, or to hang up."""
+    async def close(self, last: bytes = b"", *, text: bool = False) -> None:
+        """Say that the WebSocket ends, and wait a little for the peer to say so too, or to hang up.
+
+        A last message goes out in one piece with the end. Some clients hang up when they have read the message, with a
+        thread of theirs still in the midst of reading: it would take the bytes of whatever they connect to next.
+        """
         if self._protocol.state is not State.OPEN:
             return
+        if last:
+            self._put(last, text=text)
+        self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
         try:
+            if last:
+                await self._flush()  # for as long as the peer takes
             async with asyncio.timeout(CLOSE_S):
-                self._protocol.send_close(code)
                 await self._flush()
                 while self._protocol.close_rcvd is None and (data := await self._wire.read()):
                     self._protocol.receive_data(data)
                     self._protocol.events_received()
         except (TimeoutError, WireClosed):
             return
+
+    def _put(self, data: bytes, *, text: bool) -> None:
+        """Frame a message. Raises InvalidState when the WebSocket is not open."""
+        if text:
+            self._protocol.send_text(data)
+        else:
+            self._protocol.send_binary(data)
 
     async def _flush(self) -> None:
         out = [data for data in self._protocol.data_to_send() if data]

@@ -186,11 +186,16 @@ class Node:
             raise TooMuchUncommitted
         return leading.append(self, data)
 
+    @property
+    def may_change_members(self) -> bool:
+        """Whether a leader's last change of the membership, and its first entry, are committed."""
+        return self.log.commit >= max(self.leading.first_index, self.history.newest_index)
+
     def propose_members(self, members: Members) -> Entry:
         """Append a new membership to the log; BadChange when it is too early, or too much at once."""
         if self.role is not Role.LEADER or self.leading.transferee:
             raise NotLeader("" if self.role is Role.LEADER else self.leader)
-        if self.log.commit < max(self.leading.first_index, self.history.newest_index):
+        if not self.may_change_members:
             raise BadChange("the last change, or the first entry of this leader, is not committed yet")
         if not members.is_one_step_from(self.members):
             raise BadChange("only one voter can come or go at a time")

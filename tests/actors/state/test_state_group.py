@@ -153,6 +153,14 @@ def test_a_member_may_be_removed_while_it_is_waited_for(alone):
     assert '"invariant broke"' not in leader.log
 
 
+def test_changes_that_come_at_once_are_made_one_after_the_other(alone):
+    leader = alone.wait_for_leader()
+    names = [f"state@m{number}" for number in range(2, 8)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: leader.ask(m.MemberAddRequest(name, as_learner=True), "cli@m1"), names))
+    assert {member.name for member in leader.ask(m.MemberListRequest()).members} == {"state@m1", *names}
+
+
 def test_a_name_that_no_member_can_have_is_refused(alone):
     for name in ("m4", "kubelet@m4", "state@", "state@m4/..", "state@m 4", "state@" + "m" * 200):
         with pytest.raises(RemoteError) as refused:

@@ -18,12 +18,14 @@ class Transport:
 
     def __init__(self) -> None:
         self.written = bytearray()
+        self.last = b""  # of what was written
         self.closed = False
         self.reading = True
         self.wrote = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         self.written += data
+        self.last = bytes(data)
         self.wrote.set()
 
     def close(self) -> None:

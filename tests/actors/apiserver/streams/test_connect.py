@@ -57,7 +57,8 @@ def status_in(message: bytes) -> dict:
 
 def test_a_command_over_a_websocket_from_its_input_to_its_exit_code():
     async def scenario(api, kubelets):
-        socket = await WebSocketClient.open(Client(api), EXEC, V5, V4)
+        client = Client(api)
+        socket = await WebSocketClient.open(client, EXEC, V5, V4)
         node, request, kubelet = kubelets.opened[0]
         assert node == "sim-0"
         assert request == ExecStreamRequest(
@@ -73,6 +74,7 @@ def test_a_command_over_a_websocket_from_its_input_to_its_exit_code():
         assert outputs == [b"\x01out", b"\x02err"]
         assert status_in(end)["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
         assert socket.close_code == 1000
+        assert end[1:] in client.transport.last, "who has the status has the end of the WebSocket, too"
         async with asyncio.timeout(2):
             await kubelet.closed.wait()
         assert api.handler.in_flight.streams == 0
