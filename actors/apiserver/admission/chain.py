@@ -12,6 +12,8 @@ from typing import Any
 
 from actors.apiserver.admission import (
     certificates,
+    claim_resize,
+    ingress_class,
     limit_ranger,
     namespace,
     node,
@@ -22,6 +24,7 @@ from actors.apiserver.admission import (
     storage_class,
     taint_nodes,
     tolerations,
+    topology_labels,
 )
 from actors.apiserver.admission.attributes import CREATE, DELETE, UPDATE, Admission
 from actors.apiserver.admission.pod_security import plugin as pod_security
@@ -31,7 +34,15 @@ __all__ = ["Admission", "admit_create", "admit_delete", "admit_update", "check",
 _LIMITED = frozenset({"pods", "persistentvolumeclaims"})
 _PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
 _WITH_STEPS = frozenset(
-    {"namespaces", "nodes", certificates.RESOURCE, _PRIORITY_CLASSES, *_LIMITED, *pod_security.CONTROLLERS}
+    {
+        "namespaces",
+        "nodes",
+        certificates.RESOURCE,
+        ingress_class.RESOURCE,
+        _PRIORITY_CLASSES,
+        *_LIMITED,
+        *pod_security.CONTROLLERS,
+    }
 )
 
 Object = dict[str, Any]
@@ -83,6 +94,8 @@ async def check(asked: Admission, obj: Object, old: Object | None) -> None:
     group_resource = asked.resource.group_resource
     if group_resource in _LIMITED and not asked.subresource:
         limit_ranger.check(asked, obj)
+        if old is not None and group_resource == "persistentvolumeclaims":
+            claim_resize.check(asked, obj, old)
     if group_resource == "pods":
         pod_security.check_pod(asked, obj, old)
     elif group_resource in pod_security.CONTROLLERS:
@@ -131,7 +144,10 @@ async def _fill_in(asked: Admission, obj: Object) -> None:
         priority.admit(asked, obj)
         tolerations.admit(obj["spec"], asked.server.config.controllers.pod_eviction_toleration_s)
         runtime_class.admit(asked, obj)
+        topology_labels.admit(asked, obj, obj["spec"].get("nodeName", ""))
     elif group_resource == "nodes":
         taint_nodes.admit(obj)
     elif group_resource == "persistentvolumeclaims":
         storage_class.admit(asked, obj)
+    elif group_resource == ingress_class.RESOURCE:
+        ingress_class.admit(asked, obj)

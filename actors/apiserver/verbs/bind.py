@@ -8,6 +8,7 @@ from typing import Any
 from actors.api import errors
 from actors.api.errors import Cause
 from actors.api.meta import now_rfc3339, set_condition
+from actors.apiserver.admission import topology_labels
 from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.admission.chain import admit_body
 from actors.apiserver.call import Answer, ApiCall
@@ -33,6 +34,7 @@ async def bind(server: Server, call: ApiCall, info: RequestInfo, pods: Resource)
         server, call.identity, pods, info.namespace, name, "binding", dry_run=dry_run, options=create_options(info),
         annotations=call.annotations,
     )  # fmt: skip
+    topology_labels.admit(asked, binding, binding["target"]["name"])
     await admit_body(asked, binding)
 
     async def change(pod: dict[str, Any], entry: Entry) -> Write:

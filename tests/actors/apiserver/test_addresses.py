@@ -73,6 +73,17 @@ async def test_an_address_comes_and_goes_with_its_service(api):
 
 
 @with_api()
+async def test_a_service_gets_ports_and_an_address_when_its_type_changes(api):
+    await api.must(
+        "POST", SERVICES, {"metadata": {"name": "a"}, "spec": {"type": "ExternalName", "externalName": "x.y"}}
+    )
+    changed = {"spec": {"type": "NodePort", "externalName": None, "ports": [{"port": 80}]}}
+    made = (await api.must("PATCH", f"{SERVICES}/a", changed, content_type="application/merge-patch+json"))["spec"]
+    assert (await named(api)) == {"10.96.0.1": "kubernetes", made["clusterIP"]: "a"}
+    assert 30000 <= made["ports"][0]["nodePort"] <= 32767
+
+
+@with_api()
 async def test_an_address_that_somebody_else_has_is_not_given(api):
     other = {"metadata": {"name": "10.96.0.77"}, "spec": {"parentRef": {"resource": "things", "name": "x"}}}
     await api.must("POST", ADDRESSES, other)
