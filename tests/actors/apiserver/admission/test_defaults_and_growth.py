@@ -60,6 +60,7 @@ async def test_a_pod_has_its_nodes_zone(api):
     await with_account(api)
     labels = {ZONE: "z1", REGION: "r1", "other": "x"}
     await api.must("POST", "/api/v1/nodes", {"metadata": {"name": "w1", "labels": labels}})
+    await api.server.barrier.fresh()
     await api.must("POST", PODS, pod("bound"))
     await api.must("POST", PODS, pod("placed", node="w1"))
     await api.server.barrier.fresh()
