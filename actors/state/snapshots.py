@@ -38,6 +38,7 @@ CONNECT_S = 2.0
 FETCH_AGAIN_S = 1.0  # after a fetch that failed; the leader offers more often
 INSTALL_S = 60.0  # for a member to install what it was given; then the leader tries again
 FETCH_S = 3.0  # for a member to begin to fetch what it was offered
+SPREAD = 2  # by less than a half of it the last member lets its log grow longer than the first
 
 
 @dataclass(slots=True)
@@ -121,8 +122,13 @@ class Snapshots:
         self._log.info("snapshot taken", took_s=took_s, **fields)
 
     def _next_due_bytes(self) -> int:
-        """Return the size of the log at which a snapshot is due: not more often than writing it is worth."""
-        return max(self._every_bytes, self._committer.storage.snapshot_bytes // 2)
+        """Return the size of the log at which a snapshot is due: not more often than writing it is worth, and at
+        another size than with the other members, whose logs grow alike. A write waits for a majority, so that one
+        member at a time may be slow."""
+        worth_bytes = max(self._every_bytes, self._committer.storage.snapshot_bytes // 2)
+        node = self._committer.core.node
+        names = sorted({*node.members.votes, node.name})
+        return worth_bytes + worth_bytes * names.index(node.name) // (SPREAD * len(names))
 
     def _on_taken(self, task: "asyncio.Task[None]") -> None:
         self._taking = None

@@ -15,8 +15,9 @@ from runtime.clock import ManualClock
 class Fetches(Snapshots):
     """Records whom it asks; what becomes of a fetch is the test's to say."""
 
-    def __init__(self, clock):
-        node = SimpleNamespace(term=1, log=SimpleNamespace(commit=0), progress={})
+    def __init__(self, clock, name="m3", every_bytes=1):
+        members = SimpleNamespace(votes=dict.fromkeys(("m1", "m2", "m3"), True))
+        node = SimpleNamespace(name=name, members=members, term=1, log=SimpleNamespace(commit=0), progress={})
         self.installed = []
         committer = SimpleNamespace(
             core=SimpleNamespace(node=node),
@@ -24,7 +25,7 @@ class Fetches(Snapshots):
             install=lambda leader, offer, received: self.installed.append((leader, offer.term, received)),
         )
         spawn = lambda work, name: asyncio.get_running_loop().create_task(work)  # noqa: E731
-        super().__init__(committer, None, None, 1, spawn=spawn, log=structlog.get_logger(), clock=clock)
+        super().__init__(committer, None, None, every_bytes, spawn=spawn, log=structlog.get_logger(), clock=clock)
         self.asked = []
         self.given = None
 
@@ -84,3 +85,10 @@ def test_a_fetch_that_failed_is_tried_again_after_a_pause_but_at_once_from_a_new
         assert fetches.asked == ["m1", "m1", "m2"]
 
     asyncio.run(scenario())
+
+
+def test_members_take_theirs_at_different_lengths_of_the_log():
+    async def scenario():
+        return [Fetches(ManualClock(), name, 1_200)._due_bytes for name in ("m1", "m2", "m3")]
+
+    assert asyncio.run(scenario()) == [1_200, 1_400, 1_600]
