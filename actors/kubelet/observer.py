@@ -16,6 +16,7 @@ from typing import Any
 
 from actors.kubelet.observed import PodRuntime, is_alive
 from actors.kubelet.runtime import (
+    OOM_KILLED,
     OWNER,
     Container,
     ContainerState,
@@ -220,6 +221,8 @@ class Observer:
         container = await self.refresh_container(event.id)
         if event.kind is EventKind.STARTED:
             return container is None or container.container.state is not ContainerState.CREATED
+        if event.kind is EventKind.OOM:  # which may come after the end, and be put down by the runtime later still
+            return container is None or container.reason == OOM_KILLED
         return container is None or event.kind is not EventKind.EXITED or not is_alive(container)
 
     # -- keeping

@@ -245,9 +245,12 @@ class Container:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
+OOM_KILLED = "OOMKilled"  # the `reason` of a container in which the kernel killed a process for want of memory
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerStatus:
-    """A container in full. `reason` is the runtime's word, such as Completed, Error, OOMKilled, StartError."""
+    """A container in full. `reason` is the runtime's word, such as Completed, Error, OOM_KILLED, StartError."""
 
     container: Container
     exit_code: int = 0

@@ -222,7 +222,11 @@ def test_endings_are_told(node: Cluster) -> None:
     assert (ended["exitCode"], ended["reason"], ended["message"].strip()) == (3, "Error", "why")
     eventually(lambda: pod(node, "done")["status"]["phase"] == "Succeeded", "done has succeeded", 30)
     eventually(lambda: pod(node, "greedy")["status"]["phase"] == "Failed", "greedy was killed", 30)
-    assert status(node, "greedy")["state"]["terminated"]["reason"] == "OOMKilled"
+
+    def is_oom_kill() -> bool:
+        return status(node, "greedy")["state"]["terminated"]["reason"] == "OOMKilled"
+
+    eventually(is_oom_kill, "the reason is known: the kernel tells of it beside the end", 10)
     for name in ("told", "done", "greedy"):
         remove(node, name)
 

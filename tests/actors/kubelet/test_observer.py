@@ -6,7 +6,14 @@ import dataclasses
 import structlog
 
 from actors.kubelet.observer import Observer
-from actors.kubelet.runtime import Container, ContainerState, ContainerStatus, EventKind, RuntimeEvent
+from actors.kubelet.runtime import (
+    OOM_KILLED,
+    Container,
+    ContainerState,
+    ContainerStatus,
+    EventKind,
+    RuntimeEvent,
+)
 
 RUNNING = ContainerStatus(
     Container("c1", "s1", "pod1", "p", "ns", "c", 0, ContainerState.RUNNING, "image", "image-id", 1)
@@ -56,3 +63,24 @@ def test_an_end_that_overtakes_the_first_answer_is_not_lost():
 def test_events_of_what_nobody_made_here_are_left_alone():
     """The other side: without `expect` an event of an unknown id is not asked for, it may be somebody else's."""
     assert asyncio.run(ended_meanwhile(expected=False)) is ContainerState.RUNNING
+
+
+class LateRuntime:
+    """It puts the reason of an end down a little after it has told of it."""
+
+    def __init__(self) -> None:
+        self.answers = [EXITED, EXITED, dataclasses.replace(EXITED, reason=OOM_KILLED)]
+
+    async def container_status(self, container_id: str) -> ContainerStatus:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def test_an_oom_kill_is_asked_after_until_the_runtime_has_put_it_down():
+    async def scenario() -> str:
+        observer = observer_of(LateRuntime())  # type: ignore[arg-type]
+        observer.expect("c1")
+        for kind in (EventKind.EXITED, EventKind.OOM):
+            await observer._settle(RuntimeEvent(kind, "c1"))
+        return observer.pod("pod1").containers[0].reason
+
+    assert asyncio.run(scenario()) == OOM_KILLED
