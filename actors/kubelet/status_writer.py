@@ -111,9 +111,13 @@ class StatusWriter:
                 answer = await self._api.patch("pods", name, patch, namespace, subresource="status")
             passing("kubelet.status-written")
             self.writes += 1
-            entry.written = sent
-            self._limiter.forget(uid)
             entry.pod = _newer(entry.pod, answer)
+            if sent is None or not _was_overwritten(sent, entry.pod):
+                entry.written = sent
+                self._limiter.forget(uid)
+            else:  # somebody changed a condition that this write, thought to be known, did not repeat
+                entry.written = None
+                await asyncio.sleep(self._limiter.delay_s(uid))
         except ApiError as error:
             await self._refused(uid, entry, error)
         except BusError as error:

@@ -61,6 +61,7 @@ def test_a_pod_is_created_bound_and_told_of_once(crowd: Cluster) -> None:
             await following
 
     asyncio.run(play())
+    eventually(lambda: (asked(crowd) - before)["PATCH pods/status"] >= PODS, "what was answered is counted")
     done = asked(crowd) - before
     assert PODS <= done["POST pods"] <= 1.1 * PODS
     assert PODS <= done["POST pods/binding"] <= 1.1 * PODS

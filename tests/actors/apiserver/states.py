@@ -20,6 +20,7 @@ from actors.state.messages import Range, RangeReply, RevisionReply, Txn, TxnRepl
 from actors.state.watch import WatchHub
 from bus import Client, DeadlineExceeded, StreamLost, Unavailable
 
+REACH_S = 20.0  # for a connection to the store, on a machine that is busy
 REGISTRY = m.DeleteRange(b"/registry/", b"/registry0")
 
 
@@ -226,11 +227,21 @@ async def in_memory() -> AsyncIterator[FaultyState]:
     yield FaultyState(MemoryState())
 
 
+async def _reached(driver: Any, request: Txn) -> Any:
+    """Its answer, once the store that all tests share can be reached: each test connects anew."""
+    async with asyncio.timeout(REACH_S):
+        while True:
+            try:
+                return await driver.txn(request)
+            except Unavailable:
+                await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def emptied(driver: Any) -> AsyncIterator[FaultyState]:
     """A store that others have used, with nothing in it, nor in its history."""
     try:
-        done = await driver.txn(Txn([], [m.Put(b"/empty", b""), REGISTRY]))
+        done = await _reached(driver, Txn([], [m.Put(b"/empty", b""), REGISTRY]))
         await driver.compact(done.revision)
         yield FaultyState(driver)
     finally:

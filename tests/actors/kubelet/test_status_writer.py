@@ -51,6 +51,37 @@ def test_what_others_make_of_a_status_is_mended_even_if_it_was_never_written_her
     asyncio.run(scenario())
 
 
+class Overtaking(OnePod):
+    """An API whose watch tells of a write before the write is answered, and in which a node was just taken for lost."""
+
+    def __init__(self, status: dict[str, Any]):
+        super().__init__(status)
+        self.watched = lambda pod: None
+
+    async def patch(self, kind: str, name: str, patch: dict[str, Any], *rest: Any, **more: Any) -> dict[str, Any]:
+        self.patches.append(patch)
+        if len(self.patches) == 1:
+            self.watched(self.change({"conditions": [{"type": "Ready", "status": "False"}]}))
+        answer = self.change(patch["status"])
+        self.watched(answer)
+        await asyncio.sleep(0)
+        return answer
+
+
+def test_what_others_make_of_a_status_while_it_is_written_is_mended() -> None:
+    api = Overtaking(READY)
+
+    async def scenario() -> None:
+        writer = StatusWriter(api, asyncio.Semaphore(1), structlog.get_logger())  # type: ignore[arg-type]
+        api.watched = writer.observe
+        writer.submit(api.pod, READY | {"containerStatuses": [{"name": "c", "restartCount": 1}]})
+        await writer.flushed(api.pod["metadata"]["uid"])
+        assert api.pod["status"]["conditions"] == READY["conditions"]
+        assert len(api.patches) == 2
+
+    asyncio.run(scenario())
+
+
 class Contrary(OnePod):
     """An API that says the pod has changed, and does not show it."""
 
