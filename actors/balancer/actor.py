@@ -147,7 +147,7 @@ class BalancerActor(Actor):
                 )
         except (OSError, TimeoutError) as error:
             self.log.info("not connected", server=name, error=str(error))
-            self.backends.refused(name)
+            self.backends.refused(name, self.clock.monotonic())
             return None
         return server
 

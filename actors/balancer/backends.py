@@ -87,9 +87,9 @@ class Backends:
         backend.is_forsaken = is_better and backend.since <= steady_since
         return backend.is_forsaken
 
-    def refused(self, name: str) -> None:
+    def refused(self, name: str, now: float) -> None:
         """Nobody listens there."""
-        self._backends[name].health = Health.DOWN
+        self._backends[name].become(Health.DOWN, now)
 
     def in_order(self) -> list[str]:
         """Return whom to try for a new connection: the healthiest, among them those with the fewest connections.

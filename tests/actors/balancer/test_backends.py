@@ -42,7 +42,8 @@ def test_a_silent_one_is_passed_over_first_and_given_up_once():
 
 def test_one_that_refuses_is_down_and_yet_tried_last():
     backends = ready()
-    backends.refused("apiserver@m1")
+    backends.refused("apiserver@m1", 0.1)
+    assert backends["apiserver@m1"].since == 0.1
     assert backends.in_order()[-1] == "apiserver@m1"
     assert not backends.silent("apiserver@m1", DOWN_AFTER_S), "its connections are gone by themselves"
 

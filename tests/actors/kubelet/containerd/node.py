@@ -10,7 +10,6 @@ import ctypes
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +20,6 @@ import pytest
 
 from actors.api.config import ClusterConfig, NodeConfig
 from actors.cluster import purge
-from actors.cluster.install import explain_missing
 from actors.kubelet.containerd.child import containerd_child
 from actors.kubelet.containerd.driver import ContainerdDriver
 from actors.kubelet.runtime import (
@@ -34,18 +32,12 @@ from actors.kubelet.runtime import (
     SandboxSpec,
 )
 from runtime.actor import Setup
+from tests.real_tier import need_real
 
 CLONE_NEWNET = 0x40000000
 UP_LIMIT_S = 20.0
 TOOLBOX = "kubus.local/toolbox:latest"
 POD_CIDR = "10.77.0.0/24"
-
-
-def why_not_real() -> str:
-    """Return why the real tier can't run here, or nothing."""
-    if sys.platform != "linux":
-        return "containers need Linux"
-    return explain_missing()
 
 
 @contextlib.contextmanager
@@ -107,6 +99,21 @@ class Node:
 
     def forget(self) -> None:
         shutil.rmtree(self.data_dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_node() -> Iterator[Node]:
+    """A node whose containerd runs. It is removed, and nothing of it may be left."""
+    need_real()
+    with own_network():
+        node = Node()
+        try:
+            node.start()
+            yield node
+        finally:
+            failures = node.purge()
+            node.forget()
+            assert failures == []
 
 
 async def until_up(driver: ContainerdDriver) -> None:

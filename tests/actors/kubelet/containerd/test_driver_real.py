@@ -36,10 +36,9 @@ from tests.actors.kubelet.containerd.node import (
     TOOLBOX,
     Node,
     container,
-    own_network,
+    running_node,
     sandbox,
     until_up,
-    why_not_real,
 )
 from tests.actors.kubelet.containerd.registry import PASSWORD, USER, registry
 
@@ -51,21 +50,9 @@ FOREVER = ("/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    if reason := why_not_real():
-        if os.environ.get("CI"):
-            pytest.fail(f"the real tier must run in CI, but: {reason}")
-        pytest.skip(f"real tier: {reason}")
-    with own_network():
-        node = Node()
-        try:
-            node.start()
-            asyncio.run(prepared(node))
-            yield node
-            assert node.purge() == []
-        finally:
-            if node.data_dir.exists():
-                node.purge()
-            node.forget()
+    with running_node() as node:
+        asyncio.run(prepared(node))
+        yield node
 
 
 async def prepared(node: Node) -> None:

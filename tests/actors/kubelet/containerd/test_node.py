@@ -15,7 +15,8 @@ from actors.kubelet.containerd.cgroups import Cgroups, cpu_weight, pod_settings
 from actors.kubelet.containerd.podnetwork import HostPort, PodNetwork, host_ports_of
 from actors.kubelet.runtime import PortMapping, Resources
 from runtime.command import find_program
-from tests.actors.kubelet.containerd.node import own_network, why_not_real
+from tests.actors.kubelet.containerd.node import own_network
+from tests.real_tier import need_real
 
 NETWORK = PodNetwork("kubus-x-m1", "kbr-x", ("10.244.1.0/24",), ("10.244.0.0/16",), "/data/cni/addresses")
 
@@ -135,8 +136,7 @@ def test_host_ports():
 
 @pytest.mark.real
 def test_nft_accepts_the_rules():
-    if reason := why_not_real():
-        pytest.skip(f"real tier: {reason}")
+    need_real()
     rules = podnetwork.node_tables("x", NETWORK, [HostPort("tcp", 1, "10.244.1.2", 2)])
     command = ["unshare", "--net", shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin"), "--check", "-f", "-"]
     checked = subprocess.run(command, input=rules, capture_output=True, text=True, timeout=20)
@@ -145,8 +145,7 @@ def test_nft_accepts_the_rules():
 
 @pytest.mark.real
 def test_a_firewall_that_drops_is_opened_for_the_bridge_and_closed_by_a_purge(tmp_path):
-    if reason := why_not_real():
-        pytest.skip(f"real tier: {reason}")
+    need_real()
     iptables = find_program("iptables")
     if iptables is None:
         pytest.skip("real tier: iptables is missing")

@@ -6,7 +6,6 @@
 import asyncio
 import contextlib
 import http.client
-import os
 import platform
 import shutil
 import socket
@@ -21,7 +20,7 @@ import pytest
 from actors.kubelet.containerd.archive import File, ImageDescription, build
 from actors.kubelet.containerd.faults import ImageNotFound, PullUnauthorized
 from actors.kubelet.runtime import ImageAuth
-from tests.actors.kubelet.containerd.node import Node, own_network, why_not_real
+from tests.actors.kubelet.containerd.node import Node, running_node
 from tests.actors.kubelet.containerd.registry import blobs_of
 
 pytestmark = pytest.mark.real
@@ -67,19 +66,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def node(program: str) -> Iterator[Node]:
-    if reason := why_not_real():
-        if os.environ.get("CI"):
-            pytest.fail(f"the real tier must run in CI, but: {reason}")
-        pytest.skip(f"real tier: {reason}")
-    with own_network():
-        node = Node()
-        try:
-            node.start()
-            yield node
-        finally:
-            failures = node.purge()
-            node.forget()
-            assert failures == []
+    with running_node() as node:
+        yield node
 
 
 @contextlib.contextmanager

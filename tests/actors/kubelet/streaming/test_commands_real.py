@@ -15,7 +15,7 @@ from actors.kubelet.containerd.driver import ContainerdDriver
 from actors.kubelet.runtime import RuntimeRefused
 from actors.kubelet.streaming.namespace import connect
 from actors.kubelet.streaming.process import Process, Stdio, Unreachable
-from tests.actors.kubelet.containerd.node import POD_CIDR, Node, container, own_network, sandbox, why_not_real
+from tests.actors.kubelet.containerd.node import POD_CIDR, Node, container, running_node, sandbox
 
 pytestmark = pytest.mark.real
 
@@ -28,19 +28,8 @@ LINES = 400_000
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    if reason := why_not_real():
-        if os.environ.get("CI"):
-            pytest.fail(f"the real tier must run in CI, but: {reason}")
-        pytest.skip(f"real tier: {reason}")
-    with own_network():
-        node = Node()
-        try:
-            node.start()
-            yield node
-        finally:
-            failures = node.purge()
-            node.forget()
-            assert failures == []
+    with running_node() as node:
+        yield node
 
 
 def on(node: Node, scenario) -> None:
