@@ -16,6 +16,7 @@ import orjson
 from actors.api.errors import ApiError
 
 if TYPE_CHECKING:
+    from actors.apiserver.encodings import Encoding
     from actors.apiserver.streams.wire import Wire
 
 JSON = "application/json"
@@ -64,8 +65,8 @@ class ApiCall:
     """
 
     __slots__ = (
-        "accept", "annotations", "answer_head", "body", "content_type", "deadline", "identity", "impersonator",
-        "method", "others", "query", "raw_path", "source", "task", "upgrade", "user_agent",
+        "accept", "annotations", "answer_head", "body", "content_type", "deadline", "encoding", "identity",
+        "impersonator", "method", "others", "query", "raw_path", "source", "task", "upgrade", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +99,7 @@ class ApiCall:
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`
         self.source = ""  # the address that it came from
+        self.encoding: Encoding | None = None  # of its answer; None: JSON as it is stored
         self.task: asyncio.Task[None] | None = None  # in which it is handled, where that is known
 
     def header(self, name: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from actors.api import errors
-from actors.apiserver import nonresource
+from actors.apiserver import encodings, nonresource
 from actors.apiserver.audit.auditor import Auditor
 from actors.apiserver.call import ANONYMOUS_USER, JSON, MAX_BODY_BYTES, Answer, ApiCall, StreamAnswer, of_error
 from actors.apiserver.deadlines import Deadlines
@@ -22,6 +22,7 @@ from actors.apiserver.fairness.gate import Gate
 from actors.apiserver.inflight import InFlight
 from actors.apiserver.machinery.resource import COMPUTED, Resource
 from actors.apiserver.metrics import RequestMetrics
+from actors.apiserver.negotiation import negotiate
 from actors.apiserver.protobuf import wire
 from actors.apiserver.request_info import RequestInfo, parse
 from actors.apiserver.server import Server
@@ -130,6 +131,8 @@ class Handler:
             answer = self._broken(call, error)
         if trail is not None:
             trail.end(answer)
+        if call.encoding is not None:
+            answer = call.encoding.of(answer)
         self._count(call, info, answer, began)
         return answer
 
@@ -167,6 +170,8 @@ class Handler:
         wake in between. That is why what can be a plain function here is one.
         """
         identity = call.identity
+        if call.accept != JSON or call.user_agent or "pretty" in call.query:
+            self._choose_encoding(call, info)
         if identity.user == ANONYMOUS_USER and info.path not in nonresource.PUBLIC_PATHS:
             raise errors.unauthorized()
         if len(call.body) > MAX_BODY_BYTES:
@@ -176,6 +181,13 @@ class Handler:
         if info.is_resource and (info.verb == "watch" or info.subresource in _LASTING):
             return self._stream(call, info)
         return self._passing(call, info)
+
+    def _choose_encoding(self, call: ApiCall, info: RequestInfo) -> None:
+        """Where another encoding than JSON is wanted, have the answer translated, and let verbs think it is JSON."""
+        encoding = encodings.wanted_by(call)
+        if encoding is None or (info.subresource in _LASTING if info.is_resource else not _is_discovery(info.path)):
+            return
+        call.encoding, call.accept = encoding, encoding.accept
 
     async def _passing(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         """Do it in time and within the limits, when its turn has come."""
@@ -237,11 +249,14 @@ class Handler:
         if server.aggregator is not None and info.group:
             elsewhere = server.aggregator.remote_of(info.group, info.version)
             if elsewhere is not None:
-                return elsewhere.forward(server, call)
+                return elsewhere.forward(server, encodings.undone(call))
         resource = server.registry.lookup(info.group, info.version, info.resource)
         if resource is None or resource.warning:
             return self._found(call, info, resource)
-        return self._verb(info, resource)(server, call, info, resource)
+        verb = self._verb(info, resource)
+        if call.accept != JSON or call.encoding is not None:
+            _check_accepted(call, info, resource)
+        return verb(server, call, info, resource)
 
     async def _nonresource(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         server = self._server
@@ -249,7 +264,7 @@ class Handler:
             server.authorizer.check(call.identity, info)
         elsewhere = nonresource.elsewhere(server, info.path)
         if elsewhere is not None:
-            return await elsewhere.forward(server, call)
+            return await elsewhere.forward(server, encodings.undone(call))
         return nonresource.answer(server, call, info, self._is_ready)
 
     async def _found(self, call: ApiCall, info: RequestInfo, resource: Resource | None) -> Answer | StreamAnswer:
@@ -261,7 +276,9 @@ class Handler:
             resource = server.registry.lookup(info.group, info.version, info.resource)
         if resource is None:
             raise errors.path_not_found()
-        answer = await self._verb(info, resource)(server, call, info, resource)
+        verb = self._verb(info, resource)
+        _check_accepted(call, info, resource)
+        answer = await verb(server, call, info, resource)
         if resource.warning and isinstance(answer, Answer):
             answer.warnings = [resource.warning, *(answer.warnings or ())]
         return answer
@@ -303,6 +320,21 @@ class Handler:
             "request failed", method=call.method, path=call.raw_path, error=repr(error), exc_info=error
         )
         return of_error(errors.internal(f"{type(error).__name__} while handling the request"))
+
+
+def _is_discovery(path: str) -> bool:
+    return path.startswith("/api")
+
+
+def _check_accepted(call: ApiCall, info: RequestInfo, resource: Resource) -> None:
+    """Refuse what could not be answered in any form that is accepted, before anything is done."""
+    if info.subresource in _LASTING:
+        return
+    negotiate(call.accept)
+    if call.encoding is not None:
+        part = resource.subresources.get(info.subresource)
+        api_version, kind = (part.group_version, part.kind) if part else (resource.api_version, resource.kind)
+        call.encoding.check(api_version, kind, info.verb == "watch")
 
 
 def _sample(call: ApiCall, answer: Answer | StreamAnswer) -> dict[str, Any]:

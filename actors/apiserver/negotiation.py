@@ -1,7 +1,7 @@
 """In which form an answer is wanted, out of the Accept header: the object, a Table, or its metadata only.
 
-Only JSON is written. A client that also takes Protobuf gets JSON when it takes that too; one that takes nothing we have
-gets 406. kubectl asks for Tables first, then for plain JSON.
+What verbs write is JSON; `encodings` makes other encodings of it, and looks at the header before this does. A client
+that takes nothing we have gets 406. kubectl asks for Tables first, then for plain JSON.
 
 Neighbours: `verbs` ask; `representation` makes the forms.
 """
@@ -16,10 +16,11 @@ TABLE = "Table"
 METADATA = "PartialObjectMetadata"
 METADATA_LIST = "PartialObjectMetadataList"
 
-_JSON_TYPES = frozenset({"application/json", "application/*", "*/*"})
+JSON_TYPES = frozenset({"application/json", "application/*", "*/*"})
 _FORMS = frozenset({TABLE, METADATA, METADATA_LIST})
 _META_GROUP = "meta.k8s.io"
-OFFERED = "application/json"
+_OFFERED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+_OFFERED_OF_WATCH = ("application/json", "application/vnd.kubernetes.protobuf;stream=watch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +40,52 @@ class Wanted:
 PLAIN = Wanted()
 
 
+def offered(is_watch: bool = False) -> str:
+    """Say what could have been had."""
+    return f"only the following media types are accepted: {', '.join(_OFFERED_OF_WATCH if is_watch else _OFFERED)}"
+
+
+def choices(accept: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the media types of an Accept header with their parameters, the dearest first."""
+    found = []
+    for choice in accept.split(","):
+        media, *parameters = (part.strip() for part in choice.split(";"))
+        fields = dict(p.split("=", 1) for p in parameters if "=" in p)
+        found.append((_weight(fields.pop("q", "1")), media.lower(), fields))
+    found.sort(key=lambda one: -one[0])
+    return [(media, fields) for weight, media, fields in found if weight > 0]
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 1.0
+
+
 @lru_cache(maxsize=256)
 def negotiate(accept: str, has_table: bool = True) -> Wanted:
     """Return the first form of those accepted that we have; ApiError NotAcceptable when there is none."""
     if not accept or accept == "application/json":
         return PLAIN
     forms = _FORMS if has_table else _FORMS - {TABLE}
-    for choice in accept.split(","):
-        media, *parameters = (part.strip() for part in choice.split(";"))
-        if media.lower() not in _JSON_TYPES:
+    for media, fields in choices(accept):
+        if media not in JSON_TYPES:
             continue
-        fields = dict(p.split("=", 1) for p in parameters if "=" in p)
         form = fields.get("as", "")
         if not form:
             return PLAIN
         if form in forms and fields.get("g") == _META_GROUP and fields.get("v") in ("v1", "v1beta1"):
             return Wanted(form, fields["v"])
-    raise errors.not_acceptable(
-        f"only the following media types are accepted: {OFFERED}, "
-        f"{OFFERED};as=Table;v=v1;g=meta.k8s.io, {OFFERED};as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
-    )
+    raise errors.not_acceptable(offered())
 
 
 @lru_cache(maxsize=64)
 def wants_aggregated_discovery(accept: str) -> bool:
     """Tell whether aggregated discovery, in the version that we have, is accepted before plain discovery."""
-    for choice in accept.split(","):
-        media, *parameters = (part.strip() for part in choice.split(";"))
-        if media.lower() not in _JSON_TYPES:
+    for media, fields in choices(accept):
+        if media not in JSON_TYPES:
             continue
-        fields = dict(p.split("=", 1) for p in parameters if "=" in p)
         if "as" not in fields:
             return False
         if (fields["as"], fields.get("g"), fields.get("v")) == ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2"):

@@ -1,4 +1,5 @@
-"""Bodies in Kubernetes' Protobuf form, which Go clients send unless told otherwise, turned into JSON.
+"""Bodies in Kubernetes' Protobuf form, which Go clients send unless told otherwise, turned into JSON; and the way back.
 
-Answers are always JSON: every client that writes Protobuf also reads that.
+Answers are JSON, as they are stored, wherever a client takes that too, as those in Go do. Who takes Protobuf only gets
+it.
 """

@@ -5,7 +5,7 @@ types do. `optional` marks what is a pointer there: it is kept when it is zero, 
 marks a message whose fields belong to the one around it, `(list)` one that is only a list, `(either)` one that is
 either of its fields: the richer one, when both are there.
 
-Neighbours: `wire` decodes by it.
+Neighbours: `wire` decodes by it, `encode` encodes.
 """
 
 import re
@@ -24,6 +24,19 @@ _FIELD = re.compile(
 SCALARS = frozenset({"string", "bool", "int32", "int64", "uint32", "double", "bytes"})
 # Messages whose JSON is not an object of their fields; `wire` knows each.
 SPECIAL = frozenset({"Time", "MicroTime", "Quantity", "IntOrString", "RawExtension", "FieldsV1", "Duration", "JSON"})
+
+_GROUPS = frozenset(
+    {"", "apps", "autoscaling", "batch", "flowcontrol.apiserver.k8s.io", "policy", "rbac.authorization.k8s.io"}
+) | {
+    f"{name}.k8s.io"
+    for name in (
+        "admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization", "certificates",
+        "coordination", "discovery", "events", "meta", "networking", "node", "resource", "scheduling", "storage",
+    )
+}  # fmt: skip
+_META = frozenset(
+    {"APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "DeleteOptions", "Status", "WatchEvent"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +59,20 @@ class Message:
 
 
 def package_of(api_version: str) -> str:
-    """The package of an API version: `v1` is core_v1, `rbac.authorization.k8s.io/v1` is rbac_v1."""
+    """The package of an API version: `v1` is core_v1, `rbac.authorization.k8s.io/v1` is rbac_v1.
+
+    Empty for groups that are not Kubernetes' own: their kinds may have the names of others.
+    """
     group, _, version = api_version.rpartition("/")
-    return f"{group.partition('.')[0] or 'core'}_{version}"
+    first = group.partition(".")[0]
+    if group not in _GROUPS:
+        return ""
+    return f"{first or 'core'}_{version}"
+
+
+def name_of(api_version: str, kind: str) -> str:
+    """The full name of a kind's message; those of meta.k8s.io go by the versions of all groups."""
+    return f"{'meta_v1' if kind in _META else package_of(api_version)}.{kind}"
 
 
 def find(name: str) -> Message | None:

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from actors.api import errors
-from actors.apiserver.protobuf.catalog import Field, Message, find, package_of
+from actors.apiserver.protobuf.catalog import Field, Message, find, name_of
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\0"
@@ -46,8 +46,7 @@ def decode(body: bytes) -> dict[str, Any]:
     if not body.startswith(MAGIC):
         raise Malformed("it does not begin with the magic number")
     api_version, kind, raw = _envelope(memoryview(body)[len(MAGIC) :])
-    name = "meta_v1.DeleteOptions" if kind == "DeleteOptions" else f"{package_of(api_version)}.{kind}"
-    message = find(name)
+    message = find(name_of(api_version, kind))
     if message is None:
         raise errors.unsupported_media_type(f"{api_version} {kind} is not known in Protobuf; send JSON")
     return {"kind": kind, "apiVersion": api_version} | _object(message, raw, 0)

@@ -146,6 +146,7 @@ async def test_kubectl_create_in_protobuf(api):
 NO_NUMBER_IS_PUBLISHED = {
     "apiextensions_v1.CustomResourceDefinitionCondition.observedGeneration",
     "apiextensions_v1.CustomResourceDefinitionStatus.observedGeneration",
+    "meta_v1.ListMeta.shardInfo",
     "resource_v1.Device.nodeAllocatableResourceMappings",
     "resource_v1.DeviceAttribute.bools",
     "resource_v1.DeviceAttribute.ints",
