@@ -2,10 +2,11 @@
 
 A role subclasses `Actor` in its `actor.py` and fills in `start`, `stop` and `inspect`. `run` is the whole life of the
 process: sockets, start, serve, stop. The control socket answers before `start` has begun, and never waits behind work.
-An exception that nobody expected, in a handler or in a background task, ends the process with a log line; the
-supervisor starts it again.
+An exception that nobody expected, in a handler, in a background task or in a callback of the loop, ends the process
+with a log line; the supervisor starts it again.
 
-Neighbours: `supervisor` starts and watches actors, `warm` forks them, `messages` is what the control socket answers.
+Neighbours: `supervisor` starts and watches actors, `warm` forks them, `messages` is what the control socket answers,
+`background` hears of what nobody awaits.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ import uvloop
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bus import Client, Context, Directory, Empty, Keyring, Publisher, RemoteError, Server, ZmqTransport
-from runtime import failpoint, logging, tasks
+from runtime import background, failpoint, logging, tasks
 from runtime.clock import Clock, SystemClock
 from runtime.exits import EXIT_BROKEN, EXIT_CANNOT_SERVE, EXIT_ORPHANED, last_words
 from runtime.messages import (
@@ -128,6 +129,7 @@ class Actor:
         """Start, serve until told to stop, stop; return the process's exit status."""
         self._open_control()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(background.Listener(self.fail, self.log))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         if lifeline is not None:

@@ -21,6 +21,7 @@ from actors.apiserver.messages import ApiRequest
 from bus import BusError, Client, DeadlineExceeded, Directory, Overloaded, Request, StreamLost, Unavailable
 from bus.address import node_of
 from bus.stream_in import Records
+from runtime.background import spawn
 
 CONNECT_S = 0.2  # for a connection to the one asked last; a dead one must not cost the deadline
 PAUSE_S = 0.01  # before another attempt; doubles
@@ -159,7 +160,7 @@ class Servers:
             return
         self._streams[records] = endpoint
         if self._keeper is None or self._keeper.done():
-            self._keeper = asyncio.get_running_loop().create_task(self._keep_watch(), name="signs of API servers")
+            self._keeper = spawn(self._keep_watch(), "signs of API servers")
 
     async def _keep_watch(self) -> None:
         """While streams are open, end those of an API server that shows no sign of life."""

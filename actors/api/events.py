@@ -17,6 +17,7 @@ from actors.api.client import ApiClient
 from actors.api.errors import ApiError
 from actors.api.meta import Object, object_reference, rfc3339
 from bus import BusError
+from runtime.background import spawn
 from runtime.clock import Clock
 
 QUEUE = 1000  # events of one process that wait to be sent; one more is dropped
@@ -51,7 +52,7 @@ class Outbox:
         """Have an event sent. Returns at once."""
         self._queue.append((key, event))
         if self._sending is None or self._sending.done():
-            self._sending = asyncio.get_running_loop().create_task(self._send_all())
+            self._sending = spawn(self._send_all(), "events")
 
     async def flush(self) -> None:
         """Wait a moment until all that was told is sent or dropped; from now on nothing is held back."""

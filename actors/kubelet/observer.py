@@ -30,6 +30,7 @@ from actors.kubelet.runtime import (
     RuntimeUnreachable,
     SandboxStatus,
 )
+from runtime.background import spawn
 
 RELIST_S = 20.0  # a safety net below the events
 FIRST_RELIST_S = 1.0  # and soon after the first list: what an earlier kubelet asked for may still be in the making
@@ -192,7 +193,7 @@ class Observer:
         async for event in events:
             if event.id in self._looked_after:
                 continue
-            task = asyncio.ensure_future(self._settle(event))
+            task = spawn(self._settle(event), f"event of {event.id}")
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
 

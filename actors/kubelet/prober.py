@@ -14,6 +14,7 @@ from actors.kubelet.checks import Outcome, Target
 from actors.kubelet.compute import Health
 from actors.kubelet.observed import PodRuntime, is_running
 from actors.kubelet.probe import ContainerProbes, ProbeKind
+from runtime.background import spawn
 from runtime.clock import Clock
 
 NS_PER_S = 1_000_000_000
@@ -110,7 +111,7 @@ class Prober:
     def _ask(self, item: _Watched, kind: ProbeKind) -> None:
         item.timer = None
         item.probes.begin(kind, self._clock.monotonic())
-        task = asyncio.ensure_future(self._ask_once(item, kind))
+        task = spawn(self._ask_once(item, kind), f"{kind.value} probe of {pods.key(item.pod)}")
         item.asking.add(task)
         task.add_done_callback(item.asking.discard)
         self._schedule(item)

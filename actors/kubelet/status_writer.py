@@ -14,6 +14,7 @@ from actors.api.client import ApiClient
 from actors.api.errors import ApiError
 from actors.kubelet import pod as pods
 from bus import BusError
+from runtime.background import spawn
 from runtime.failpoint import passing
 from runtime.workqueue import RetryLimiter
 
@@ -53,7 +54,7 @@ class StatusWriter:
         entry.wanted = status
         if entry.task is None and not entry.gone and _patch_of(entry) is not None:
             entry.idle.clear()
-            entry.task = asyncio.ensure_future(self._write_all(uid, entry))
+            entry.task = spawn(self._write_all(uid, entry), f"status of {pods.key(pod)}")
 
     def observe(self, pod: pods.Pod) -> None:
         """Take a newer state of a pod, so that the next write starts from it."""

@@ -23,6 +23,11 @@ class Sample(Actor):
         if self.setup.settings.get("fail_start"):
             raise RuntimeError("can't start")
         self.spawn(self.tick(), "tick")
+        if self.setup.settings.get("fail_later"):
+            asyncio.get_running_loop().call_later(0.01, self.broken)
+
+    def broken(self):
+        raise ValueError("in a callback, where nobody asks")
 
     async def tick(self):
         while True:
@@ -110,6 +115,12 @@ def test_a_failpoint_ends_it(tmp_path, client, action, status):
     client.request(control(tmp_path), FailpointRequest("tick", action))
     process.join(5)
     assert process.exitcode == status
+
+
+def test_a_callback_that_fails_ends_the_process(tmp_path):
+    process = born(tmp_path, fail_later=True)
+    process.join(5)
+    assert process.exitcode == EXIT_BROKEN
 
 
 def test_a_start_that_fails_ends_the_process(tmp_path, client):

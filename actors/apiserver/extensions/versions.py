@@ -27,6 +27,7 @@ from actors.apiserver.storage.entry import Entry, stamp_bytes
 from actors.apiserver.storage.event import ADDED, DELETED, OVERFLOW_LINE, CacheEvent
 from actors.apiserver.storage.stored_cache import Follower, StoredCache
 from bus import BusError
+from runtime.background import spawn
 
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 30.0  # between attempts at what a webhook refused, while somebody watches
 MAX_CONVERTED = 500  # objects in one review: a few MB of usual ones
@@ -256,7 +257,7 @@ class VersionCache(Follower):
         loop = asyncio.get_running_loop()
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = loop.call_later(delay_s, lambda: loop.create_task(self._quietly()))
+        self._retry = loop.call_later(delay_s, lambda: spawn(self._quietly(), "conversion"))
 
     async def _quietly(self) -> None:
         """An attempt that nobody waits for: `_drained` sees to the next one."""

@@ -11,6 +11,7 @@ import asyncio
 from actors.apiserver.storage.client import StateClient
 from actors.apiserver.storage.watch_cache import WatchCache
 from bus import BusError
+from runtime.background import spawn
 
 
 class Barrier:
@@ -26,7 +27,7 @@ class Barrier:
         waiter: asyncio.Future[None] = loop.create_future()
         self._next.append(waiter)
         if self._task is None or self._task.done():
-            self._task = loop.create_task(self._ask(), name="read barrier")
+            self._task = spawn(self._ask(), "read barrier")
         await waiter
 
     async def _ask(self) -> None:

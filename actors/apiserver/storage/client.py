@@ -48,6 +48,7 @@ from actors.state.messages import (
 from bus import BusError, Client, DeadlineExceeded, Overloaded, RemoteError, Request, Unavailable
 from bus.frames import new_id
 from bus.stream_in import Records
+from runtime.background import spawn
 
 READ_TIMEOUT_S = 10.0  # of a read of the state
 WRITE_TIMEOUT_S = 20.0  # of a write; a disk may stall for seconds, and giving up early makes the outcome unknown
@@ -119,7 +120,7 @@ class BusStateClient:
                 yield batches
                 return
             progress = _Progress(batches, request.start_revision - 1)
-            keeper = asyncio.get_running_loop().create_task(self._end_when_stalled(name, progress))
+            keeper = spawn(self._end_when_stalled(name, progress), f"progress of the watch at {name}")
             try:
                 yield progress.batches()
             finally:

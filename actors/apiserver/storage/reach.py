@@ -12,6 +12,7 @@ import asyncio
 
 from actors.apiserver.storage.client import StateClient
 from bus import BusError
+from runtime.background import spawn
 
 # A read needs no disk, and most take some milliseconds. Together with a balancer's own pace this is well within the
 # second in which clients want to go on; while a group elects, all API servers are in the same plight for a moment.
@@ -35,7 +36,7 @@ class Reach:
         if self._asking is None or self._asking.done():
             if waited_s >= ASK_EVERY_S:
                 self._asked_at = self._loop.time()
-                self._asking = self._loop.create_task(self._ask(), name="reach of the state")
+                self._asking = spawn(self._ask(), "reach of the state")
         elif waited_s >= SILENT_AFTER_S:
             self._wrong = SILENT
         return self._wrong

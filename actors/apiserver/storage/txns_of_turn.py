@@ -9,12 +9,12 @@ Neighbours: `client` sends, together and alone.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from actors.state.messages import NOT_LEADER, Put, Txn, TxnReply, TxnsReply, id_among
 from bus import BusError, DeadlineExceeded, Overloaded, ProtocolViolation, RemoteError, Unavailable
 from bus.errors import from_wire
 from bus.frames import new_id
+from runtime.background import spawn
 
 MAX_TXNS = 256  # in one message: more than come in a turn; the state actor deals with so many in some milliseconds
 MAX_BYTES = 2 << 20  # of values in one message, so that it does not hold up others for long
@@ -33,7 +33,6 @@ class TxnsOfTurn:
         self._waiters: list[asyncio.Future[TxnReply]] = []
         self._bytes = 0
         self._known_revision = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     def add(self, txn: Txn, known_revision: int) -> "asyncio.Future[TxnReply]":
         """Return the future of a txn's reply; it may raise BusError. A waiter that gives up leaves it to happen."""
@@ -54,7 +53,7 @@ class TxnsOfTurn:
             return
         sent = self._carry(self._txns, self._waiters, self._known_revision)
         self._txns, self._waiters, self._bytes = [], [], 0
-        self._spawn(sent)
+        spawn(sent, "writes")
 
     async def _carry(self, txns: list[Txn], waiters: "list[asyncio.Future[TxnReply]]", known_revision: int) -> None:
         message_id = new_id()
@@ -79,7 +78,7 @@ class TxnsOfTurn:
             return
         was_refused = isinstance(error, Overloaded) or (isinstance(error, RemoteError) and error.kind == NOT_LEADER)
         if was_refused or isinstance(error, (Unavailable, DeadlineExceeded)):
-            self._spawn(self._alone(txn, txn_id, waiter, not was_refused, known_revision))
+            spawn(self._alone(txn, txn_id, waiter, not was_refused, known_revision), "a write")
         else:
             waiter.set_exception(error)
 
@@ -94,11 +93,6 @@ class TxnsOfTurn:
         else:
             if not waiter.done():
                 waiter.set_result(reply)
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _size_bytes(txn: Txn) -> int:

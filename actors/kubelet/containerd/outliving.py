@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from actors.kubelet.runtime import RuntimeRefused, RuntimeUnreachable
+from runtime.background import spawn
 from runtime.command import find_program
 
 # Its stdin is a pipe from the kubelet: a line says that the connection is not needed any more, an end without one is
@@ -92,7 +93,7 @@ class OutlivingCalls:
     async def _let_go(self, grace_s: float) -> None:
         """Give up connection and keeper, once the calls that are under way have ended."""
         if self._connection is not None:
-            closing = asyncio.ensure_future(self._connection.close(grace_s))
+            closing = spawn(self._connection.close(grace_s), "closing a connection to containerd")
             self._connection = None
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

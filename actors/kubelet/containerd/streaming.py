@@ -31,6 +31,7 @@ from actors.kubelet.containerd.streaming_fifo import Fifos
 from actors.kubelet.containerd.streaming_spec import PROCESS_TYPE, network_namespace, process_spec
 from actors.kubelet.runtime import RuntimeFault, RuntimeRefused
 from actors.kubelet.streaming.process import Piece, Process, Stdio
+from runtime.background import spawn
 
 CALL_S = 10.0  # answered by containerd or a shim at once
 START_S = 60.0  # runc joins the container's namespaces; 0.05 s on a healthy machine
@@ -98,7 +99,7 @@ class ContainerdStreams:
         if command.is_left:
             return
         command.is_left = True
-        task = asyncio.ensure_future(self._clean(command))
+        task = spawn(self._clean(command), f"cleaning up after {command.name}")
         self._cleaning.add(task)
         task.add_done_callback(self._cleaning.discard)
 

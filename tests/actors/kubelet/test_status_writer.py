@@ -33,6 +33,26 @@ class OnePod:
         return self.change(patch["status"])
 
 
+def test_a_write_that_breaks_does_not_vanish() -> None:
+    """Nobody awaits a write: what is not expected of the API ends the process by the loop's exception handler."""
+    heard: list[BaseException] = []
+
+    class Broken(OnePod):
+        async def patch(self, kind: str, name: str, patch: dict[str, Any], *rest: Any, **more: Any) -> dict[str, Any]:
+            raise TypeError("a mistake")
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context["exception"]))
+        api = Broken({})
+        writer = StatusWriter(api, asyncio.Semaphore(1), structlog.get_logger())  # type: ignore[arg-type]
+        writer.submit(api.pod, READY)
+        await writer.flushed(api.pod["metadata"]["uid"])
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert [str(error) for error in heard] == ["a mistake"]
+
+
 def test_what_others_make_of_a_status_is_mended_even_if_it_was_never_written_here() -> None:
     """A kubelet that was restarted found its pod Ready; then the node controller took the node for lost."""
     api = OnePod(READY)
