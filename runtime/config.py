@@ -5,6 +5,8 @@ collide, a network that is none) can complain in the same way through `Loaded.er
 """
 
 import difflib
+import math
+import types
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +115,7 @@ class _Reader:
 
 def _convert(value: Any, kind: Any, place: Place, source: str, lines: dict[Place, int]) -> Any:
     """Return `value` as `kind`, descending by hand so that an error's place is known exactly."""
+    kind = _given(kind, value)
     if _is_struct(kind):
         return _convert_struct(value, kind, place, source, lines)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -120,10 +123,19 @@ def _convert(value: Any, kind: Any, place: Place, source: str, lines: dict[Place
         return {key: _convert(item, arguments[1], (*place, key), source, lines) for key, item in value.items()}
     if origin is list and isinstance(value, list):
         return [_convert(item, arguments[0], (*place, index), source, lines) for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _error(source, lines, place, f"expected {_expected(kind)}, got {value}")
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:
         _complain(value, kind, place, source, lines)
+
+
+def _given(kind: Any, value: Any) -> Any:
+    """Return what a value that may be left out is to be, once it is there."""
+    choices = [choice for choice in typing.get_args(kind) if choice is not type(None)]
+    optional = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+    return choices[0] if optional and value is not None and len(choices) == 1 else kind
 
 
 def _convert_struct(value: Any, kind: Any, place: Place, source: str, lines: dict[Place, int]) -> Any:
@@ -131,14 +143,15 @@ def _convert_struct(value: Any, kind: Any, place: Place, source: str, lines: dic
         if value is None:  # "apiserver:" with nothing below it: all defaults
             value = {}
         else:
-            raise _error(source, lines, place, f"expected a map of keys, got {_shown(value)}")
+            raise _error(source, lines, place, f"expected {_expected(kind)}, got {_shown(value)}")
     fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
     for key in value:
         if key not in fields:
             raise _error(source, lines, (*place, key), f"unknown key; {suggestion(key, fields)}")
     for name, info in fields.items():
         if info.required and name not in value:
-            raise _error(source, lines, place, f"key {name} is missing")
+            example = f"; expected {_example(info.type)}" if place else ""
+            raise _error(source, lines, place, f"key {name} is missing{example}")
     converted = {
         fields[key].name: _convert(item, fields[key].type, (*place, key), source, lines) for key, item in value.items()
     }
@@ -150,6 +163,12 @@ def _complain(value: Any, kind: Any, place: Place, source: str, lines: dict[Plac
     if typing.get_origin(kind) is typing.Literal and isinstance(value, str):
         close = difflib.get_close_matches(value, typing.get_args(kind), 1)
         hint = f"; did you mean {close[0]}?" if close else ""
+    elif kind is str and isinstance(value, bool | int | float):
+        hint = f'; write it in quotes: "{_shown(value)}"'
+    elif kind in (int, float) and isinstance(value, str) and _is_number(value):
+        hint = "; write it without quotes"
+    elif typing.get_origin(kind) is list and not isinstance(value, dict | list | None):
+        hint = f"; one alone is a list, too: [{value}]"
     raise _error(source, lines, place, f"expected {_expected(kind)}, got {_shown(value)}{hint}")
 
 
@@ -168,12 +187,36 @@ def _expected(kind: Any) -> str:
     if origin is typing.Literal:
         return " or ".join(str(choice) for choice in arguments)
     if origin is list:
-        return f"a list, each {_expected(arguments[0])}"
-    if origin is dict:
-        return f"a map of {_expected(arguments[1])}"
+        return f"a list, as {_example(kind)}"
+    if origin is dict or _is_struct(kind):
+        return f"keys with values, as {_example(kind)}"
     if arguments:
         return " or ".join(_expected(argument) for argument in arguments)
     return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+_EXAMPLES = {str: "TEXT", int: "NUMBER", float: "NUMBER", bool: "true"}
+
+
+def _example(kind: Any) -> str:
+    """Return how a value may look in YAML, on one line; words in capitals stand for the user's own."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list:
+        return f"[{_example(arguments[0])}]"
+    if origin is dict:
+        return f"{{NAME: {_example(arguments[1])}}}"
+    if _is_struct(kind):
+        fields = msgspec.structs.fields(kind)
+        shown = [info for info in fields if info.required] or fields[:1]
+        return "{" + ", ".join(f"{info.encode_name}: {_example(info.type)}" for info in shown) + "}"
+    return _EXAMPLES.get(kind, str(arguments[0]) if origin is typing.Literal else "VALUE")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _shown(value: Any) -> str:

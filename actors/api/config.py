@@ -100,6 +100,8 @@ class ControllerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     retry_period_s: float = 2.0
 
 
+EVICTION_SIGNALS = ("memory.available", "nodefs.available", "nodefs.inodesFree",
+                    "imagefs.available", "imagefs.inodesFree", "pid.available")  # fmt: skip
 # Kubernetes' defaults; a share of PIDs on top, without which a fork bomb takes the node along.
 EVICTION_HARD = {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%",
                  "imagefs.available": "15%", "pid.available": "5%"}  # fmt: skip

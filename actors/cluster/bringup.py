@@ -34,6 +34,7 @@ from runtime.supervisor.records import LeftOver, Recorder
 from runtime.warm.link import WarmLink
 
 CONFIG_RECORD = "cluster.json"  # in the data dir: the config that the cluster last ran with
+UNFINISHED = "restoring"  # in the data dir: a folder, while a snapshot is being restored there
 HERE_RECORD = "here.json"  # in the data dir: the nodes of it that ran on this machine; empty: all
 
 
@@ -90,6 +91,10 @@ def _serve_in(data_dir: DataDir, wish: Wish, report: Report) -> int:
 def _prepare(data_dir: Path, wish: Wish) -> tuple[Wish, Composition, Path]:
     """Make everything that must be there before the first actor starts; raises CannotStart."""
     config, here = wish.config, wish.here
+    if (data_dir / UNFINISHED).exists():
+        raise CannotStart(
+            f"`kubus snapshot restore` into {data_dir} was broken off: repeat it, or remove it with `kubus down --purge`"
+        )
     try:
         Recorder(data_dir).end_left_over()
         if wish.join:

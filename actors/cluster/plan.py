@@ -3,7 +3,8 @@
 `load` reads a file, or the packaged default, and checks what types alone can't: roles, ports, networks, names, counts.
 Every complaint names file, line and key, as `runtime.config` does.
 
-Neighbours: `compose` turns the config into children; `simulate` turns real nodes into simulated ones.
+Neighbours: `node_checks` checks what is a node's own; `compose` turns the config into children; `simulate` turns real
+nodes into simulated ones.
 """
 
 import importlib.resources
@@ -24,17 +25,18 @@ from actors.api.addresses import (
     nodes_of_role,
 )
 from actors.api.config import ClusterConfig, ControllerConfig, NodeConfig
+from actors.cluster.node_checks import check_node
 from runtime.config import ConfigError, Loaded, load, parse, suggestion
 
 DEFAULT = "single.yaml"
 ROLES = ("state", "apiserver", "scheduler", "controller-manager", "kubelet", "proxy", "balancer")
 MAX_STATE_MEMBERS = 5  # more would only make writes slower: four of seven must store each
 MAX_PROCESSES = 16  # of one API server: each is fed with all changes, so that more hardly get more done
-MAX_NODES = 10_000  # that one kubelet plays; twice what Kubernetes supports in a cluster
 MAX_NODE_NAME = 52  # so that a socket's path, which holds `controller-manager@NAME.control`, fits in a run directory
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _ENDPOINT = re.compile(r"https?://[^/:\s]+:\d+$|https?://\[[0-9a-fA-F:.]+\]:\d+$")
+_BRIDGE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,14}")  # the kernel's limit
 _PORT_RANGE = re.compile(r"(\d+)-(\d+)$")
 
 
@@ -117,17 +119,19 @@ def check(loaded: Loaded[ClusterConfig]) -> None:
     _check_names(loaded)
     _check_roles(loaded)
     _check_ports(loaded)
+    _check_binds(loaded)
     _check_addresses(loaded)
     _check_members(loaded)
     _check_networks(loaded)
     _check_times(loaded)
     for name in loaded.value.nodes:
-        _check_node(loaded, name)
+        check_node(loaded, name)
 
 
 def _check_names(loaded: Loaded[ClusterConfig]) -> None:
     if not _LABEL.fullmatch(loaded.value.name):
-        raise loaded.error(["name"], "expected lower-case letters, digits and '-'")
+        complaint = f"expected lower-case letters, digits and '-', got {loaded.value.name!r}"
+        raise loaded.error(["name"], complaint)
     for name in loaded.value.nodes:
         if not all(_LABEL.fullmatch(part) for part in name.split(".")) or len(name) > MAX_NODE_NAME:
             raise loaded.error(
@@ -221,6 +225,20 @@ def _check_doors(loaded: Loaded[ClusterConfig]) -> None:
                 raise loaded.error([*place, "port"], complaint)
 
 
+def _check_binds(loaded: Loaded[ClusterConfig]) -> None:
+    """What is listened at is an address of this machine, not a name of it."""
+    config = loaded.value
+    binds: list[tuple[list[str], str]] = [(["apiserver", "bind"], config.apiserver.bind)]
+    binds.append((["balancer", "bind"], config.balancer.bind))
+    if config.state.etcd is not None:
+        binds.append((["state", "etcd", "bind"], config.state.etcd.bind))
+    for place, text in binds:
+        try:
+            ipaddress.ip_address("127.0.0.1" if text == "localhost" else text)
+        except ValueError as error:
+            raise loaded.error(place, f"expected an IP address, as 127.0.0.1 or 0.0.0.0, got {text!r}") from error
+
+
 def _check_addresses(loaded: Loaded[ClusterConfig]) -> None:
     """Nodes on several machines: each has an address, and no two actors the same one."""
     nodes = loaded.value.nodes
@@ -251,6 +269,11 @@ def _check_address(loaded: Loaded[ClusterConfig], name: str, node: NodeConfig) -
 
 def _check_networks(loaded: Loaded[ClusterConfig]) -> None:
     network = loaded.value.network
+    if not all(_LABEL.fullmatch(part) for part in network.domain.split(".")):
+        raise loaded.error(["network", "domain"], f"expected a DNS domain, as cluster.local, got {network.domain!r}")
+    if network.bridge and not _BRIDGE.fullmatch(network.bridge):
+        complaint = f"expected the name of a network interface, up to 15 letters and digits, got {network.bridge!r}"
+        raise loaded.error(["network", "bridge"], complaint)
     pods = _network(loaded, "pod_cidr", network.pod_cidr)
     services = _network(loaded, "service_cidr", network.service_cidr)
     if pods.overlaps(services):
@@ -281,23 +304,3 @@ def _check_times(loaded: Loaded[ClusterConfig]) -> None:
     for key in ("segment_bytes", "snapshot_every_bytes", "compact_every_s"):
         if getattr(loaded.value.state, key) <= 0:
             raise loaded.error(["state", key], f"expected more than 0, got {getattr(loaded.value.state, key)}")
-
-
-def _check_node(loaded: Loaded[ClusterConfig], name: str) -> None:
-    node = loaded.value.nodes[name]
-    if not 1 <= node.count <= MAX_NODES:
-        raise loaded.error(["nodes", name, "count"], f"expected 1 to {MAX_NODES}, got {node.count}")
-    if node.count > 1 and node.runtime != "simulated":
-        raise loaded.error(["nodes", name, "count"], "only simulated nodes can be more than one")
-    if "proxy" in node.roles and node.runtime == "simulated" and "kubelet" in node.roles:
-        raise loaded.error(["nodes", name, "roles"], "a simulated node has no network for a proxy")
-    _check_kubelet(loaded, name, node)
-
-
-def _check_kubelet(loaded: Loaded[ClusterConfig], name: str, node: NodeConfig) -> None:
-    kubelet = node.kubelet
-    for key in ("lease_duration_s", "lease_renew_s", "status_period_s", "max_pods", "max_container_restart_period_s"):
-        if getattr(kubelet, key) <= 0:
-            raise loaded.error(["nodes", name, "kubelet", key], f"expected more than 0, got {getattr(kubelet, key)}")
-    if kubelet.lease_renew_s >= kubelet.lease_duration_s:
-        raise loaded.error(["nodes", name, "kubelet", "lease_renew_s"], "expected less than lease_duration_s")

@@ -6,13 +6,16 @@ and files of the user's that the config names elsewhere. So the file is as secre
 
 A snapshot that an etcd client saved holds the objects alone: what is restored of it gets new keys.
 
-Nothing is made before the whole file has been read and found good, and nothing is made where anything is.
+Nothing is made before the whole file has been read and found good, and nothing is made where anything is. What is made
+is made in a folder beside its place, DATA/restoring, and moved when it is complete. A restoration that fails leaves
+nothing; one that is killed leaves that folder, with which no cluster starts, and the next restoration begins anew.
 
 Neighbours: `commands.snapshot` is the command; `actors.state.archive` is the file, `actors.state.restoring` makes the
 state actors' directories.
 """
 
 import os
+import shutil
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +28,7 @@ import msgspec
 from actors.api.addresses import nodes_of_role
 from actors.api.config import ClusterConfig
 from actors.api.meta import now_rfc3339
-from actors.cluster.bringup import CONFIG_RECORD
+from actors.cluster.bringup import CONFIG_RECORD, UNFINISHED
 from actors.state import archive, restoring
 from actors.state.archive import Archive, BadArchive, Chunk, Manifest, StoredFile
 from runtime.clock import SystemClock
@@ -33,7 +36,7 @@ from runtime.supervisor.datadir import DataDir
 
 PKI = "pki"
 KEPT = (PKI, CONFIG_RECORD)  # what of a data directory goes along
-OURS = ("actors", PKI, CONFIG_RECORD)  # what must not be there where a cluster is restored
+OURS = (PKI, "actors", CONFIG_RECORD)  # what must not be there where a cluster is restored
 
 
 class CannotRestore(Exception):
@@ -102,7 +105,7 @@ class Plan:
 
 def plan(file: Path, data_dir: Path, config: ClusterConfig | None, only: Iterable[str] = ()) -> Plan:
     """Read and check everything, and change nothing. CannotRestore, OSError."""
-    for name in OURS:
+    for name in () if (data_dir / UNFINISHED).exists() else OURS:
         if (data_dir / name).exists():
             raise CannotRestore(
                 f"{data_dir} holds a cluster already; `kubus down --purge` removes it, or give another --data-dir"
@@ -128,18 +131,59 @@ def plan(file: Path, data_dir: Path, config: ClusterConfig | None, only: Iterabl
 
 
 def carry_out(wanted: Plan) -> None:
-    """Make the data directory. CannotRestore, DataDirError, OSError."""
+    """Make the data directory, or leave it as it was. CannotRestore, DataDirError, OSError."""
+    is_new = not wanted.data_dir.exists()
     lock = DataDir(wanted.data_dir)  # nobody starts on it meanwhile
     try:
-        _make(wanted)
-    except restoring.NoRoom as error:
-        raise CannotRestore(str(error)) from error
+        _clear(wanted.data_dir)
+        (wanted.data_dir / UNFINISHED).mkdir(mode=0o700)
+        _make(wanted, wanted.data_dir / UNFINISHED)
+        _move(wanted.data_dir)
+    except BaseException as error:
+        _clear(wanted.data_dir)
+        if is_new:
+            shutil.rmtree(wanted.data_dir)
+        if isinstance(error, restoring.NoRoom):
+            raise CannotRestore(str(error)) from error
+        raise
     finally:
         lock.close()
 
 
-def _make(wanted: Plan) -> None:
-    data_dir = wanted.data_dir
+def _clear(data_dir: Path) -> None:
+    """Remove what a restoration that was not finished has made, the mark of it last."""
+    made = data_dir / UNFINISHED
+    if not made.exists():
+        return
+    for name in OURS:
+        path = data_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(made)
+
+
+def _move(data_dir: Path) -> None:
+    """Have what was made take its place; that it was not finished is forgotten last."""
+    made = data_dir / UNFINISHED
+    for name in OURS:
+        if (made / name).exists():
+            (made / name).rename(data_dir / name)
+    _sync(data_dir)
+    made.rmdir()
+    _sync(data_dir)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make(wanted: Plan, data_dir: Path) -> None:
     for file in wanted.archive.files:
         if file.path != CONFIG_RECORD:
             _write_file(data_dir / file.path, file)

@@ -19,6 +19,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ports: list[Port] = []
     labels: dict[str, str] = {}
     main: Port = Port(80)
+    other: Port | None = None
 
 
 def read(text):
@@ -29,7 +30,7 @@ def test_a_file_becomes_its_struct(tmp_path):
     (tmp_path / "c.yaml").write_text(
         "name: x\nperiod_s: 2\nports:\n- {number: 1, protocol: udp}\nlabels: {a: b}\nmain:\n"
     )
-    with pytest.raises(ConfigError, match=r"c.yaml:6: main: key number is missing"):
+    with pytest.raises(ConfigError, match=r"c.yaml:6: main: key number is missing; expected NUMBER"):
         load(tmp_path / "c.yaml", Config)
     assert read("name: x\nports: [{number: 1, protocol: udp}]\nlabels: {a: b}\n").value == Config(
         "x", ports=[Port(1, "udp")], labels={"a": "b"}
@@ -40,20 +41,30 @@ def test_a_file_becomes_its_struct(tmp_path):
     ("text", "complaint"),
     [
         ("nam: x\n", "kubus.yaml:1: nam: unknown key; did you mean name?"),
-        ("name: x\nzzz: 1\n", "kubus.yaml:2: zzz: unknown key; expected one of name, period_s, ports, labels, main"),
+        ("name: x\nzzz: 1\n",
+         "kubus.yaml:2: zzz: unknown key; expected one of name, period_s, ports, labels, main, other"),
         ("period_s: 1\n", "kubus.yaml:1: key name is missing"),
         ("", "kubus.yaml: key name is missing"),
-        ("name: 1\n", "kubus.yaml:1: name: expected a text, got 1"),
+        ("name: 1\n", "kubus.yaml:1: name: expected a text, got 1; write it in quotes: \"1\""),
         ("name: x\nperiod_s: soon\n", "kubus.yaml:2: period_s: expected a number, got the text 'soon'"),
         ("name: x\nports:\n- number: 1\n- number: true\n",
          "kubus.yaml:4: ports[1].number: expected a whole number, got true"),
-        ("name: x\nports: 80\n", "kubus.yaml:2: ports: expected a list, each Port, got 80"),
-        ("name: x\nlabels:\n  a: 1\n", "kubus.yaml:3: labels.a: expected a text, got 1"),
+        ("name: x\nports: 80\n",
+         "kubus.yaml:2: ports: expected a list, as [{number: NUMBER}], got 80; one alone is a list, too: [80]"),
+        ("name: x\nlabels:\n  a: 1\n", "kubus.yaml:3: labels.a: expected a text, got 1; write it in quotes: \"1\""),
         ("name: x\nmain: {number: 1, protocol: tpc}\n",
          "kubus.yaml:2: main.protocol: expected tcp or udp, got the text 'tpc'; did you mean tcp?"),
         ("name: x\nname: y\n", "kubus.yaml:2: name: given twice (also in line 1)"),
         ("name: x\n? [a]\n: 1\n", "kubus.yaml:2: a key must be a plain word"),
-        ("- a\n", "kubus.yaml:1: expected a map of keys, got a list"),
+        ("- a\n", "kubus.yaml:1: expected keys with values, as {name: TEXT}, got a list"),
+        ("name: x\nlabels:\n", "kubus.yaml:2: labels: expected keys with values, as {NAME: TEXT}, got nothing"),
+        ("name: x\nmain: [80]\n", "kubus.yaml:2: main: expected keys with values, as {number: NUMBER}, got a list"),
+        ("name: x\nother: {protocol: udp}\n", "kubus.yaml:2: other: key number is missing; expected NUMBER"),
+        ("name: x\nother: 80\n", "kubus.yaml:2: other: expected keys with values, as {number: NUMBER}, got 80"),
+        ("name: x\nmain: {number: '80'}\n",
+         "kubus.yaml:2: main.number: expected a whole number, got the text '80'; write it without quotes"),
+        ("name: x\nperiod_s: .nan\n", "kubus.yaml:2: period_s: expected a number, got nan"),
+        ("name: x\nperiod_s: -.inf\n", "kubus.yaml:2: period_s: expected a number, got -inf"),
     ],
 )  # fmt: skip
 def test_an_error_names_file_line_key_and_what_was_expected(text, complaint):

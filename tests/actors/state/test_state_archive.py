@@ -2,11 +2,14 @@
 
 import hashlib
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 
 from actors.api.config import ClusterConfig, NodeConfig
-from actors.cluster import snapshots
+from actors.cluster import bringup, snapshots
+from actors.cluster.wish import Wish
 from actors.state import archive, frames, restoring
 from actors.state.archive import BadArchive, StoredFile
 from actors.state.commands import GrantCommand, TxnCommand
@@ -140,3 +143,64 @@ def test_a_plan_needs_somebody_to_restore_into(tmp_path):
     with pytest.raises(snapshots.CannotRestore, match="no node m3"):
         snapshots.plan(file, tmp_path / "data", config, ["m3"])
     assert snapshots.plan(file, tmp_path / "data", config, ["m2"]).here == ["state@m2"]
+
+
+TWO = ClusterConfig(nodes={name: NodeConfig(roles=["state", "apiserver"]) for name in ("m1", "m2")})
+
+
+def restore(tmp_path):
+    file = save(tmp_path / "s", a_core(), [StoredFile("pki/ca.key", 0o600, b"key")])
+    snapshots.carry_out(snapshots.plan(file, tmp_path / "data", TWO))
+
+
+def what_is_in(data_dir):
+    return sorted(path.name for path in data_dir.iterdir() if path.name not in ("lock", "logs"))
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("error", [restoring.NoRoom("full"), PermissionError("no"), KeyboardInterrupt()])
+def test_a_restoration_that_fails_leaves_nothing_and_may_be_repeated(tmp_path, monkeypatch, is_there, error):
+    if is_there:
+        (tmp_path / "data").mkdir()
+    make = restoring.restore_member
+
+    def fail_with_the_second(directory, *rest):
+        if directory.name == "state@m2":
+            raise error
+        make(directory, *rest)
+
+    monkeypatch.setattr(restoring, "restore_member", fail_with_the_second)
+    with pytest.raises((snapshots.CannotRestore, PermissionError, KeyboardInterrupt)):
+        restore(tmp_path)
+    assert what_is_in(tmp_path / "data") == [] if is_there else not (tmp_path / "data").exists()
+    monkeypatch.undo()
+    restore(tmp_path)
+    assert what_is_in(tmp_path / "data") == ["actors", "cluster.json", "pki"]
+    assert what_is_in(tmp_path / "data" / "actors") == ["state@m1", "state@m2"]
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_a_restoration_that_is_killed_starts_nothing_and_begins_anew(tmp_path, monkeypatch, moved):
+    """Killed after so many of its parts are in their place: nobody cleans up then."""
+    rename, renamed = Path.rename, []
+
+    def until_killed(self, target):
+        if len(renamed) == moved:
+            raise SystemExit
+        renamed.append(self)
+        return rename(self, target)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "rename", until_killed)
+        killed.setattr(Path, "rmdir", lambda self: (_ for _ in ()).throw(SystemExit))
+        killed.setattr(shutil, "rmtree", lambda path: None)
+        killed.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+        with pytest.raises(SystemExit):
+            restore(tmp_path)
+    assert "restoring" in what_is_in(tmp_path / "data")
+    with pytest.raises(bringup.CannotStart, match="was broken off"):
+        bringup._prepare(tmp_path / "data", Wish(TWO, tmp_path / "data", 0.0))
+    restore(tmp_path)
+    assert what_is_in(tmp_path / "data") == ["actors", "cluster.json", "pki"]
+    with pytest.raises(snapshots.CannotRestore, match="holds a cluster already"):
+        restore(tmp_path)
