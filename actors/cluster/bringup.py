@@ -92,9 +92,8 @@ def _prepare(data_dir: Path, wish: Wish) -> tuple[Wish, Composition, Path]:
     """Make everything that must be there before the first actor starts; raises CannotStart."""
     config, here = wish.config, wish.here
     if (data_dir / UNFINISHED).exists():
-        raise CannotStart(
-            f"`kubus snapshot restore` into {data_dir} was broken off: repeat it, or remove it with `kubus down --purge`"
-        )
+        fault = f"`kubus snapshot restore` into {data_dir} was broken off"
+        raise CannotStart(f"{fault}: repeat it, or remove what is there with `kubus down --purge`")
     try:
         Recorder(data_dir).end_left_over()
         if wish.join:

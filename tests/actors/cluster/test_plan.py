@@ -75,7 +75,7 @@ def config(text: str) -> ClusterConfig:
             ("containerd_socket: run/c.sock", "containerd_socket: expected an absolute path"),
             ("kubelet: {eviction_hard: {memory: 1Gi}}", "eviction_hard.memory: no signal of eviction; did you mean me"),
             ("kubelet: {eviction_hard: {memory.available: x}}", 'expected an amount or a share, as 100Mi or "10%", g'),
-            ("kubelet: {eviction_soft: {memory.available: 5%}}", "needs a grace, too: eviction_soft_grace_period_s: {mem"),
+            ("kubelet: {eviction_soft: {memory.available: 5%}}", "needs a grace, too: eviction_soft_grace_period_s"),
             ("kubelet: {image_gc_high_threshold_percent: 50}", "got 80 and 50"),
             ("kubelet: {shutdown_grace_period_s: -1}", "shutdown_grace_period_s: expected 0 or more, got -1"),
             ("kubelet: {shutdown_grace_period_critical_pods_s: 1}", "is a part of shutdown_grace_period_s"),
