@@ -35,6 +35,7 @@ from runtime.warm.link import WarmLink
 
 CONFIG_RECORD = "cluster.json"  # in the data dir: the config that the cluster last ran with
 UNFINISHED = "restoring"  # in the data dir: a folder, while a snapshot is being restored there
+ASKED_RECORD = "asked.json"  # in the data dir: the config that it should have run with, where that was another
 HERE_RECORD = "here.json"  # in the data dir: the nodes of it that ran on this machine; empty: all
 
 
@@ -105,7 +106,7 @@ def _prepare(data_dir: Path, wish: Wish) -> tuple[Wish, Composition, Path]:
         _take_bundle(data_dir, wish)
         make_pki = functools.partial(_prepare_pki, data_dir, config, here)
         aside = Aside([make_pki, *preparations_of(config, data_dir, here)])
-        _record(data_dir, config, here)
+        _record(data_dir, config, here, wish.asked)
         # The imports that the loop needs cost as much as the work aside: so they come while that goes on.
         from runtime.supervisor import rundir
 
@@ -206,11 +207,20 @@ def founder_of(config: ClusterConfig) -> str:
     return (nodes_of_role(config, "state") or nodes_of_role(config, "apiserver"))[0]
 
 
-def _record(data_dir: Path, config: ClusterConfig, here: Collection[str]) -> None:
-    for name, content in ((CONFIG_RECORD, config), (HERE_RECORD, list(here))):
+def _record(data_dir: Path, config: ClusterConfig, here: Collection[str], asked: ClusterConfig | None) -> None:
+    for name, content in ((CONFIG_RECORD, config), (ASKED_RECORD, asked), (HERE_RECORD, list(here))):
+        if content is None:
+            (data_dir / name).unlink(missing_ok=True)
+            continue
         beside = data_dir / f"{name}.new"
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
         os.replace(beside, data_dir / name)
+
+
+def last_config(data_dir: Path) -> Path | None:
+    """Return where the config is that a data dir's cluster was last asked to run with, None when it never ran."""
+    records = (data_dir / ASKED_RECORD, data_dir / CONFIG_RECORD)
+    return next((path for path in records if path.exists()), None)
 
 
 def recorded_here(data_dir: Path) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ import msgspec
 from actors.api.addresses import nodes_of_role
 from actors.api.config import ClusterConfig
 from actors.api.meta import now_rfc3339
-from actors.cluster.bringup import CONFIG_RECORD, UNFINISHED
+from actors.cluster.bringup import ASKED_RECORD, CONFIG_RECORD, UNFINISHED
 from actors.state import archive, restoring
 from actors.state.archive import Archive, BadArchive, Chunk, Manifest, StoredFile
 from runtime.clock import SystemClock
@@ -36,7 +36,7 @@ from runtime.supervisor.datadir import DataDir
 
 PKI = "pki"
 KEPT = (PKI, CONFIG_RECORD)  # what of a data directory goes along
-OURS = (PKI, "actors", CONFIG_RECORD)  # what must not be there where a cluster is restored
+OURS = (PKI, "actors", CONFIG_RECORD, ASKED_RECORD)  # what must not be there where a cluster is restored
 
 
 class CannotRestore(Exception):

@@ -21,3 +21,4 @@ class Wish:
     join: bool = False  # new masters of this machine join the cluster instead of founding it
     joining: tuple[str, ...] = ()  # the state actors that do
     bundle: Path | None = None  # what the machine that founded the cluster gave to this one
+    asked: ClusterConfig | None = None  # what was asked for, where this machine lacks something for that

@@ -37,6 +37,7 @@ from actors.state.group import Group
 from actors.state.housekeeping import Housekeeping
 from actors.state.membership import Membership
 from actors.state.peers import Peers
+from actors.state.raft.members import Members
 from actors.state.raft.node import Node, Timing
 from actors.state.service import Service
 from actors.state.storage import Recovered, Storage
@@ -61,6 +62,8 @@ class StateActor(Actor):
         cluster = of_settings(self.setup.settings)
         config = cluster.state
         storage, recovered = await asyncio.to_thread(self._open)
+        node = self._node(recovered)
+        self._check_config(node.members)
         peers = Peers(
             self.name,
             storage.group.cluster_id,
@@ -73,7 +76,7 @@ class StateActor(Actor):
             log=self.log,
         )
         committer = Committer(
-            Core(recovered.machine, self._node(recovered)),
+            Core(recovered.machine, node),
             storage,
             peers,
             known=self.setup.directory.of_role("state"),
@@ -189,6 +192,17 @@ class StateActor(Actor):
         if self.name not in members:
             return Group.joining()
         return Group.founded(config.name, members)
+
+    def _check_config(self, members: Members) -> None:
+        """Refuse a config in which a majority of the group is not: it would wait for ever."""
+        configured = self.setup.directory.of_role("state")
+        if members.lacks_quorum_of(configured):
+            missing = ", ".join(sorted(members.voters.difference(configured)))
+            raise CannotServe(
+                f"the config has {', '.join(configured)} only, and no majority of the group that this data belongs to "
+                f"without {missing}: use the config that has all of them, or shrink the group first, while it has a "
+                "majority, by `kubus member remove`"
+            )
 
     def _node(self, recovered: Recovered) -> Node:
         return Node(

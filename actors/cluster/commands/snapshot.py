@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from actors.cluster import exits
-from actors.cluster.commands.shared_options import data_dir_option, fail, running
+from actors.cluster.commands.shared_options import data_dir_option, default_data_dir, fail, running
 
 ANSWER_S = 10.0  # for a state actor to begin
 
@@ -60,7 +60,6 @@ def restore(file: Path, data_dir: Path, config: Path | None, only: tuple[str, ..
     saved state. On several machines, restore the same file with the same config on each, with --only.
     """
     from actors.cluster import snapshots
-    from actors.cluster.bringup import CONFIG_RECORD
     from actors.cluster.plan import load_cluster
     from runtime.config import ConfigError
     from runtime.supervisor.datadir import DataDirError
@@ -79,7 +78,8 @@ def restore(file: Path, data_dir: Path, config: Path | None, only: tuple[str, ..
     click.echo(f"  state actors: {', '.join(plan.here)}, of {len(plan.members)} in all")
     if not plan.has_keys:
         click.echo("  without keys, which an etcd client does not save: kubeconfigs and tokens of before are void")
-    click.echo(f"Start it with `kubus up --config {config or data_dir / CONFIG_RECORD} --data-dir {data_dir}`.")
+    where = "" if data_dir == default_data_dir() else f" --data-dir {data_dir}"
+    click.echo(f"Start it with `kubus up{''.join(f' --only {node}' for node in only)}{where}`.")
 
 
 async def _save(file: Path, data_dir: Path, run_dir: Path, config: Any) -> int:

@@ -10,7 +10,7 @@ from actors.cluster.commands.shared_options import data_dir_option, fail
 
 
 @click.command("up")
-@click.option("--config", type=click.Path(path_type=Path), help="The cluster as YAML; without it configs/single.yaml.")
+@click.option("--config", type=click.Path(path_type=Path), help="The cluster as YAML.")
 @data_dir_option
 @click.option("--detach", "-d", is_flag=True, help="Return once the cluster is ready; `kubus down` stops it.")
 @click.option("--install-missing", is_flag=True, help="Install what containers need (containerd, runc, ...) with apt.")
@@ -32,11 +32,13 @@ def command(
 ) -> None:
     """Bring the cluster up.
 
+    Without --config it is the one that last ran in the data directory; in a new one, configs/single.yaml.
+
     Shows each actor as it becomes ready, then how to use kubectl. Stays in the foreground until Ctrl-C, which stops
     everything in order. Running containers outlive it and are found again by the next `up`.
     """
     begun = time.monotonic()
-    from actors.cluster.bringup import serve
+    from actors.cluster.bringup import last_config, recorded_here, serve
     from actors.cluster.means import affordable
     from actors.cluster.plan import adjusted, check_here, load_cluster
     from actors.cluster.report import ConsoleReport
@@ -44,14 +46,22 @@ def command(
     from runtime.config import ConfigError
 
     report = ConsoleReport()
+    data_dir = data_dir.absolute()
+    again = last_config(data_dir) if config is None else None
     try:
-        loaded = load_cluster(config)
-        affordable_config = affordable(loaded.value, install_missing=install_missing, say=report.note)
+        asked = load_cluster(config or again).value
+        affordable_config = affordable(asked, install_missing=install_missing, say=report.note)
         wanted = adjusted(affordable_config, nodes=nodes, port=port)
-        check_here(wanted, only)
+        here = only or (recorded_here(data_dir) if again else ())
+        check_here(wanted, here)
     except ConfigError as error:
         fail(str(error), exits.BAD_CONFIG)
-    wish = Wish(wanted, data_dir.absolute(), begun, detached=detach, here=only, join=join, bundle=bundle)
+    if again:
+        report.note(f"Without --config: as it last ran here, by {again}.")
+    wish = Wish(
+        wanted, data_dir, begun, detached=detach, here=here, join=join, bundle=bundle,
+        asked=asked if affordable_config is not asked else None,
+    )  # fmt: skip
     if detach:
         from actors.cluster.detach import run_detached
 

@@ -5,7 +5,7 @@ ones. A member acts by the newest membership in its log, committed or not (thesi
 when that entry is replaced. A learner gets the log and does not vote.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 MAX_MEMBERS = 9  # more make every write slower and nothing safer
 
@@ -31,6 +31,10 @@ class Members:
 
     def is_quorum(self, names: Iterable[str]) -> bool:
         return len(self.voters.intersection(names)) >= self.quorum
+
+    def lacks_quorum_of(self, names: Collection[str]) -> bool:
+        """Whether these, all of them members, are too few. Who is none may know of a change, and teach the others."""
+        return set(names) <= self.votes.keys() and not self.is_quorum(names)
 
     def agreed_index(self, match: Mapping[str, int]) -> int:
         """Return the highest index that a majority of voters has."""

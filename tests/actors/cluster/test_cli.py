@@ -225,6 +225,24 @@ def test_nodes_are_for_simulated_nodes(kubus):
     assert json.loads((kubus.data_dir / "cluster.json").read_text())["nodes"]["w1"]["count"] == 5
 
 
+def test_without_a_config_the_cluster_comes_up_as_it_last_did(kubus):
+    kubus.run("up", "--config", str(kubus.config), "--nodes", "5", "--detach")
+    before = (kubus.data_dir / "cluster.json").read_text()
+    kubus.run("down")
+    up = kubus.run("up", "--detach")
+    assert f"as it last ran here, by {kubus.data_dir}/cluster.json" in up.stdout + up.stderr
+    assert (kubus.data_dir / "cluster.json").read_text() == before
+    kubus.run("down")
+    (kubus.data_dir / "asked.json").write_text(before.replace('"count": 5', '"count": 6'))
+    kubus.run("up", "--detach")
+    assert json.loads((kubus.data_dir / "cluster.json").read_text())["nodes"]["w1"]["count"] == 6
+    assert not (kubus.data_dir / "asked.json").exists(), "this machine has all that was asked for"
+    kubus.run("down")
+    (kubus.data_dir / "cluster.json").write_text('{"nodes": 7}')
+    refused = kubus.run("up", "--detach", check=5)
+    assert f"{kubus.data_dir}/cluster.json" in refused.stderr
+
+
 def test_help_completion_and_usage(kubus):
     help_text = kubus.run("--help").stdout
     assert "..." not in help_text.partition("Commands:")[2]

@@ -11,6 +11,7 @@ from actors.state import messages as m
 from actors.state.watch_index import prefix_end
 from bus import Client, DeadlineExceeded, RemoteError, Unavailable
 from tests.actors.state.state_group import StateGroup, eventually
+from tests.actors.state.state_process import StateProcess
 
 
 @pytest.fixture
@@ -225,3 +226,26 @@ def test_a_member_that_lost_its_disk_does_not_vote_until_it_was_removed_and_adde
     gone = group.wait_for_leader()
     gone.kill()
     group.wait_for_leader(besides=gone.name).ask(put(b"k", b"3"))
+
+
+def test_a_config_without_a_majority_of_the_group_is_refused(tmp_path):
+    group = StateGroup(tmp_path).start()
+    group.stop()
+    alone = StateProcess(tmp_path, name="state@m1", names=["state@m1"])
+    with pytest.raises(AssertionError, match="no majority of the group .* without state@m2, state@m3"):
+        alone.start()
+    two = [StateProcess(tmp_path, name=name, names=["state@m1", "state@m2"]) for name in ("state@m1", "state@m2")]
+    for member in two:
+        member.launch()
+    try:
+        eventually(lambda: two[0].ask(m.StatusRequest()).leader)
+    finally:
+        for member in two:
+            member.stop()
+
+
+def test_a_member_that_may_have_missed_a_change_of_its_group_is_not_refused(tmp_path):
+    group = StateGroup(tmp_path).start()
+    group.stop()
+    member = StateProcess(tmp_path, name="state@m1", names=["state@m1", "state@m4", "state@m5"]).start()
+    member.stop()
