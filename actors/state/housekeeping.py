@@ -12,6 +12,7 @@ from typing import Any
 from actors.state.commands import CompactCommand, RevokeCommand
 from actors.state.compactor import Compactor
 from actors.state.core import Applied
+from actors.state.history import PRUNE_CHANGES
 from actors.state.messages import LEASE_NOT_FOUND
 from actors.state.service import Service
 from bus.errors import BusError, RemoteError
@@ -21,7 +22,6 @@ from runtime.clock import Clock
 LEASE_TICK_S = 0.5  # how late a lease may end, as in etcd
 MAX_REVOKES = 500  # proposed at once when many leases end together, so that other writes get in between
 COMPACTION_TICK_S = 1.0  # how often the compactor is asked
-PRUNE_CHANGES = 1_000  # freed at once after a compaction: about 1 ms, then requests get a turn
 
 
 class Housekeeping:

@@ -1,8 +1,8 @@
 """The whole state as a sequence of chunks, and back: what a snapshot file, or a new member, is given.
 
-An image is taken in one short step, because versions are immutable: it holds references to them, and can be encoded in
-another thread while the store goes on changing. It keeps the history since the compaction revision, so that a watch may
-start, and a page of a list be read, at an old revision after a restart too.
+An image is taken in one short step, because versions are immutable: it holds references to them, and can be sorted out
+and encoded in another thread while the store goes on changing. It keeps the history since the compaction revision, so
+that a watch may start, and a page of a list be read, at an old revision after a restart too.
 
 Layout: one head chunk, then chunks of the base (every version that was the latest at the compaction revision), then
 chunks of the changes after it, in order; then the answers that are remembered. Restoring makes the changes again.
@@ -10,7 +10,7 @@ chunks of the changes after it, in order; then the answers that are remembered. 
 Neighbours: `machine` is what it captures; `snapshot` writes the chunks to disk.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -19,10 +19,12 @@ import msgspec
 from actors.state.answers import Answer
 from actors.state.machine import Machine
 from actors.state.messages import KeyValue
-from actors.state.store import Store
+from actors.state.store import Store, is_of_base
 from bus.record import Record
 
 CHUNK_BYTES = 256 * 1024  # about; small enough that encoding one never holds up the actor's loop noticeably
+CHUNK_ANSWERS = 2_048  # the same
+SORTED_AT_ONCE = 4_096  # versions, of which some are the base: about half a millisecond
 
 
 class BadImage(Exception):
@@ -67,24 +69,37 @@ _decoder: msgspec.msgpack.Decoder[Chunk] = msgspec.msgpack.Decoder(Chunk)
 class Image:
     """A machine at one point of its log."""
 
-    head: Head
-    base: list[KeyValue]
+    head: Head  # without the count of its base
+    oldest: list[KeyValue]  # versions of all keys; the base is among them
     changes: list[KeyValue]
     answers: Answers
 
-    def chunks(self) -> Iterator[bytes]:
-        yield _encoder.encode(self.head)
-        for kvs in _sliced(self.base):
+    def chunks(self, rest: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+        """Give the chunks; `rest` is called after each short piece of work."""
+        base: list[KeyValue] = []
+        for at in range(0, len(self.oldest), SORTED_AT_ONCE):
+            some = self.oldest[at : at + SORTED_AT_ONCE]
+            base += [kv for kv in some if is_of_base(kv, self.head.compact_revision)]
+            rest()
+        for chunk in self._encoded(base):
+            yield chunk
+            rest()
+
+    def _encoded(self, base: list[KeyValue]) -> Iterator[bytes]:
+        yield _encoder.encode(msgspec.structs.replace(self.head, base_count=len(base)))
+        for kvs in _sliced(base):
             yield _encoder.encode(Base(kvs))
         for kvs in _sliced(self.changes):
             yield _encoder.encode(Changes(kvs))
-        yield _encoder.encode(self.answers)
+        answers = self.answers.answers
+        for at in range(0, max(1, len(answers)), CHUNK_ANSWERS):
+            yield _encoder.encode(Answers(answers[at : at + CHUNK_ANSWERS], self.answers.forgotten_revision))
 
 
 def capture(machine: Machine, term: int, members: dict[str, bool] | None = None, cluster_id: str = "") -> Image:
     """Return the image of a machine as it is now; `term` is that of the last entry it has seen."""
     store = machine.store
-    base = store.base()
+    oldest = store.oldest()
     changes = store.history.changes_since(store.compact_revision)
     head = Head(
         machine.applied,
@@ -92,13 +107,13 @@ def capture(machine: Machine, term: int, members: dict[str, bool] | None = None,
         store.revision,
         store.compact_revision,
         sorted(store.leases.items()),
-        len(base),
+        0,
         len(changes),
         members or {},
         cluster_id,
         len(machine.answers) + 1,  # with the mark of what was forgotten; 0 in format 1, which has none of it
     )
-    return Image(head, base, changes, Answers(machine.answers.all(), machine.answers.forgotten_revision))
+    return Image(head, oldest, changes, Answers(machine.answers.all(), machine.answers.forgotten_revision))
 
 
 @dataclass(frozen=True, slots=True)

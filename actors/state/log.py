@@ -121,11 +121,13 @@ class Log:
                 self._hard = batch.hard or self._hard
                 yield batch
 
-    def release(self, through_index: int) -> None:
-        """Remove segments that hold nothing after an index: a snapshot covers them."""
+    def release(self, through_index: int) -> list[str]:
+        """Let go of segments that hold nothing after an index: a snapshot covers them. Return the files, which somebody
+        must remove in this order, and can do so beside writes to the log."""
+        released = []
         while len(self._segments) > 1 and self._segments[0].last_index <= through_index:
-            self._disk.remove(self._segments.pop(0).name)
-        self._disk.sync_names()
+            released.append(self._segments.pop(0).name)
+        return released
 
     def skip_to(self, index: int) -> None:
         """Go on after an index beyond the last entry, which a snapshot covers."""

@@ -1,9 +1,10 @@
 """Snapshots of a running member: taken when the log has grown, given to members that are far behind, fetched from the
 leader.
 
-A snapshot is captured in one short step and written, or streamed, from references while the store goes on changing. One
-that is fetched goes into a new file, is read back and restored in a thread, and takes the place of everything only when
-Raft agrees; whatever breaks before that has changed nothing.
+A snapshot is captured in one short step and written, or streamed, from references while the store goes on changing: in
+a thread, at a pace that leaves interpreter and disk to the loop and the log. One that is fetched goes into a new file,
+is read back and restored in a thread, and takes the place of everything only when Raft agrees; whatever breaks before
+that has changed nothing.
 
 Neighbours: `committer` calls it and installs what comes; `image` and `snapshot` are the formats.
 """
@@ -17,8 +18,10 @@ from actors.state import errors, image, snapshot
 from actors.state.damage import DataRefused, NoSpace
 from actors.state.disk import is_full
 from actors.state.disk_thread import DiskThread
+from actors.state.history import PRUNE_CHANGES
 from actors.state.image import Restored
 from actors.state.messages import SaveChunk, SaveRequest
+from actors.state.pace import Pace
 from actors.state.peer_messages import SnapshotChunk, SnapshotRequest
 from actors.state.peers import Peers
 from actors.state.raft.progress import Mode
@@ -74,6 +77,7 @@ class Snapshots:
         self._loop = asyncio.get_running_loop()
         self._due_bytes = self._next_due_bytes()
         self._taking: asyncio.Task[None] | None = None
+        self._pace = Pace(clock)  # of the one that is being taken
         self._offer: tuple[str, InstallSnapshot] | None = None  # the newest, and who made it, until it is fetched
         self._fetching: asyncio.Task[None] | None = None
         self._fetching_from = ""
@@ -92,9 +96,11 @@ class Snapshots:
         if self._taking is None:
             self._begin()
         assert self._taking is not None
+        self._pace.hurry()
         await asyncio.shield(self._taking)
 
     def _begin(self) -> None:
+        self._pace = Pace(self._clock)
         self._taking = self._spawn(self._take(), "snapshot")
         self._taking.add_done_callback(self._on_taken)
 
@@ -102,24 +108,33 @@ class Snapshots:
         if self._fetching is not None:
             self._fetching.cancel()
         if self._taking is not None:
+            self._pace.hurry()
             await self._taking
 
     async def _take(self) -> None:
         storage = self._committer.storage
+        await self._free_history()
         begin_s = self._clock.monotonic()
         taken = self._committer.core.capture(storage.group.cluster_id)
         held_s = self._clock.monotonic() - begin_s
         try:
-            size_bytes = await self._loop.run_in_executor(None, storage.save, taken)
+            size_bytes = await self._loop.run_in_executor(None, storage.save, taken, self._pace.rest)
         except NoSpace as error:
             self._due_bytes = storage.log.size_bytes + self._every_bytes // 4
             self._log.warning("no space for a snapshot; the log grows meanwhile", reason=str(error))
             return
-        await self._disk.do(storage.release, taken, size_bytes)
+        released = await self._disk.do(storage.release, taken, size_bytes)
         self._due_bytes = self._next_due_bytes()
+        await self._loop.run_in_executor(None, storage.remove, released, self._pace.rest)
         took_s = round(self._clock.monotonic() - begin_s, 3)
         fields = {"index": taken.head.applied, "bytes": size_bytes, "held_ms": round(held_s * 1000, 1)}
         self._log.info("snapshot taken", took_s=took_s, **fields)
+
+    async def _free_history(self) -> None:
+        """What was compacted must be freed before a capture, which would do all of it at once."""
+        history = self._committer.core.machine.store.history
+        while history.prune(PRUNE_CHANGES):  # noqa: ASYNC110 - it is the work, not a wait
+            await asyncio.sleep(0)
 
     def _next_due_bytes(self) -> int:
         """Return the size of the log at which a snapshot is due: not more often than writing it is worth, and at

@@ -11,6 +11,8 @@ Neighbours: `actor` opens it, appends through it and has it write snapshots; `lo
 the work.
 """
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -32,6 +34,8 @@ FORMAT_NAME = "format"
 _FORMAT_TEMPORARY = "format.tmp"
 _FORMAT_WORD = "kubus-state"
 
+Rest = Callable[[], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
@@ -47,7 +51,7 @@ class Recovered:
 
 
 class Storage:
-    """One member's files. `log` calls and `save` may run in different threads; two saves may not."""
+    """One member's files. `log` calls, `save` and `remove` may run in different threads; two saves may not."""
 
     def __init__(self, disk: Disk, segment_bytes: int, name: str = "alone", founding: Group | None = None):
         """Open what is there, or begin anew with the group `founding`; DataRefused when it cannot be used."""
@@ -59,6 +63,7 @@ class Storage:
         self.name = name
         self.group = self._group(founding if is_new else None)
         self.births = Births(disk)
+        self._removing = threading.Lock()
         self.log = Log.open(disk, segment_bytes)
         self.snapshot_index = max(snapshot.indexes(disk), default=0)
         self.snapshot_bytes = disk.size_bytes(snapshot.name_of(self.snapshot_index)) if self.snapshot_index else 0
@@ -100,19 +105,33 @@ class Storage:
         self.disk.sync_names()
         self.snapshot_index, self.snapshot_bytes = index, size_bytes
         self.log.restart_after(index)
-        snapshot.remove_older(self.disk, index)
+        with self._removing:
+            snapshot.remove_older(self.disk, index)
 
-    def save(self, taken: Image) -> int:
-        """Write a snapshot and return its size; `release` then removes what it covers. NoSpace: there is none."""
-        return snapshot.write(self.disk, taken.head.applied, taken.chunks())
+    def save(self, taken: Image, rest: Rest = lambda: None) -> int:
+        """Write a snapshot and return its size; `release` then lets go of what it covers. NoSpace: there is none.
 
-    def release(self, taken: Image, size_bytes: int) -> None:
-        """Remove the log and the snapshots that a saved snapshot covers."""
+        `rest` is called after each short piece of work.
+        """
+        return snapshot.write(self.disk, taken.head.applied, taken.chunks(rest))
+
+    def release(self, taken: Image, size_bytes: int) -> list[str]:
+        """Let go of the log and the snapshots that a saved snapshot covers; return the files to `remove`."""
         if taken.head.applied < self.snapshot_index:
-            return  # a newer one came from the leader meanwhile, and has removed this one's log
+            return []  # a newer one came from the leader meanwhile, and has removed this one's log
         self.snapshot_index, self.snapshot_bytes = taken.head.applied, size_bytes
-        snapshot.remove_older(self.disk, self.snapshot_index)
-        self.log.release(self.snapshot_index)
+        older = [index for index in snapshot.indexes(self.disk) if index < self.snapshot_index]
+        return [*map(snapshot.name_of, older), *self.log.release(self.snapshot_index)]
+
+    def remove(self, names: list[str], rest: Rest = lambda: None) -> None:
+        """Remove released files, in this order. It takes long, and may be done while the log is written."""
+        for name in names:
+            with self._removing:
+                if name in self.disk.names():  # not if `adopt` has removed it meanwhile
+                    self.disk.remove(name)
+            rest()
+        if names:
+            self.disk.sync_names()
 
     def join(self, cluster_id: str) -> None:
         """Remember the cluster that has taken this member in."""

@@ -227,8 +227,13 @@ class Store:
     def base(self) -> list[KeyValue]:
         """Return all versions that were the latest at the compaction revision, in no order; prunes first."""
         compact_revision = self.compact_revision
+        return [kv for kv in self.oldest() if is_of_base(kv, compact_revision)]
+
+    def oldest(self) -> list[KeyValue]:
+        """Return the oldest versions that are kept of all keys, among which are those of the base, and some that are
+        later; prunes first. Sorting them out takes longer than this, and can be done beside the actor's loop."""
         self.history.prune(len(self.history))
-        return [kv for kv in self._live.values() if kv.mod_revision <= compact_revision] + self.history.base()
+        return [*self._live.values(), *self.history.oldest()]
 
     def restore(self, revision: int, compact_revision: int, base: list[KeyValue], changes: list[KeyValue]) -> None:
         """Put a snapshot's base and changes back into an empty store; the leases must be there already.
@@ -262,6 +267,11 @@ class Store:
             return
         self._write(change.key, change.value, change.lease)
         assert self._live[change.key] == change, f"a snapshot contradicts itself at {change.key!r}"
+
+
+def is_of_base(kv: KeyValue, compact_revision: int) -> bool:
+    """Whether one of the `oldest` was its key's latest at the compaction revision."""
+    return kv.version > 0 and kv.mod_revision <= compact_revision
 
 
 def _without_value(kv: KeyValue) -> KeyValue:

@@ -211,7 +211,7 @@ class StateWorld(World):
     def compact(self, member):
         if member.writing is None and member.core.machine.applied > member.storage.snapshot_index:
             taken = member.core.capture("cluster")
-            member.storage.release(taken, member.storage.save(taken))
+            member.storage.remove(member.storage.release(taken, member.storage.save(taken)))
             member.node.compact(member.core.machine.applied)
 
     def send(self, member, envelopes):

@@ -49,7 +49,7 @@ class KV:
     async def Compact(self, request: rpc_pb2.CompactionRequest, context: Any) -> rpc_pb2.CompactionResponse:
         reply = await self._door.ask(m.CompactRequest(request.revision))
         if request.physical:
-            while self._store.history.prune(PRUNE_CHANGES):  # noqa: ASYNC110 - it is the work, not a wait  # noqa: ASYNC110 - it is the work, not a wait
+            while self._store.history.prune(PRUNE_CHANGES):  # noqa: ASYNC110 - it is the work, not a wait
                 await asyncio.sleep(0)
         return rpc_pb2.CompactionResponse(header=self._headers.now(reply.revision))
 

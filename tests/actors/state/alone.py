@@ -48,4 +48,4 @@ def lead(storage):
 def save(core, storage):
     """Take a snapshot."""
     taken = core.capture(storage.group.cluster_id)
-    storage.release(taken, storage.save(taken))
+    storage.remove(storage.release(taken, storage.save(taken)))

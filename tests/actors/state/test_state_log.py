@@ -258,7 +258,7 @@ def test_a_snapshot_replaces_the_log_before_it():
     machine = storage.recover().machine
     before, segments = state_of(machine), storage.log.segment_count
     taken = image.capture(machine, 1)
-    storage.release(taken, storage.save(taken))
+    storage.remove(storage.release(taken, storage.save(taken)))
     assert segments > 3 and storage.log.segment_count == 1
     storage = Storage(disk, SEGMENT_BYTES)
     recovered = storage.recover()
@@ -430,7 +430,7 @@ def test_the_hard_state_outlives_the_segments_it_was_written_to():
     for first in range(1, 2000, 100):
         storage.append(entries(7, *range(first, first + 100)))
     assert storage.log.segment_count > 2
-    storage.log.release(2000)
+    storage.remove(storage.log.release(2000))
     assert storage.log.segment_count == 1
     found = [batch.hard for batch in Log.open(disk, SEGMENT_BYTES).batches() if batch.hard]
     assert found[-1] == HardState(7, "b", 0)
