@@ -120,6 +120,11 @@ class Records:
         self._stream = stream
         self._kind = kind
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether the next record is here already."""
+        return self._stream.unread_bytes > 0
+
     def give_up(self, why: str) -> None:
         """End it as lost, for what the reader knows from elsewhere; whoever reads it gets StreamLost."""
         self._stream.give_up(why)

@@ -175,9 +175,9 @@ class ApiClient:
             raise ApiError.from_status(answer, reply.status)
         return answer
 
-    async def stream(self, path: str, query: str = "") -> AsyncIterator[bytes]:
+    async def stream(self, path: str, query: str = "", *, unhurried: bool = False) -> AsyncIterator[bytes]:
         """Yield the chunks of an answer that does not end by itself; ApiError when it is refused or breaks."""
-        request = ApiStreamRequest(path, query)
+        request = ApiStreamRequest(path, query, unhurried)
         try:
             async with self._servers.stream(request, WATCH_OPEN_TIMEOUT_S) as chunks:
                 async for chunk in chunks:
@@ -194,9 +194,10 @@ class ApiClient:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        unhurried: bool = False,
     ) -> "CollectionSource":
-        """Return this collection as a source for an Informer."""
-        return CollectionSource(self, resource, namespace, label_selector, field_selector)
+        """Return this collection as a source for an Informer; `unhurried` when that may lag by some ms."""
+        return CollectionSource(self, resource, namespace, label_selector, field_selector, unhurried)
 
 
 class CollectionSource:
@@ -206,11 +207,20 @@ class CollectionSource:
     update without them keeps those that are there.
     """
 
-    def __init__(self, api: ApiClient, resource: str, namespace: str | None, label_selector: str, field_selector: str):
+    def __init__(
+        self,
+        api: ApiClient,
+        resource: str,
+        namespace: str | None,
+        label_selector: str,
+        field_selector: str,
+        unhurried: bool = False,
+    ):
         self._api = api
         self._resource = resource
         self._namespace = namespace
         self._selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        self._unhurried = unhurried
 
     async def list(self) -> tuple[dict[str, Object], str]:
         objects: dict[str, Object] = {}
@@ -245,7 +255,8 @@ class CollectionSource:
     async def watch(self, version: str) -> AsyncIterator[tuple[str, Object | None, str]]:
         query = _query(watch="1", resourceVersion=version, allowWatchBookmarks="true", **self._selectors)
         try:
-            async for chunk in self._api.stream(path_of(self._resource, self._namespace), query):
+            path = path_of(self._resource, self._namespace)
+            async for chunk in self._api.stream(path, query, unhurried=self._unhurried):
                 for line in chunk.splitlines():
                     yield self._read(orjson.loads(line))
         except ApiError as error:

@@ -48,7 +48,9 @@ class BusFront:
 
     async def stream(self, request: ApiStreamRequest, context: Context) -> AsyncIterator[ApiChunk]:
         self._turn_away(request.path)
-        answer = await self._handler.handle(self._call(context, "GET", request.path, request.query))
+        call = self._call(context, "GET", request.path, request.query)
+        call.unhurried = request.unhurried
+        answer = await self._handler.handle(call)
         if isinstance(answer, Answer):
             if answer.status >= 300:
                 status = orjson.loads(answer.body)

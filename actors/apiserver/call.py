@@ -66,7 +66,8 @@ class ApiCall:
 
     __slots__ = (
         "accept", "annotations", "answer_head", "body", "content_type", "deadline", "encoding", "identity",
-        "impersonator", "method", "others", "query", "raw_path", "source", "task", "upgrade", "user_agent",
+        "impersonator", "method", "others", "query", "raw_path", "source", "task", "unhurried", "upgrade",
+        "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +100,7 @@ class ApiCall:
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`
         self.source = ""  # the address that it came from
+        self.unhurried = False  # a watch that may be told of changes some ms late
         self.encoding: Encoding | None = None  # of its answer; None: JSON as it is stored
         self.task: asyncio.Task[None] | None = None  # in which it is handled, where that is known
 

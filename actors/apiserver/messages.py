@@ -44,7 +44,10 @@ class ApiChunk(Record, frozen=True, array_like=True, gc=False):
 
 
 class ApiStreamRequest(Request, frozen=True, array_like=True, gc=False):
-    """A GET whose answer does not end by itself: a watch, or a followed log."""
+    """A GET whose answer does not end by itself: a watch, or a followed log.
+
+    `unhurried`: what is told of changes that follow one upon the other may be some ms late, and come at once.
+    """
 
     method: ClassVar[str] = "api.stream"
     roles: ClassVar[frozenset[str]] = COMPONENTS
@@ -53,3 +56,4 @@ class ApiStreamRequest(Request, frozen=True, array_like=True, gc=False):
 
     path: str
     query: str = ""
+    unhurried: bool = False

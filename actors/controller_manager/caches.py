@@ -27,6 +27,7 @@ class Sources(Protocol):
         *,
         label_selector: str = "",
         field_selector: str = "",
+        unhurried: bool = False,
     ) -> Source: ...
 
 
@@ -51,7 +52,7 @@ class Caches:
         name = (resource, field_selector, metadata_only)
         informer = self._informers.get(name)
         if informer is None:
-            source = self._api.source(resource, field_selector=field_selector)
+            source = self._api.source(resource, field_selector=field_selector, unhurried=metadata_only)
             if metadata_only:
                 source = MetadataSource(source)
             informer = Informer(source, name=resource, log=self._log, clock=self._clock)

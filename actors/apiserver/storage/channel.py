@@ -4,7 +4,8 @@ A batch of changes is filtered and encoded once for a channel, and the same byte
 that comes into a selection is ADDED to its watchers and one that leaves it is DELETED, whatever the write was.
 
 A channel with many watchers is paced: after it has told them something it lets some times as long pass as the telling
-took, and then tells what came meanwhile at once. So however fast the writes, most of the time is left to them.
+took, and then tells what came meanwhile at once. So however fast the writes, most of the time is left to them. Watchers
+in no hurry (the caches of metadata, which follow every resource) are paced however few they are: each is woken less.
 
 Neighbours: `resource_cache` dispatches events to channels; `watcher` buffers.
 """
@@ -27,13 +28,23 @@ Represent = Callable[[bytes], bytes]  # an object's bytes -> the bytes of it as 
 class Channel:
     """`prefix` is that of the keys it sees; `represent` None shows objects as they are stored."""
 
-    __slots__ = ("_due", "_held", "_timer", "identity", "prefix", "represent", "selection", "watchers")
+    __slots__ = ("_due", "_held", "_timer", "identity", "prefix", "represent", "selection", "unhurried",
+                 "watchers")  # fmt: skip
 
-    def __init__(self, identity: tuple, prefix: bytes, selection: Selection, represent: Represent | None) -> None:
+    def __init__(
+        self,
+        identity: tuple,
+        prefix: bytes,
+        selection: Selection,
+        represent: Represent | None,
+        *,
+        unhurried: bool = False,
+    ) -> None:
         self.identity = identity
         self.prefix = prefix
         self.selection = selection
         self.represent = represent
+        self.unhurried = unhurried
         self.watchers: set[Watcher] = set()
         self._held: list[bytes] = []  # lines that wait for their time
         self._due = 0.0  # on the loop's clock: when the watchers may be told again
@@ -62,7 +73,7 @@ class Channel:
         if not lines:
             return
         self._held += lines
-        if len(self.watchers) < PACED_WATCHERS:
+        if not self._pace_s():
             self.flush(overflow_line)
         elif self._timer is None:
             loop = asyncio.get_running_loop()
@@ -82,8 +93,16 @@ class Channel:
         data = held[0] if len(held) == 1 else b"".join(held)
         for watcher in list(self.watchers):
             watcher.push(data, overflow_line)
-        if len(self.watchers) >= PACED_WATCHERS:
-            self._due = asyncio.get_running_loop().time() + min(MAX_PACE_S, len(self.watchers) * PACE_S)
+        pace_s = self._pace_s()
+        if pace_s:
+            self._due = asyncio.get_running_loop().time() + pace_s
+
+    def _pace_s(self) -> float:
+        """How long to tell nothing after something has been told; 0: everything is told at once."""
+        if self.unhurried:
+            return MAX_PACE_S
+        count = len(self.watchers)
+        return min(MAX_PACE_S, count * PACE_S) if count >= PACED_WATCHERS else 0.0
 
     def _kind(self, event: CacheEvent) -> str | None:
         """What the change is to this channel; None: nothing."""

@@ -61,6 +61,7 @@ LOOK_S = 0.05  # between two such questions, and for their answers
 NO_LEASE = 0  # to ask the leader about, who alone knows of leases
 STALLED_S = 0.5  # that a watch brings nothing while something is known to be there
 FAILED_S = 0.3  # for which one that gave no answer is not asked again while there are others: an election is faster
+ANSWER_TURNS = 2  # of the loop, for an answer: its message wakes the task of the txns, and that wakes the call's
 CONNECT_S = 0.2  # for a connection to a member; one that is dead must not cost the time of an election
 
 
@@ -116,10 +117,10 @@ class BusStateClient:
     async def watch(self, request: WatchRequest) -> AsyncIterator[AsyncIterator[WatchBatch]]:
         name = await self._nearest()
         async with self._client.stream(self._endpoints[name], request, timeout_s=WATCH_TIMEOUT_S) as batches:
+            progress = Progress(batches, request.start_revision - 1)
             if len(self._names) == 1:
-                yield batches
+                yield progress.batches()
                 return
-            progress = _Progress(batches, request.start_revision - 1)
             keeper = spawn(self._end_when_stalled(name, progress), f"progress of the watch at {name}")
             try:
                 yield progress.batches()
@@ -134,7 +135,7 @@ class BusStateClient:
                 return name
         return names[-1]
 
-    async def _end_when_stalled(self, name: str, progress: "_Progress") -> None:
+    async def _end_when_stalled(self, name: str, progress: "Progress") -> None:
         """End a watch that does not bring what is there: its member hangs, or has lost the others."""
         loop = asyncio.get_running_loop()
         while True:
@@ -260,7 +261,7 @@ class BusStateClient:
         return asyncio.get_running_loop().time() - self._failed_at.get(name, -FAILED_S) < FAILED_S
 
 
-class _Progress:
+class Progress:
     """How far the batches of a watch have come, and when the last one came."""
 
     def __init__(self, records: Records, revision: int) -> None:
@@ -269,7 +270,17 @@ class _Progress:
         self.heard_at = asyncio.get_running_loop().time()
 
     async def batches(self) -> AsyncIterator[WatchBatch]:
-        async for batch in self.records:
+        """Yield the batches. The first that comes waits while the answers that came along are handed on: their clients
+        have begun the next thing by the time that the watchers have been told."""
+        records = self.records
+        while True:
+            has_come_along = not records.has_unread
+            try:
+                batch = await anext(records)
+            except StopAsyncIteration:
+                return
+            for _ in range(ANSWER_TURNS if has_come_along else 0):
+                await asyncio.sleep(0)
             self.revision = max(self.revision, batch.revision)
             self.heard_at = asyncio.get_running_loop().time()
             yield batch

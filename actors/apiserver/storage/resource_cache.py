@@ -140,10 +140,19 @@ class ResourceCache:
         """Return an entry that was read from the state as readers of this cache see it. Raises ApiError."""
         return entry
 
-    def channel(self, prefix: bytes, selection: Selection, form: str, represent: Represent | None) -> Channel:
+    def channel(
+        self,
+        prefix: bytes,
+        selection: Selection,
+        form: str,
+        represent: Represent | None,
+        *,
+        unhurried: bool = False,
+    ) -> Channel:
         """The channel of all watches that see the same; `form` names the representation."""
-        identity = (prefix, selection.text, form)
-        return self._channels.get(identity) or Channel(identity, prefix, selection, represent)
+        identity = (prefix, selection.text, form, unhurried)
+        found = self._channels.get(identity)
+        return found or Channel(identity, prefix, selection, represent, unhurried=unhurried)
 
     def join(self, channel: Channel, watcher: Watcher) -> None:
         """Let a watcher have every change from now on: none that the channel still holds for the others."""

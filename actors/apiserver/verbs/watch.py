@@ -53,7 +53,7 @@ async def watch(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
     else:
         await reach(server, parse_version(version), resource)
     channel = server.cache.of(resource).channel(
-        prefix_of(resource, info.namespace), selection, shown.name, shown.of_events
+        prefix_of(resource, info.namespace), selection, shown.name, shown.of_events, unhurried=call.unhurried
     )
     start: _Existing | _Changes
     if initial or (version in ("", "0") and initial is not False):

@@ -25,7 +25,7 @@ class Played:
             del item["kind"], item["apiVersion"]
         return {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "5"}, "items": items}
 
-    async def stream(self, path: str, query: str) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, query: str, *, unhurried: bool) -> AsyncIterator[bytes]:
         for kind, obj in (("ADDED", pod("c", "6")), ("BOOKMARK", pod("", "7")), ("DELETED", pod("c", "8"))):
             yield orjson.dumps({"type": kind, "object": obj}) + b"\n"
 

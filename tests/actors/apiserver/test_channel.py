@@ -81,3 +81,21 @@ def test_a_bookmark_never_overtakes_what_is_held_back():
         assert seen(watchers[3]) == [1, 2]
 
     virtual_time.run(scenario())
+
+
+def test_watchers_in_no_hurry_are_told_the_first_at_once_and_the_rest_together():
+    async def scenario():
+        cache = ResourceCache(PREFIX, {})
+        channel = cache.channel(PREFIX, EVERYTHING, "json", None, unhurried=True)
+        hurried = cache.channel(PREFIX, EVERYTHING, "json", None)
+        assert channel is not hurried
+        (watcher,), (other,) = joined(cache, channel, 1), joined(cache, hurried, 1)
+        for number in range(1, 4):
+            channel.push([event(number)], OVERFLOW_LINE)
+            hurried.push([event(number)], OVERFLOW_LINE)
+            assert seen(other) == [number]
+        assert seen(watcher) == [1]
+        await asyncio.sleep(MAX_PACE_S)
+        assert seen(watcher) == [2, 3]
+
+    virtual_time.run(scenario())

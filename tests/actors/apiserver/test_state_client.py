@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.apiserver.storage.client import BusStateClient
+from actors.apiserver.storage.client import BusStateClient, Progress
 from actors.apiserver.storage.reach import SILENT, Reach
 from actors.state import errors
 from actors.state import messages as m
@@ -148,3 +148,39 @@ def test_a_watch_that_falls_behind_is_ended_and_the_next_is_elsewhere(play):
             assert (await anext(batches)).revision == 7
 
     play(test)
+
+
+class Come:
+    """Records of a watch that are here, or come in the turn after they were asked for."""
+
+    def __init__(self, here, coming):
+        self.here, self.coming = here, coming
+
+    @property
+    def has_unread(self):
+        return bool(self.here)
+
+    async def __anext__(self):
+        if not self.here:
+            await asyncio.sleep(0)
+            if not self.coming:
+                raise StopAsyncIteration
+            self.here, self.coming = self.coming, []
+        return m.WatchBatch(self.here.pop(0), [])
+
+
+def test_answers_that_came_with_a_change_are_handed_on_before_it():
+    async def main():
+        loop, told = asyncio.get_running_loop(), []
+
+        async def follow():
+            async for batch in Progress(Come([], [8, 9]), 7).batches():
+                told.append(batch.revision)
+
+        following = loop.create_task(follow())
+        await asyncio.sleep(0)
+        loop.call_soon(loop.call_soon, told.append, "answered")  # as an answer goes: to a task, and on to a call's
+        await following
+        assert told == ["answered", 8, 9]
+
+    asyncio.run(main())
