@@ -110,9 +110,9 @@ class EventRecorder:
         self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self.dropped = 0
 
-    def event(self, obj: Object, kind: str, reason: str, message: str) -> None:
-        """Tell users; `kind` is Normal or Warning. Returns at once."""
-        reference = object_reference(obj)
+    def event(self, obj: Object, kind: str, reason: str, message: str, field_path: str = "") -> None:
+        """Tell users; `kind` is Normal or Warning, `field_path` the part that it is about. Returns at once."""
+        reference = object_reference(obj) | ({"fieldPath": field_path} if field_path else {})
         if self._outbox.is_full or not self._may_tell(reference.get("uid") or reference.get("name", "")):
             self.dropped += 1
             return

@@ -10,11 +10,17 @@ from typing import Any, Protocol
 from actors.api.meta import rfc3339
 from actors.kubelet import pod as pods
 from actors.kubelet.compute import Healths, restart_count_of
-from actors.kubelet.observed import PodRuntime, has_exited, is_alive, is_running
+from actors.kubelet.observed import PodRuntime, has_exited, is_alive, is_running, succeeded
 from actors.kubelet.runtime import ContainerState, ContainerStatus
 
 NS_PER_S = 1_000_000_000
-EXIT_CODE_OF_LOST = 137  # as if killed: nobody saw the end
+LOST = {
+    "exitCode": 137,  # as if killed: nobody saw the end
+    "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was terminated",
+    "startedAt": None,
+    "finishedAt": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ def _status(
     name = container["name"]
     newest = runtime.newest(name)
     if newest is None:
-        return _without_instance(pod, container, before, facts)
+        return _without_instance(pod, container, runtime, before, facts)
     state, last = _states(pod, container, runtime, newest, before, facts)
     running = "running" in state
     started, ready = health_of(container, newest, facts.healths)
@@ -188,7 +194,11 @@ def _default_waiting(pod: pods.Pod) -> Waiting:
 
 
 def _without_instance(
-    pod: pods.Pod, container: pods.ContainerDict, before: dict[str, Any] | None, facts: _Facts
+    pod: pods.Pod,
+    container: pods.ContainerDict,
+    runtime: PodRuntime,
+    before: dict[str, Any] | None,
+    facts: _Facts,
 ) -> dict[str, Any]:
     """The runtime knows no instance: there never was one, or it was lost."""
     waiting = facts.waiting.get(container["name"]) or _default_waiting(pod)
@@ -203,17 +213,13 @@ def _without_instance(
         "imageID": (before or {}).get("imageID", ""),
     }
     if not before or not before.get("containerID"):
+        if facts.finished and container in pods.containers(pod) and _is_initialized(pod, runtime):
+            status["state"] = {"terminated": LOST}  # its turn had come, and it will never start
         return status
     status["containerID"] = before["containerID"]
     ended = (before.get("state") or {}).get("terminated")
     if ended is None and "running" in (before.get("state") or {}):
-        ended = {
-            "exitCode": EXIT_CODE_OF_LOST,
-            "reason": "ContainerStatusUnknown",
-            "message": "The container could not be located when the pod was terminated",
-            "startedAt": None,
-            "finishedAt": None,
-        }
+        ended = LOST
     is_done = ended is not None and _is_ordinary_init(pod, container) and ended["exitCode"] == 0
     if ended is not None and (is_done or facts.finished or pods.is_deleting(pod)):
         status["state"] = {"terminated": ended}
@@ -221,6 +227,12 @@ def _without_instance(
     elif ended is not None:
         status["lastState"] = {"terminated": ended}
     return status
+
+
+def _is_initialized(pod: pods.Pod, runtime: PodRuntime) -> bool:
+    return all(
+        succeeded(runtime.newest(item["name"])) for item in pods.init_containers(pod) if not pods.is_sidecar(item)
+    )
 
 
 def _is_ordinary_init(pod: pods.Pod, container: pods.ContainerDict) -> bool:

@@ -7,19 +7,29 @@ Neighbours: `starter` calls; `pull_secrets` reads credentials.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
 from actors.kubelet.runtime import Image, ImageAuth, ImagePullFailed, RuntimeDriver, RuntimeFault
+from actors.kubelet.telling import Tell
 from runtime.clock import Clock
 
 LOCAL_REGISTRY = "kubus.local/"  # no registry: images that are imported on each node, the newest is the one it has
 SHOW_FAILURE_S = 2.0  # a status says ErrImagePull for a moment, then ImagePullBackOff until the next try
+LOOK_AGAIN_S = 10.0  # for what no waiting mends: somebody may import the image, or mend its name
 PULLS_AT_ONCE = 4  # of different images; more would only share the same network
 
-Tell = Callable[[pods.Pod, str, str, str], None]  # (pod, Normal | Warning, reason, message)
+
+LONGEST = 512  # characters of a reference; names have at most 255, and a digest is as long as its algorithm wants
+# The grammar of image references: [DOMAIN[:PORT]/]PATH[:TAG][@DIGEST], all but domain and tag in lower case.
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?"
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::\d+)?"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(rf"(?:{_DOMAIN}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@{_DIGEST})?", re.ASCII)
 
 
 class ImageNotReady(Exception):
@@ -40,55 +50,66 @@ class Images:
 
     async def ensure(self, pod: pods.Pod, container: pods.ContainerDict, auths: Sequence[ImageAuth]) -> Image:
         """Return the container's image, pulled if its policy wants that. Raises ImageNotReady or RuntimeFault."""
-        reference = normalized(container.get("image", ""))
+        reference, name = normalized(container.get("image", "")), container.get("name", "")
         policy = pull_policy(container)
+        if len(reference) > LONGEST or not _REFERENCE.fullmatch(reference):
+            raise self._misnamed(pod, container, "invalid reference format")
         try:
             image = await self._driver.image_status(reference)
         except ImagePullFailed as error:
-            message = f'Failed to apply default image tag "{container.get("image", "")}": {error}'
-            self._tell(pod, "Warning", "InspectFailed", message)
-            raise ImageNotReady("InvalidImageName", message, self._clock.wall() + 10.0) from error
+            raise self._misnamed(pod, container, str(error)) from error
         if policy == "Always" and not reference.startswith(LOCAL_REGISTRY):
             image = None
         if image is not None:
             message = f'Container image "{container["image"]}" already present on machine'
-            self._tell(pod, "Normal", "Pulled", message)
+            self._tell(pod, "Normal", "Pulled", message, name)
             return image
         if policy == "Never":
             message = f'Container image "{container["image"]}" is not present with pull policy of Never'
-            self._tell(pod, "Warning", "ErrImageNeverPull", message)
-            raise ImageNotReady("ErrImageNeverPull", message, self._clock.wall() + 10.0)
-        await self._pull(pod, container["image"], reference, auths)
+            self._tell(pod, "Warning", "ErrImageNeverPull", message, name)
+            raise ImageNotReady("ErrImageNeverPull", message, self._clock.wall() + LOOK_AGAIN_S)
+        await self._pull(pod, container, reference, auths)
         image = await self._driver.image_status(reference)
         if image is None:
             raise RuntimeFault(f"the runtime pulled {reference} but does not have it")
         return image
 
-    async def _pull(self, pod: pods.Pod, written: str, reference: str, auths: Sequence[ImageAuth]) -> None:
+    def _misnamed(self, pod: pods.Pod, container: pods.ContainerDict, why: str) -> ImageNotReady:
+        written = container.get("image", "")
+        message = f'Failed to apply default image tag "{written}": couldn\'t parse image name "{written}": {why}'
+        self._tell(pod, "Warning", "InspectFailed", message, container.get("name", ""))
+        self._tell(pod, "Warning", "Failed", "Error: InvalidImageName", container.get("name", ""))
+        return ImageNotReady("InvalidImageName", message, self._clock.wall() + LOOK_AGAIN_S)
+
+    async def _pull(
+        self, pod: pods.Pod, container: pods.ContainerDict, reference: str, auths: Sequence[ImageAuth]
+    ) -> None:
+        written, name = container["image"], container.get("name", "")
         key = f"{pods.uid(pod)}/{reference}"
         failed_s, why = self._failures.get(key, (0.0, ""))
         due_s = self._backoff.due_s(key, failed_s)
         if due_s > self._clock.wall():
             message = f'Back-off pulling image "{written}"'
-            self._tell(pod, "Normal", "BackOff", message)
+            self._tell(pod, "Normal", "BackOff", message, name)
             raise ImageNotReady("ImagePullBackOff", f"{message}: ErrImagePull: {why}", due_s)
-        self._tell(pod, "Normal", "Pulling", f'Pulling image "{written}"')
+        self._tell(pod, "Normal", "Pulling", f'Pulling image "{written}"', name)
         begin = self._clock.monotonic()
         try:
             await self._shared_pull(reference, auths)
         except ImagePullFailed as error:
-            raise self._failed(pod, key, written, str(error)) from error
+            raise self._failed(pod, key, container, str(error)) from error
         self._backoff.forget(key)
         self._failures.pop(key, None)
         took_s = self._clock.monotonic() - begin
-        self._tell(pod, "Normal", "Pulled", f'Successfully pulled image "{written}" in {took_s:.3f}s')
+        self._tell(pod, "Normal", "Pulled", f'Successfully pulled image "{written}" in {took_s:.3f}s', name)
 
-    def _failed(self, pod: pods.Pod, key: str, written: str, why: str) -> ImageNotReady:
+    def _failed(self, pod: pods.Pod, key: str, container: pods.ContainerDict, why: str) -> ImageNotReady:
+        name = container.get("name", "")
         now_s = self._clock.wall()
         self._backoff.started(key, now_s, now_s)
         self._failures[key] = (now_s, why)
-        self._tell(pod, "Warning", "Failed", f'Failed to pull image "{written}": {why}')
-        self._tell(pod, "Warning", "Failed", "Error: ErrImagePull")
+        self._tell(pod, "Warning", "Failed", f'Failed to pull image "{container["image"]}": {why}', name)
+        self._tell(pod, "Warning", "Failed", "Error: ErrImagePull", name)
         return ImageNotReady("ErrImagePull", why, now_s + SHOW_FAILURE_S)
 
     async def _shared_pull(self, reference: str, auths: Sequence[ImageAuth]) -> str:

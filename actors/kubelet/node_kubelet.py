@@ -43,6 +43,7 @@ from actors.kubelet.static_pods import StaticPods, is_mirror
 from actors.kubelet.stats.sampler import KernelReader, Reader, Sampler, SimulatedReader
 from actors.kubelet.status import Ending
 from actors.kubelet.status_writer import StatusWriter
+from actors.kubelet.telling import field_path
 from actors.kubelet.termination_message import with_message
 from actors.kubelet.terminator import Terminator
 from actors.kubelet.tokens import Tokens
@@ -277,12 +278,14 @@ class NodeKubelet:
         if isinstance(self.driver, SimulatedDriver):
             return SimulatedProber()
         ask = functools.partial(check, self.driver)
-        fail = lambda pod, reason, message: self.recorder_tell(pod, "Warning", reason, message)  # noqa: E731
-        return Prober(ask, self._pod_changed, fail, self._shared.clock)
+        return Prober(ask, self._pod_changed, self._tell_of_probe, self._shared.clock)
 
-    def recorder_tell(self, pod: pods.Pod, kind: str, reason: str, message: str) -> None:
+    def _tell_of_probe(self, pod: pods.Pod, container: str, reason: str, message: str) -> None:
+        self.recorder_tell(pod, "Warning", reason, message, container)
+
+    def recorder_tell(self, pod: pods.Pod, kind: str, reason: str, message: str, container: str = "") -> None:
         if "apiVersion" in pod:  # an orphan is in no API: nobody could read of it
-            self.recorder.event(pod, kind, reason, message)
+            self.recorder.event(pod, kind, reason, message, field_path(pod, container) if container else "")
 
     # -- what happens -----------------------------------------------------------------------------------------------
 

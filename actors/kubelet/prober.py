@@ -48,10 +48,10 @@ class Prober:
         self,
         check: Check,
         on_change: Callable[[str], None],
-        on_failure: Callable[[pods.Pod, str, str], None],
+        on_failure: Callable[[pods.Pod, str, str, str], None],
         clock: Clock,
     ):
-        """`on_change(pod uid)` after a change of health; `on_failure(pod, reason, message)` for each failed probe."""
+        """`on_change(pod uid)` after a change of health; `on_failure(pod, container, reason, message)` after a no."""
         self._check, self._on_change, self._on_failure, self._clock = check, on_change, on_failure, clock
         self._watched: dict[str, dict[str, _Watched]] = {}  # pod uid -> container id
 
@@ -120,7 +120,8 @@ class Prober:
         spec = item.probes.spec(kind)
         outcome = await self._check(item.target, spec.handler, spec.timeout_s)
         if not outcome.passed:
-            self._on_failure(item.pod, "Unhealthy", f"{kind.value} probe failed: {outcome.message}")
+            name = item.target.container["name"]
+            self._on_failure(item.pod, name, "Unhealthy", f"{kind.value} probe failed: {outcome.message}")
         if item.probes.observe(kind, outcome.passed):
             self._on_change(pods.uid(item.pod))
         self._schedule(item)

@@ -14,7 +14,7 @@ from actors.kubelet.container_spec import NodeFacts, container_spec, sandbox_spe
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.hooks import POST_START_LIMIT_S, HookFailed, run_hook
 from actors.kubelet.images import ImageNotReady, Images, normalized
-from actors.kubelet.observed import is_running
+from actors.kubelet.observed import has_exited, is_running
 from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
 from actors.kubelet.pod_files import Files
@@ -28,6 +28,7 @@ from actors.kubelet.runtime import (
 )
 from actors.kubelet.runtime_class import GetObject, RuntimeClassUnknown, handler_of
 from actors.kubelet.slots import Slots
+from actors.kubelet.telling import Tell
 from actors.kubelet.volumes import image_volumes
 from runtime.clock import Clock
 from runtime.failpoint import passing
@@ -35,8 +36,6 @@ from runtime.failpoint import passing
 STARTING_S = 0.5  # until a start that another kubelet asked for is looked at again, if no event tells of it before
 START, CREATE, SANDBOX = range(3)  # the first comes first: a pod that was begun is ended before another is begun
 RETRY_S = 10.0  # until the next try after a failure that has no backoff of its own
-
-Tell = Callable[[pods.Pod, str, str, str], None]
 
 
 class StartFailed(Exception):
@@ -106,7 +105,7 @@ class Starter:
             raise
         except RuntimeFault as error:
             await self._not_started(pod, start, identity, error)
-        self._tell(pod, "Normal", "Started", f"Started container {start.name}")
+        self._tell(pod, "Normal", "Started", f"Started container {start.name}", start.name)
         await self._observer.refresh_container(identity)
         await self._post_start(pod, container, identity, ips)
 
@@ -117,8 +116,9 @@ class Starter:
             return
         if start.adopts and status is not None and status.container.state is ContainerState.CREATED:
             raise StartFailed("ContainerCreating", "", self._clock.wall() + STARTING_S) from error
-        self._tell(pod, "Warning", "Failed", f"Error: {error}")
-        raise StartFailed("RunContainerError", str(error), self._clock.wall() + RETRY_S) from error
+        self._tell(pod, "Warning", "Failed", f"Error: {error}", start.name)
+        again_s = 0.0 if has_exited(status) else RETRY_S  # an instance that ended is followed by another, with backoff
+        raise StartFailed("RunContainerError", str(error), self._clock.wall() + again_s) from error
 
     async def _create(
         self, pod: pods.Pod, container: pods.ContainerDict, sandbox: SandboxStatus, start: Start, ips: Sequence[str]
@@ -138,12 +138,12 @@ class Starter:
         except ImageNotReady as error:
             raise StartFailed(error.reason, error.message, error.retry_s) from error
         except ConfigError as error:
-            raise self._failed(pod, "CreateContainerConfigError", error) from error
+            raise self._failed(pod, start.name, "CreateContainerConfigError", error) from error
         except RuntimeUnreachable:
             raise
         except (RuntimeFault, OSError) as error:
-            raise self._failed(pod, "CreateContainerError", error) from error
-        self._tell(pod, "Normal", "Created", f"Created container: {start.name}")
+            raise self._failed(pod, start.name, "CreateContainerError", error) from error
+        self._tell(pod, "Normal", "Created", f"Created container: {start.name}", start.name)
         return identity
 
     def _target(self, pod: pods.Pod, container: pods.ContainerDict) -> str:
@@ -166,8 +166,8 @@ class Starter:
             image = await self._images.ensure(pod, wanted, self._files.auths(pod, normalized(wanted["image"])))
             await self._files.mount_image(pod, volume["name"], image.id)
 
-    def _failed(self, pod: pods.Pod, reason: str, error: Exception) -> StartFailed:
-        self._tell(pod, "Warning", "Failed", f"Error: {error}")
+    def _failed(self, pod: pods.Pod, name: str, reason: str, error: Exception) -> StartFailed:
+        self._tell(pod, "Warning", "Failed", f"Error: {error}", name)
         return StartFailed(reason, str(error), self._clock.wall() + RETRY_S)
 
     async def _post_start(self, pod: pods.Pod, container: dict[str, Any], identity: str, ips: Sequence[str]) -> None:
@@ -177,7 +177,8 @@ class Starter:
         try:
             await run_hook(self._driver, Target(identity, container, ips), hook, POST_START_LIMIT_S)
         except HookFailed as error:
-            self._tell(pod, "Warning", "FailedPostStartHook", f"PostStartHook failed: {error}")
+            self._tell(pod, "Warning", "FailedPostStartHook", f"PostStartHook failed: {error}", container["name"])
+            self._tell(pod, "Normal", "Killing", "FailedPostStartHook", container["name"])
             await self._driver.stop_container(identity, pods.grace_period_s(pod))
             await self._observer.refresh_container(identity)
             raise StartFailed("PostStartHookError", str(error), self._clock.wall()) from error

@@ -71,7 +71,10 @@ def status_of(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], fact
     status["conditions"] = _conditions(pod, runtime, regular, inits, phase, previous, facts)
     status |= _addresses(pod, runtime, previous, facts)
     status["startTime"] = previous.get("startTime") or rfc3339(facts.now_s)
-    status["containerStatuses"] = regular
+    if _was_refused(runtime, previous, facts):
+        regular, inits, ephemeral = [], [], []
+    else:
+        status["containerStatuses"] = regular
     if inits:
         status["initContainerStatuses"] = inits
     if ephemeral:
@@ -79,6 +82,12 @@ def status_of(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], fact
     status["qosClass"] = previous.get("qosClass") or qos.qos_class(pod)
     status |= _reason(previous, facts)
     return status
+
+
+def _was_refused(runtime: PodRuntime, previous: dict[str, Any], facts: Facts) -> bool:
+    """Tell whether the pod was ended before anything was begun for it: then nothing is said of its containers."""
+    begun = runtime.sandboxes or runtime.containers or previous.get("containerStatuses")
+    return facts.ending is not None and not begun
 
 
 # -- phase ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ idempotent, so the worker asks again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from actors.kubelet import pod as pods
@@ -15,11 +15,10 @@ from actors.kubelet.hooks import HookFailed, run_hook
 from actors.kubelet.observed import PodRuntime, is_running
 from actors.kubelet.observer import Observer
 from actors.kubelet.runtime import ContainerStatus, RuntimeDriver
+from actors.kubelet.telling import Tell
 from runtime.clock import Clock
 
 MIN_GRACE_S = 2.0  # after a preStop hook that used up the grace, a container still gets this long
-
-Tell = Callable[[pods.Pod, str, str, str], None]
 
 
 class Grace:
@@ -66,7 +65,7 @@ class Terminator:
     async def end_container(self, pod: pods.Pod, status: ContainerStatus, grace: Grace, why: str) -> None:
         """End one container. `why` is for the event; empty means that its pod ends."""
         name, identity = status.container.name, status.container.id
-        self._tell(pod, "Normal", "Killing", why or f"Stopping container {name}")
+        self._tell(pod, "Normal", "Killing", why or f"Stopping container {name}", name)
         container = pods.find_container(pod, name)
         hook = ((container or {}).get("lifecycle") or {}).get("preStop")
         had_s = grace.left_s
@@ -102,7 +101,7 @@ class Terminator:
             if running.done():
                 running.result()
         except HookFailed as error:
-            self._tell(pod, "Warning", "FailedPreStopHook", f"PreStopHook failed: {error}")
+            self._tell(pod, "Warning", "FailedPreStopHook", f"PreStopHook failed: {error}", container["name"])
         finally:
             running.cancel()
             shrinking.cancel()

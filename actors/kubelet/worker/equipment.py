@@ -16,13 +16,12 @@ from actors.kubelet.runtime import RuntimeDriver
 from actors.kubelet.starter import Starter
 from actors.kubelet.status import Ending
 from actors.kubelet.status_writer import StatusWriter
+from actors.kubelet.telling import Tell
 from actors.kubelet.terminator import Terminator
 from runtime.clock import Clock
 from runtime.workqueue import RetryLimiter
 
 EARLY_STATUS_S = 1.0  # a pod that takes longer to start or to end says so; a quicker one writes only its result
-
-Tell = Callable[[pods.Pod, str, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)

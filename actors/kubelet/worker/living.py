@@ -14,6 +14,7 @@ from actors.api.errors import ApiError
 from actors.kubelet import pod as pods
 from actors.kubelet.compute import PodActions, backoff_key, ended_s
 from actors.kubelet.container_status import Waiting
+from actors.kubelet.observed import has_exited
 from actors.kubelet.resize import Resizing
 from actors.kubelet.runtime import SandboxStatus
 from actors.kubelet.starter import RETRY_S, StartFailed
@@ -137,7 +138,7 @@ class Living:
             now_s = self._with.clock.wall()
             if self.retry_s.get(start.name, 0.0) > now_s:
                 continue
-            if start.replaces is not None and start.replaces.started_ns:
+            if start.replaces is not None and (start.replaces.started_ns or has_exited(start.replaces)):
                 key = backoff_key(self._life.pod, start.name)
                 self._with.backoff.started(key, ended_s(start.replaces, now_s), now_s)
             try:
@@ -164,4 +165,4 @@ class Living:
             if self.waiting.get(name) != waiting:
                 self.waiting[name] = waiting
                 text = f"Back-off restarting failed container {name} in pod {where}"
-                self._with.tell(self._life.pod, "Warning", "BackOff", text)
+                self._with.tell(self._life.pod, "Warning", "BackOff", text, name)

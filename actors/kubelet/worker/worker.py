@@ -191,7 +191,9 @@ class PodWorker:
     def _check_deadline(self) -> None:
         limit_s = self.pod["spec"].get("activeDeadlineSeconds")
         begun = self._with.writer.last(self.pod).get("startTime") if limit_s else None
-        if limit_s and begun and self._with.clock.wall() >= parse_time(begun) + limit_s and self._life.ending is None:
+        if not limit_s or not begun or self._life.ending is not None or pods.is_terminal(self.pod):
+            return
+        if self._with.clock.wall() >= parse_time(begun) + limit_s:
             message = "Pod was active on the node longer than the specified deadline"
             self._life.ending = Ending("DeadlineExceeded", message)
             self._with.tell(self.pod, "Normal", "DeadlineExceeded", message)

@@ -15,6 +15,7 @@ from actors.api.config import ClusterConfig, KubeletConfig, NodeConfig
 from actors.api.events import Outbox
 from actors.kubelet.machine import simulated_machine
 from actors.kubelet.node_kubelet import BY_NODE, NodeKubelet, Shared, node_of
+from runtime.background import Listener
 from runtime.informer import Informer
 from runtime.virtual_time import VirtualClock, run
 
@@ -38,6 +39,7 @@ class World:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._life = 0
         self._controller = asyncio.ensure_future(self._give_pod_cidrs())
+        asyncio.get_running_loop().set_exception_handler(Listener(self.failures.append, structlog.get_logger()))
 
     async def start(self) -> None:
         """Start a kubelet, as the actor does."""
@@ -228,6 +230,48 @@ def test_a_crash_loop_backs_off_as_documented(tmp_path: Path) -> None:
     scenario(tmp_path, play)
 
 
+def test_what_cannot_be_started_backs_off_too(tmp_path: Path) -> None:
+    """A command that is not there, say: each attempt is an instance that ended before it began."""
+
+    async def play(world: World) -> None:
+        world.create(rules={"start-error": "no such command"})
+        await asyncio.sleep(2)
+        assert world.only()["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+        ended = world.only()["lastState"]["terminated"]
+        assert (ended["reason"], ended["exitCode"], ended["message"]) == ("StartError", 128, "no such command")
+        await asyncio.sleep(300)
+        assert world.only()["restartCount"] == 5, "at once, then after 10, 20, 40 and 80 s"
+        failed = next(event for event in world.api.events if event["reason"] == "Failed")
+        assert (failed["message"], failed["involvedObject"]["fieldPath"]) == (
+            "Error: no such command",
+            "spec.containers{web}",
+        )
+
+    scenario(tmp_path, play)
+
+
+@pytest.mark.parametrize("name", ["Not A Name", "web:a:b", "web@sha256:12", "a/B", "a" * 600, "web:-x"])
+def test_what_is_no_name_of_an_image_is_called_so(tmp_path: Path, name: str) -> None:
+    async def play(world: World) -> None:
+        world.create(container("web", image=name))
+        await world.until(lambda: bool(world.status().get("containerStatuses")))
+        assert world.only()["state"]["waiting"]["reason"] == "InvalidImageName"
+        assert {event["reason"] for event in world.api.events} >= {"InspectFailed", "Failed"}
+
+    scenario(tmp_path, play)
+
+
+@pytest.mark.parametrize(
+    "name", ["web", "kubus.local/pause", "host:5000/a/b_c--d:v1.0", f"a@sha256:{'0' * 64}", "[::1]:5000/x", "A.io/x"]
+)
+def test_names_of_images(tmp_path: Path, name: str) -> None:
+    async def play(world: World) -> None:
+        world.create(container("web", image=name))
+        await world.until(lambda: world.ready())
+
+    scenario(tmp_path, play)
+
+
 def test_an_image_that_can_not_be_had_is_tried_again(tmp_path: Path) -> None:
     async def play(world: World) -> None:
         world.create(container("web", image="nowhere.invalid/a:1"))
@@ -264,6 +308,12 @@ def test_a_deadline(tmp_path: Path) -> None:
         await world.until(lambda: world.status()["phase"] == "Failed")
         assert world.status()["reason"] == "DeadlineExceeded"
         assert not (await world.driver.list()).sandboxes[0].ready
+        told = [event for event in world.api.events if event["reason"] == "DeadlineExceeded"]
+        await world.kill()
+        await world.start()
+        await asyncio.sleep(5)
+        again = [event for event in world.api.events if event["reason"] == "DeadlineExceeded"]
+        assert len(told) == len(again) == 1, "what has ended has not ended again for the next kubelet"
 
     scenario(tmp_path, play)
 

@@ -151,6 +151,20 @@ def test_a_container_that_vanished_is_said_to_be_unknown() -> None:
     assert over["phase"] == "Failed"
 
 
+def test_a_pod_that_ends_before_it_began_says_so() -> None:
+    """A refused one says nothing of its containers, so that kubectl shows the reason; what never started is unknown."""
+    refused = Ending("SysctlForbidden", "Pod was rejected: no")
+    made = status(pod(WEB), NONE, ending=refused)
+    assert (made["phase"], made["reason"], made.get("containerStatuses")) == ("Failed", "SysctlForbidden", None)
+    assert status(pod(WEB), NONE, made, ending=refused, finished=True).get("containerStatuses") is None
+    begun = status(pod(WEB), NONE)
+    late = status(pod(WEB), NONE, begun, ending=Ending("Evicted", "no room"), finished=True)
+    assert late["containerStatuses"][0]["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    waits = pod(WEB, initContainers=[container("init")])
+    made = status(waits, NONE, status(waits, NONE), ending=Ending("Evicted", "no room"), finished=True)
+    assert made["containerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
+
+
 def test_a_deadline_ends_a_pod() -> None:
     made = status(pod(WEB), runtime(exited(WEB, 137)), ending=Ending("DeadlineExceeded", "too long"), finished=True)
     assert (made["phase"], made["reason"]) == ("Failed", "DeadlineExceeded")
