@@ -91,6 +91,13 @@ def data_of(kind: str, found: dict[str, Any]) -> dict[str, bytes]:
     return text | {key: base64.b64decode(value) for key, value in (found.get("binaryData") or {}).items()}
 
 
+def _texts_of(kind: str, found: dict[str, Any]) -> dict[str, str]:
+    """Return what variables may be made of: all but what a ConfigMap has as binary data, which is no text."""
+    if kind == "configmaps":
+        return found.get("data") or {}
+    return {key: value.decode(errors="replace") for key, value in data_of(kind, found).items()}
+
+
 def _value(
     pod: pods.Pod,
     container: pods.ContainerDict,
@@ -118,13 +125,13 @@ def _key_of(kind: str, ref: dict[str, Any], lookup: Lookup) -> str | None:
         if ref.get("optional"):
             return None
         raise ConfigError(f'{_SINGULAR[kind]} "{ref["name"]}" not found')
-    data = data_of(kind, found)
+    data = _texts_of(kind, found)
     if ref["key"] not in data:
         if ref.get("optional"):
             return None
         what = "ConfigMap" if kind == "configmaps" else "Secret"
         raise ConfigError(f"couldn't find key {ref['key']} in {what} {found['metadata']['namespace']}/{ref['name']}")
-    return data[ref["key"]].decode(errors="replace")
+    return data[ref["key"]]
 
 
 def _all_of(source: dict[str, Any], lookup: Lookup) -> dict[str, str]:
@@ -139,8 +146,8 @@ def _all_of(source: dict[str, Any], lookup: Lookup) -> dict[str, str]:
                 return {}
             raise ConfigError(f'{_SINGULAR[kind]} "{ref["name"]}" not found')
         prefix = source.get("prefix") or ""
-        values = data_of(kind, found).items()
-        return {prefix + key: value.decode(errors="replace") for key, value in sorted(values) if "=" not in key}
+        values = _texts_of(kind, found).items()
+        return {prefix + key: value for key, value in sorted(values) if "=" not in key}
     return {}
 
 

@@ -185,7 +185,7 @@ def _open_below(volume: Path, subpath: str) -> int:
     root = volume.resolve()
     wanted = (root / subpath).resolve()
     if wanted != root and root not in wanted.parents:
-        raise OSError(errno.EACCES, f"subPath {subpath!r} leads out of its volume")
+        raise OSError(errno.EACCES, f"subPath '{subpath}' leads out of its volume")
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(root, flags | os.O_DIRECTORY)
     for part in wanted.relative_to(root).parts:

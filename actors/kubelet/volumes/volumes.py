@@ -113,9 +113,8 @@ class Volumes:
                     if recursive:
                         mounting.make_all_readonly(target)
                 except OSError as error:
-                    raise ConfigError(
-                        f"failed to prepare subPath for volumeMount {wanted['name']!r}: {error}"
-                    ) from error
+                    where = f'volumeMount "{wanted["name"]}" of container "{container["name"]}"'
+                    raise ConfigError(f"failed to prepare subPath for {where}: {error.strerror}") from error
                 passing("kubelet.subpath-mounted")
                 source = target
             if recursive or "image" in volume:  # as it is mounted here; the runtime would set its own flags instead

@@ -52,6 +52,16 @@ def test_values_build_on_earlier_ones() -> None:
     assert made == {"A": "123", "B": "12"}
 
 
+def test_binary_data_makes_no_variables() -> None:
+    """It may hold what no variable can; a container with a NUL in one does not start."""
+    found = {**CONFIG, "binaryData": {"bin": base64.b64encode(b"\0\1").decode()}}
+    around = Surroundings(lookup=lambda kind, name: found)
+    assert variables(around, envFrom=[{"configMapRef": {"name": "cm"}}]) == {"a": "1", "b": "2"}
+    entry = {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "bin"}}}
+    with pytest.raises(ConfigError, match="couldn't find key bin in ConfigMap default/cm"):
+        variables(around, env=[entry])
+
+
 def test_sources() -> None:
     made = variables(
         envFrom=[{"configMapRef": {"name": "cm"}, "prefix": "CM_"}, {"secretRef": {"name": "gone", "optional": True}}],
