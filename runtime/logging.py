@@ -4,7 +4,12 @@ import logging
 import sys
 from typing import Any, TextIO
 
-import structlog
+# structlog imports rich wherever it is installed, to colour tracebacks on consoles: 3.5 MB that no process needs.
+_imported = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: importing it fails
+import structlog  # noqa: E402
+
+if _imported is None:
+    del sys.modules["rich"]
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 

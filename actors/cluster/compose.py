@@ -31,6 +31,7 @@ TARGETS = {
     "proxy": "actors.proxy.actor:ProxyActor",
     "balancer": "actors.balancer.actor:BalancerActor",
 }
+KUBELET, CONTAINERD_DRIVER = "actors.kubelet.actor", "actors.kubelet.containerd.driver"
 CONTAINERD = "containerd"  # the role of a node's containerd, which is no actor
 
 START_DEADLINE_S = {"state": 600.0, "apiserver": 120.0, CONTAINERD: 60.0}  # a state actor may replay a long log
@@ -93,8 +94,12 @@ def nodes_here(config: ClusterConfig, here: Collection[str]) -> dict[str, NodeCo
 
 def preload_of(config: ClusterConfig, here: Collection[str] = ()) -> tuple[str, ...]:
     """Return the modules for the warm parent to import, in the order in which children will want them."""
-    roles = {role for node in nodes_here(config, here).values() for role in node.roles}
-    return ("runtime.actor", *(target.partition(":")[0] for role, target in TARGETS.items() if role in roles))
+    nodes = nodes_here(config, here).values()
+    roles = {role for node in nodes for role in node.roles}
+    modules = [target.partition(":")[0] for role, target in TARGETS.items() if role in roles]
+    if any("kubelet" in node.roles and node.runtime == CONTAINERD for node in nodes):
+        modules.insert(modules.index(KUBELET), CONTAINERD_DRIVER)  # that kubelet loads it at its start
+    return ("runtime.actor", *modules)
 
 
 def preparations_of(config: ClusterConfig, data_dir: Path, here: Collection[str] = ()) -> list[Callable[[], Any]]:

@@ -3,8 +3,9 @@
 A child of it starts in milliseconds and shares the memory pages of everything imported here. So that a fork is safe, it
 has one thread and owns no socket but the pair that joins it to the supervisor; it blocks nowhere but in its selector.
 
-It imports while nobody asks for anything. A request for an actor whose module is not there yet imports that first, and
-forks after it. A module that fails to import is left to the child, whose log then tells why.
+It imports while nobody asks for anything. A request for an actor whose module is not there yet imports that first, with
+all that is listed before it, and forks after it. A module that fails to import is left to the child, whose log tells
+why.
 
 What can go wrong: when the supervisor goes away, the pair closes and the warm parent exits, and its children with it
 (`child` says how). When the warm parent dies, the supervisor starts a new one.
@@ -101,8 +102,11 @@ class WarmParent:
             self._pair.sendall(pack(Ready()))
             return
         if isinstance(message, StartActor):
+            module = message.target.partition(":")[0]
+            while module in self._preload:
+                _import(self._preload.popleft())  # a child shares what is listed before it, too
             _import("runtime.actor")
-            _import(message.target.partition(":")[0])
+            _import(module)
         try:
             self._fork(message)
         except OSError as error:

@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import jwt
 import orjson
 
@@ -181,6 +180,8 @@ def _keys_of(document: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
 
 def https_fetch(ca_file: str) -> Fetch:
     """Return a fetch over HTTPS that trusts the authorities of a file, or the system's. Raises OSError for the file."""
+    import aiohttp  # an HTTP client of 7 MB: only where there is an issuer
+
     context = ssl.create_default_context(cafile=str(Path(ca_file)) if ca_file else None)
 
     async def fetch(url: str) -> dict[str, Any]:

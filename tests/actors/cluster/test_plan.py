@@ -201,3 +201,11 @@ def test_a_machine_runs_its_own_nodes_and_knows_where_the_others_are(tmp_path):
         check_here(cluster, ["m9"])
     with pytest.raises(ConfigError, match="which all need"):
         check_here(config("nodes: {MASTER, w1: {roles: [kubelet]}}"), ["m1"])
+
+
+def test_only_a_node_on_containerd_preloads_its_driver_and_before_its_kubelet():
+    real = preload_of(config("nodes: {MASTER, w1: {roles: [kubelet], runtime: containerd}}"))
+    assert real.index("actors.kubelet.containerd.driver") < real.index("actors.kubelet.actor")
+    assert not [name for name in preload_of(config("nodes: {MASTER}")) if "kubelet" in name]
+    played = preload_of(config("nodes: {MASTER, w1: {roles: [kubelet], runtime: simulated}}"))
+    assert "actors.kubelet.containerd.driver" not in played
