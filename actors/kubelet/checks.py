@@ -14,7 +14,7 @@ from typing import Any
 from actors.kubelet.grpc_channel import Channel
 from actors.kubelet.grpc_wire import CallFailed
 from actors.kubelet.http_get import HttpFailure, http_get
-from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault
+from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault, RuntimeUnreachable
 
 GRPC_METHOD = "/grpc.health.v1.Health/Check"
 GRPC_SERVING = 1
@@ -26,6 +26,7 @@ MAX_OUTPUT = 10 * 1024  # of an exec check's output in a message
 class Outcome:
     passed: bool
     message: str = ""
+    is_known: bool = True  # False: nobody could ask the container, which may be as well as it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ async def _exec(driver: RuntimeDriver, target: Target, action: dict[str, Any], t
         result = await driver.exec_sync(target.container_id, action.get("command") or (), timeout_s)
     except ExecTimeout:
         return Outcome(False, f"command timed out after {timeout_s:g}s")
+    except RuntimeUnreachable as error:
+        return Outcome(False, str(error), is_known=False)
     except RuntimeFault as error:
         return Outcome(False, str(error))
     if result.exit_code == 0:

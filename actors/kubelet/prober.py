@@ -119,6 +119,10 @@ class Prober:
     async def _ask_once(self, item: _Watched, kind: ProbeKind) -> None:
         spec = item.probes.spec(kind)
         outcome = await self._check(item.target, spec.handler, spec.timeout_s)
+        if not outcome.is_known:
+            why = f"{kind.value} probe errored and resulted in unknown state: {outcome.message}"
+            self._on_failure(item.pod, item.target.container["name"], "Unhealthy", why)
+            return  # it counts neither way
         if not outcome.passed:
             name = item.target.container["name"]
             self._on_failure(item.pod, name, "Unhealthy", f"{kind.value} probe failed: {outcome.message}")

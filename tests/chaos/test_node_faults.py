@@ -115,8 +115,11 @@ def kill_container(found: Object) -> None:
 
 def test_containerd_dies_and_pods_go_on(own_real_cluster: Cluster, space: Space, control: Control, marks: Marks):
     count = "; i=0; while :; do i=$((i + 1)); echo line $i; sleep 0.1; done"
+    calm_pod = marks.pod("calm", count, restartPolicy="Always")
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "failureThreshold": 1}
+    calm_pod["spec"]["containers"][0] |= {"livenessProbe": probe, "readinessProbe": probe}
     for made in (
-        marks.pod("calm", count, restartPolicy="Always"),
+        calm_pod,
         marks.pod("struck", restartPolicy="Always"),
         marks.pod("leaving"),
     ):
@@ -128,6 +131,8 @@ def test_containerd_dies_and_pods_go_on(own_real_cluster: Cluster, space: Space,
         space.delete("pods", "leaving")
         space.start(marks.pod("late"))
         assert processes_of(container_id(calm)), "containers outlive containerd"
+        told = lambda: [event["message"] for event in space.list("events") if event["reason"] == "Unhealthy"]  # noqa: E731
+        eventually(lambda: any("probe errored" in text for text in told()), "probes that can't be asked are told of")
     space.gone("leaving")
     space.ready("late")
     space.when("struck", lambda found: restarts(found) == 1 and is_ready(found), "it was started again")
