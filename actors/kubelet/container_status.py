@@ -39,6 +39,8 @@ class _Facts(Protocol):
     @property
     def waiting(self) -> Mapping[str, Waiting]: ...
     @property
+    def hooked(self) -> str: ...
+    @property
     def resources(self) -> Mapping[str, Mapping[str, Any]]: ...
     @property
     def finished(self) -> bool: ...
@@ -72,7 +74,7 @@ def _status(
         return _without_instance(pod, container, runtime, before, facts)
     state, last = _states(pod, container, runtime, newest, before, facts)
     running = "running" in state
-    started, ready = health_of(container, newest, facts.healths)
+    started, ready = health_of(container, newest, facts.healths) if running else (False, False)
     if _is_ordinary_init(pod, container):
         ready = has_exited(newest) and newest.exit_code == 0
         started = running
@@ -141,7 +143,9 @@ def _states(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (state, lastState)."""
     waiting = facts.waiting.get(container["name"])
-    if is_alive(newest):
+    if is_alive(newest) and container["name"] == facts.hooked:
+        state = _waiting(_default_waiting(pod))  # it can't reach a running state before its postStart hook has ended
+    elif is_alive(newest):
         state = {"running": {"startedAt": _time_of(newest.started_ns)}}
     elif waiting is not None and not facts.finished:
         state = _waiting(waiting)

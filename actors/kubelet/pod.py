@@ -60,6 +60,12 @@ def find_container(pod: Pod, wanted: str) -> ContainerDict | None:
     return next((container for container in all_containers(pod) if container["name"] == wanted), None)
 
 
+def post_start(pod: Pod, container_name: str) -> dict[str, Any] | None:
+    """Return a container's postStart hook."""
+    container = find_container(pod, container_name) or {}
+    return (container.get("lifecycle") or {}).get("postStart")
+
+
 def is_sidecar(container: ContainerDict) -> bool:
     """Tell whether an init container is a restartable one (KEP-753)."""
     return container.get("restartPolicy") == "Always"

@@ -171,7 +171,7 @@ class Starter:
         return StartFailed(reason, str(error), self._clock.wall() + RETRY_S)
 
     async def _post_start(self, pod: pods.Pod, container: dict[str, Any], identity: str, ips: Sequence[str]) -> None:
-        hook = (container.get("lifecycle") or {}).get("postStart")
+        hook = pods.post_start(pod, container["name"])
         if not hook:
             return
         try:

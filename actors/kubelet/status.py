@@ -48,6 +48,7 @@ class Facts:
     runtime_name: str = ""  # the scheme of container ids
     healths: Healths = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    hooked: str = ""  # the container whose postStart hook is under way
     resources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of container statuses, by container
     more_conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # (reason, message) of what holds
     finished: bool = False  # nothing of the pod will be started again

@@ -48,7 +48,8 @@ class NodePaths:
         found = self._paths.get(request.path.rstrip("/") or "/")
         if request.path.startswith("/checkpoint/"):
             where = request.path.removeprefix("/checkpoint/")
-            return NodeReply(404, TEXT, f"checkpointing of {where} failed (this node makes no checkpoints)\n".encode())
+            fault = f"checkpointing of {where} failed (this node's container runtime makes no checkpoints)"
+            return NodeReply(501, TEXT, fault.encode())
         if found is None:
             return NodeReply(404, TEXT, b"404 page not found\n")
         return found(request.node, request.query)

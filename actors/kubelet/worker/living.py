@@ -29,7 +29,7 @@ SANDBOX, FILES = "/sandbox", "/files"  # beside containers' names, which have no
 
 
 class Living:
-    __slots__ = ("files_are_stale", "waiting", "retry_s", "_with", "_life", "_resizing", "_report", "_again")
+    __slots__ = ("files_are_stale", "waiting", "retry_s", "hooked", "_with", "_life", "_resizing", "_report", "_again")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Living:
         self.files_are_stale = True
         self.waiting: dict[str, Waiting] = {}
         self.retry_s: dict[str, float] = {}  # container, SANDBOX or FILES -> wall time of the next try
+        self.hooked = ""  # the container whose postStart hook may be under way: it does not count as running yet
         self._with, self._life, self._resizing = equipment, life, resizing
         self._report, self._again = report, again
 
@@ -141,6 +142,7 @@ class Living:
             if start.replaces is not None and (start.replaces.started_ns or has_exited(start.replaces)):
                 key = backoff_key(self._life.pod, start.name)
                 self._with.backoff.started(key, ended_s(start.replaces, now_s), now_s)
+            self.hooked = start.name if pods.post_start(self._life.pod, start.name) else ""
             try:
                 starting = self._with.starter.start_container(self._resizing.view(self._life.pod), sandbox, start)
                 if not await self._life.unless_ending(starting):
@@ -153,6 +155,8 @@ class Living:
             else:
                 self.waiting.pop(start.name, None)
                 self.retry_s.pop(start.name, None)
+            finally:
+                self.hooked = ""
 
     def _note_back_off(self, actions: PodActions) -> None:
         """Show which containers wait after a crash, and tell users once a time."""

@@ -241,6 +241,7 @@ class PodWorker:
             runtime_name=self._with.runtime_name(),
             healths=self._with.prober.healths(self.uid),
             waiting=self._living.waiting,
+            hooked=self._living.hooked,
             resources=self._resizing.statuses(self._with.observer.pod(self.uid)),
             more_conditions=self._resizing.conditions,
             finished=self._life.has_ended,

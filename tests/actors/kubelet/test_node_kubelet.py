@@ -230,6 +230,19 @@ def test_a_crash_loop_backs_off_as_documented(tmp_path: Path) -> None:
     scenario(tmp_path, play)
 
 
+def test_a_container_runs_once_its_post_start_hook_has_ended(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        world.create(container("web", lifecycle={"postStart": {"sleep": {"seconds": 30}}}))
+        await asyncio.sleep(10)
+        assert (world.status()["phase"], world.ready()) == ("Pending", False)
+        assert world.only()["state"] == {"waiting": {"reason": "ContainerCreating"}}
+        assert (world.only()["ready"], world.only()["started"]) == (False, False)
+        assert 19 < await world.until(lambda: world.ready()) < 22
+        assert world.status()["phase"] == "Running"
+
+    scenario(tmp_path, play)
+
+
 def test_what_cannot_be_started_backs_off_too(tmp_path: Path) -> None:
     """A command that is not there, say: each attempt is an instance that ended before it began."""
 
