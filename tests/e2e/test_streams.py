@@ -395,6 +395,9 @@ def test_the_node_answers_for_itself(talk):
     assert talk.kubectl("get", "--raw", "/api/v1/nodes/w1/proxy/healthz") == "ok"
     pods = json.loads(talk.kubectl("get", "--raw", "/api/v1/nodes/w1/proxy/pods"))
     assert "talk" in {pod["metadata"]["name"] for pod in pods["items"]}
+    checkpoint = "/api/v1/nodes/w1/proxy/checkpoint/streams/talk/http"
+    refused = talk.run("kubectl", "create", "--raw", checkpoint, "-f", "-", status=1).stderr
+    assert "container runtime makes no checkpoints" in refused
 
 
 def test_kubectl_proxy(talk):
