@@ -26,8 +26,8 @@ class Mutator(Protocol):
     @property
     def is_reinvoked(self) -> bool: ...
 
-    async def mutate(self, asked: Admission, obj: Object | None, old: Object | None) -> bool:
-        """Change the object; return whether it did. Raises ApiError."""
+    async def mutate(self, asked: Admission, obj: Object | None, old: Object | None, at_round: int) -> bool:
+        """Change the object; return whether it did. Rounds are 0 and 1. Raises ApiError."""
 
 
 async def mutate(
@@ -38,7 +38,7 @@ async def mutate(
     again: set[str] = set()
     changed = False
     for mutator in mutators:
-        if await mutator.mutate(asked, obj, old):
+        if await mutator.mutate(asked, obj, old, 0):
             again |= called
             called = set()
             changed = True
@@ -53,4 +53,4 @@ async def mutate(
             again |= called
     for mutator in mutators:
         if mutator.uid in again:
-            await mutator.mutate(asked, obj, old)
+            await mutator.mutate(asked, obj, old, 1)

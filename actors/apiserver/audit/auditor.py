@@ -39,7 +39,7 @@ class Trail:
     def end(self, answer: Answer | StreamAnswer, *, is_panic: bool = False) -> None:
         """The request was answered, or begins to be: a stream ends when it is closed."""
         event.add_decision(self._event, *self._auditor.decide(self._call, self._info))
-        event.add_annotations(self._event, self._call.annotations)
+        event.add_annotations(self._event, self._rule, self._call.annotations)
         if isinstance(answer, StreamAnswer):
             event.add_status(self._event, answer.status, b"")
             self._tell(STARTED)

@@ -8,15 +8,16 @@ Source: audit.k8s.io/v1 Event. Neighbours: `auditor` says when.
 from typing import Any
 
 import orjson
-import yaml
 
 from actors.api.meta import rfc3339_micro
 from actors.apiserver.audit.policy import NAME_OF_LEVEL, Level, Rule
 from actors.apiserver.call import ApiCall
+from actors.apiserver.machinery.body import Malformed, parse_json, parse_yaml
 from actors.apiserver.request_info import RequestInfo
 
 MAX_OBJECT_BYTES = 1 << 20  # of a request's or response's object; a larger one is left out, and the event says so
 TRUNCATED = "audit.k8s.io/truncated"
+PATCH_NOTE = "patch.webhook.admission.k8s.io"  # of annotations that tell of a body
 
 
 def begun(audit_id: str, rule: Rule, call: ApiCall, info: RequestInfo, received_s: float) -> dict[str, Any]:
@@ -83,11 +84,12 @@ def add_decision(event: dict[str, Any], allowed: bool, why: str) -> None:
     annotations["authorization.k8s.io/reason"] = why
 
 
-def add_annotations(event: dict[str, Any], told: dict[str, str]) -> None:
+def add_annotations(event: dict[str, Any], rule: Rule, told: dict[str, str]) -> None:
     """Put in what admission tells of a request. The first to use a key has it."""
     annotations = event.setdefault("annotations", {})
     for key, text in told.items():
-        annotations.setdefault(key, text)
+        if rule.level >= Level.REQUEST or not key.startswith(PATCH_NOTE):
+            annotations.setdefault(key, text)
 
 
 def name_of_created(body: bytes) -> str:
@@ -108,8 +110,8 @@ def _put(event: dict[str, Any], key: str, body: bytes, is_yaml: bool, rule: Rule
         event.setdefault("annotations", {})[TRUNCATED] = "true"
         return
     try:
-        obj = yaml.safe_load(body) if is_yaml else orjson.loads(body)
-    except (orjson.JSONDecodeError, yaml.YAMLError):
+        obj, _ = parse_yaml(body) if is_yaml else parse_json(body, want_duplicates=False)
+    except Malformed:
         return  # it was refused for that
     if not isinstance(obj, dict | list):
         return

@@ -43,7 +43,7 @@ class PolicyMutator:
     uid: str
     is_reinvoked: bool
 
-    async def mutate(self, asked: Admission, obj: Object | None, old: Object | None) -> bool:
+    async def mutate(self, asked: Admission, obj: Object | None, old: Object | None, at_round: int) -> bool:
         """Change the object; return whether it was. Raises ApiError."""
         if obj is None or not any(one is self.binding for one in self.bound.active(asked, obj, old)):
             return False

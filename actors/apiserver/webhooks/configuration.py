@@ -33,7 +33,7 @@ class ServiceReference:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """`uid` names it among all hooks; `name` is what users are told."""
+    """`uid` names it among all hooks; `name` is what users are told; `index` is its place in the order."""
 
     uid: str
     name: str
@@ -49,15 +49,19 @@ class Hook:
     url: str
     service: ServiceReference | None
     ca_bundle: bytes
+    index: int
 
 
 def compile_hooks(configurations: Iterable[Object]) -> tuple[Hook, ...]:
     """Return the hooks of webhook configurations, in order."""
     ordered = sorted(configurations, key=lambda one: one["metadata"]["name"])
-    return tuple(hook for one in ordered for hook in _hooks(one))
+    found: list[Hook] = []
+    for one in ordered:
+        found += _hooks(one, len(found))
+    return tuple(found)
 
 
-def _hooks(configuration: Object) -> Iterable[Hook]:
+def _hooks(configuration: Object, first: int) -> Iterable[Hook]:
     name = configuration["metadata"]["name"]
     for i, webhook in enumerate(configuration.get("webhooks") or ()):
         client = webhook.get("clientConfig") or {}
@@ -77,6 +81,7 @@ def _hooks(configuration: Object) -> Iterable[Hook]:
             url=client.get("url") or _service_url(service, (client.get("service") or {}).get("path")),
             service=service,
             ca_bundle=base64.b64decode(client.get("caBundle") or ""),
+            index=first + i,
         )
 
 

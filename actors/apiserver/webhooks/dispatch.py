@@ -22,6 +22,7 @@ from actors.apiserver.machinery.patch import JSON_PATCH, apply_patch_as
 from actors.apiserver.webhooks.addresses import find_address
 from actors.apiserver.webhooks.call_failed import CallFailed
 from actors.apiserver.webhooks.configuration import Hook, ServiceReference
+from actors.apiserver.webhooks.notes import Notes, tell_failed_open
 from actors.apiserver.webhooks.review import BadReview, Verdict, refusal, request_of, review, verdict_of
 from actors.apiserver.webhooks.rules import Match
 from actors.apiserver.webhooks.views import View, view_of
@@ -86,13 +87,24 @@ class BoundHook:
         self.uid = hook.uid
         self.is_reinvoked = hook.is_reinvoked
 
-    async def mutate(self, asked: Admission, obj: Object | None, old: Object | None) -> bool:
+    async def mutate(self, asked: Admission, obj: Object | None, old: Object | None, at_round: int) -> bool:
         """Let a mutating webhook change the object; return whether it did. Raises ApiError."""
-        hook = self._hook
-        view = view_of(asked, self._match.resource)
-        verdict = await self._verdict(asked, view, obj, old, mutating=True)
-        if verdict is None or not verdict.patch:
+        notes = Notes(asked, self._hook, at_round)
+        verdict = await self._verdict(asked, view_of(asked, self._match.resource), obj, old, notes)
+        if verdict is None:
             return False
+        changed = False
+        try:
+            changed = bool(verdict.patch) and await self._patch(asked, verdict, obj, old)
+        finally:
+            notes.tell_mutation(changed)
+        if verdict.patch:
+            notes.tell_patch(verdict.patch)
+        return changed
+
+    async def _patch(self, asked: Admission, verdict: Verdict, obj: Object | None, old: Object | None) -> bool:
+        """Do what a webhook wants with the object. Raises ApiError."""
+        hook, view = self._hook, view_of(asked, self._match.resource)
         if obj is None:
             why = f'admission webhook "{hook.name}" attempted to modify the object, which is not supported for this '
             raise errors.internal(f"{why}operation")
@@ -110,12 +122,15 @@ class BoundHook:
 
     async def validate(self, asked: Admission, obj: Object | None, old: Object | None) -> None:
         """Let a validating webhook refuse the write. Raises ApiError."""
-        await self._verdict(asked, view_of(asked, self._match.resource), obj, old, mutating=False)
+        await self._verdict(asked, view_of(asked, self._match.resource), obj, old, None)
 
     async def _verdict(
-        self, asked: Admission, view: View, obj: Object | None, old: Object | None, *, mutating: bool
+        self, asked: Admission, view: View, obj: Object | None, old: Object | None, notes: Notes | None
     ) -> Verdict | None:
-        """Return what the webhook says; None when it is not for this write, or fails open. Raises ApiError."""
+        """Return what the webhook says; None when it is not for this write, or fails open. Raises ApiError.
+
+        `notes` are those of a mutating webhook.
+        """
         hook = self._hook
         if not hook.selectors.match(asked, obj, old):
             return None
@@ -126,7 +141,7 @@ class BoundHook:
             raise errors.bad_request(f'admission webhook "{hook.name}" does not support dry run')
         self._caller.ready(asked.server)
         try:
-            verdict = await self._caller.ask(hook, request, mutating=mutating)
+            verdict = await self._caller.ask(hook, request, mutating=notes is not None)
         except Unanswered as error:
             said = f'failed calling webhook "{hook.name}": {error}'
             asked.server.log.warning(
@@ -134,10 +149,13 @@ class BoundHook:
             )
             if hook.fails_closed:
                 raise errors.internal(said) from error
+            tell_failed_open(asked, hook, notes)
             return None
         asked.warnings += verdict.warnings
         asked.annotations.update({f"{hook.name}/{key}": text for key, text in verdict.annotations.items()})
         if not verdict.allowed:
+            if notes is not None:
+                notes.tell_mutation(False)
             raise refusal(hook.name, verdict.status)
         return verdict
 

@@ -15,6 +15,7 @@ from actors.apiserver.auth.authorizer import attributes
 from actors.apiserver.call import AUTHENTICATED, ApiCall, Identity
 from actors.apiserver.request_info import parse
 from runtime.clock import ManualClock
+from tests.actors.apiserver.admission.hooks import add, allow, configure, install, patch, unanswered, webhook
 from tests.actors.apiserver.api_harness import ADMIN, config_map, pod, with_account, with_api
 
 MERGE = "application/merge-patch+json"
@@ -172,6 +173,48 @@ async def test_what_admission_tells(api):
     await api.must("PUT", f"{CMS}/a", config_map("a", data={"a": "b", "c": "d"}))
     assert lines[-1]["annotations"].get("p/size") == "2"
     assert "validation.policy.admission.k8s.io/validation_failure" not in lines[-1]["annotations"]
+
+
+@with_api()
+async def test_which_webhooks_were_called_and_what_they_changed(api):
+    hooks = install(api)
+    hooks.answers["a.b.c"] = hooks.answers["d.b.c"] = allow
+    hooks.answers["b.b.c"] = patch(add("/data/b", "1"))
+    hooks.answers["c.b.c"] = hooks.answers["e.b.c"] = unanswered("EOF")
+    await configure(
+        api, "Mutating", "m", webhook("a.b.c", reinvocationPolicy="IfNeeded"), webhook("b.b.c"),
+        webhook("c.b.c", failurePolicy="Ignore"),
+    )  # fmt: skip
+    await configure(api, "Validating", "v", webhook("d.b.c"), webhook("e.b.c", failurePolicy="Ignore"))
+    lines = audited(api, everything("Request", omitStages=["RequestReceived"]))
+    await api.must("POST", CMS, config_map("a"))
+    told = {key: text for key, text in lines[-1]["annotations"].items() if "webhook" in key}
+    mutation, by_patch = "mutation.webhook.admission.k8s.io/round_", "patch.webhook.admission.k8s.io/round_0_index_1"
+    assert {key: orjson.loads(text) for key, text in told.items() if key.startswith(mutation)} == {
+        f"{mutation}0_index_0": {"configuration": "m", "webhook": "a.b.c", "mutated": False},
+        f"{mutation}0_index_1": {"configuration": "m", "webhook": "b.b.c", "mutated": True},
+        f"{mutation}0_index_2": {"configuration": "m", "webhook": "c.b.c", "mutated": False},
+        f"{mutation}1_index_0": {"configuration": "m", "webhook": "a.b.c", "mutated": False},
+    }
+    assert orjson.loads(told[by_patch]) == {
+        "configuration": "m", "webhook": "b.b.c", "patch": [add("/data/b", "1")], "patchType": "JSONPatch",
+    }  # fmt: skip
+    assert told["failed-open.mutating.webhook.admission.k8s.io/round_0_index_2"] == "c.b.c"
+    assert told["failed-open.validating.webhook.admission.k8s.io/round_0_index_1"] == "e.b.c"
+    lines = audited(api, everything("Metadata", omitStages=["RequestReceived"]))
+    await api.must("POST", CMS, config_map("b"))
+    assert by_patch not in lines[-1]["annotations"]
+
+
+@with_api()
+async def test_a_bomb_is_not_put_into_the_log(api):
+    lines = audited(api, everything("Request", omitStages=["RequestReceived"]))
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    status, _ = await api.post(CMS, bomb.encode(), content_type="application/yaml")
+    assert status == 400 and "requestObject" not in lines[-1]
 
 
 @with_api()
