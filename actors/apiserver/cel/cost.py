@@ -25,7 +25,7 @@ _THROUGH_ONE = frozenset(
         "charAt", "encode", "decode", "url", "isURL", "ip", "isIP", "isCanonical", "cidr", "isCIDR", "quantity",
         "isQuantity", "semver", "isSemver", "timestamp", "duration", "string", "bytes", "isSorted", "sum", "min", "max",
         "sort", "distinct", "flatten", "slice", "range", "contains", "intersects", "equivalent", "getQuery",
-        "validated", "indexIn", "lastIndexIn",
+        "validated", "indexIn", "lastIndexIn", "mapOf", "mapOfEntries",
     }
 )  # fmt: skip
 _FREE = frozenset({"@in", "_[_]", "_?_:_", "_&&_", "_||_", "!_", "@not_strictly_false"})

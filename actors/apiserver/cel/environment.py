@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from actors.apiserver.cel import library, methods
 from actors.apiserver.cel.errors import CompileError, compile_error, evaluation_error
+from actors.apiserver.cel.library import standard
 
 ITERATIONS = 10_000  # of all loops of one evaluation together: the C++ implementation's own bound
 MAX_EXPRESSION_CHARS = 100_000  # Kubernetes' code point limit of the parser
@@ -32,7 +33,9 @@ extensions:
 - name: math
 - name: bindings
 - name: encoders
-"""
+stdlib:
+  exclude_functions:
+""" + "".join(f'  - name: "{name}"\n' for name in standard.REDECLARED)
 
 DYN = cel.Type.DYN
 TIMESTAMP, DURATION = Timestamp, Duration

@@ -2,7 +2,8 @@
 
 `[1, 2].indexOf(2)` is `kubernetes.indexIn([[1, 2], 2])` before it is compiled, for the extension of strings lets nobody
 else declare an `indexOf`. `format.dns1123Label().validate(x)` is `optional.ofNonZeroValue(kubernetes.validated(...))`,
-for a function written in Python cannot return an optional: what is wrong as a list, or nothing as an empty one.
+for a function written in Python cannot return an optional: what is wrong as a list, or nothing as an empty one. And
+`m.transformMap(k, v, e)` is `kubernetes.mapOf(m.transformList(k, v, [k, e]))`: the evaluator can put nothing in a map.
 
 Only texts that have such a method are looked at. Neighbours: `environment` compiles what comes out; `library.lists`
 and `library.formats` have the functions.
@@ -25,9 +26,13 @@ _METHODS = {  # what comes before the receiver and the arguments, and after them
     "lastIndexOf": ("kubernetes.lastIndexIn([", "])"),
     "named": ("optional.ofNonZeroValue(kubernetes.namedFormat(", "))"),
     "validate": ("optional.ofNonZeroValue(kubernetes.validated(", "))"),
+    "transformMap": ("kubernetes.mapOf(", ")"),
+    "transformMapEntry": ("kubernetes.mapOfEntries(", ")"),
 }
+_TO_MAPS = frozenset({"transformMap", "transformMapEntry"})  # lists of pairs, or of maps, and a map of those
+_PAIR = ("[dyn(", "), dyn(", ")]")
 _OF_FORMAT = "named"  # is a method of `format`, which is no value
-_SUSPECT = re.compile(r"\.\s*(?:indexOf|lastIndexOf|named|validate)\s*\(").search
+_SUSPECT = re.compile(r"\.\s*(?:indexOf|lastIndexOf|named|validate|transformMap|transformMapEntry)\s*\(").search
 _OPENING = {")": "(", "]": "[", "}": "{"}
 _OPERATORS = frozenset({"in"})  # words that end no operand
 MAX_REWRITTEN = 64  # methods in one expression; more are left to the compiler, which knows none of them
@@ -72,9 +77,29 @@ def _replaced(tokens: list[Token], begin: int, dot: int, name: int, opening: int
     end = _end(tokens, opening)
     before, after = map(_tokens, _METHODS[tokens[name][1]])
     arguments = tokens[opening + 1 : end]
-    if tokens[name][1] != _OF_FORMAT:
+    if tokens[name][1] in _TO_MAPS:
+        listed = _transformed_to_list(tokens[name][1], arguments)
+        arguments = [*tokens[begin:dot], ("other", "."), ("name", "transformList"), ("other", "("), *listed]
+        after = [("other", ")"), *after]
+    elif tokens[name][1] != _OF_FORMAT:
         arguments = [*tokens[begin:dot], ("other", ","), *arguments]
     return [*tokens[:begin], *before, *arguments, *after, *tokens[end + 1 :]]
+
+
+def _transformed_to_list(name: str, arguments: list[Token]) -> list[Token]:
+    """The arguments of transformList that make what a map is made of: those given, or pairs of the key and the last."""
+    if name != "transformMap":
+        return arguments
+    parts, depth = [0], 0
+    for at, token in enumerate(arguments):
+        depth += _step(token)
+        if depth == 0 and token[1] == ",":
+            parts.append(at + 1)
+    if len(parts) < 3:  # it is not what it seems; the compiler says so
+        return arguments
+    key = arguments[: parts[1] - 1]
+    start, middle, end = map(_tokens, _PAIR)
+    return [*arguments[: parts[-1]], *start, *key, *middle, *arguments[parts[-1] :], *end]
 
 
 def _after(tokens: list[Token], at: int) -> int:

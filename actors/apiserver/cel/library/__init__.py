@@ -16,6 +16,7 @@ from actors.apiserver.cel.library import (
     quantities,
     regexes,
     semantic_versions,
+    standard,
     urls,
 )
 
@@ -34,4 +35,5 @@ def functions() -> tuple[Any, ...]:
         *formats.functions(),
         *authorizing.functions(),
         *json_patches.functions(),
+        *standard.functions(),
     )

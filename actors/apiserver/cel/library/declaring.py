@@ -7,6 +7,7 @@ from cel_expr_python import cel
 
 Type = cel.Type
 BOOL, INT, DOUBLE, STRING, DYN = Type.BOOL, Type.INT, Type.DOUBLE, Type.STRING, Type.DYN
+UINT, BYTES, TIMESTAMP, DURATION = Type.UINT, Type.BYTES, Type.TIMESTAMP, Type.DURATION
 QUANTITY, IP, CIDR, URL, SEMVER, AUTHORIZER, FORMAT = (
     Type(f"kubernetes.{name}") for name in ("Quantity", "IP", "CIDR", "URL", "Semver", "Authorizer", "Format")
 )  # as opaque.py names them
@@ -33,6 +34,11 @@ def also(overload: str, result: Any, parameters: list[Any]) -> Any:
     them all, and looks at what it got.
     """
     return cel.Overload(overload, return_type=result, parameters=parameters, is_member=True)
+
+
+def evaluated(overload: str, result: Any, parameters: list[Any]) -> Any:
+    """An overload of a function that the evaluator has anyhow, or that another overload does the work of."""
+    return cel.Overload(overload, return_type=result, parameters=parameters)
 
 
 def succeeds(parse: Callable[..., Any]) -> Callable[..., bool]:

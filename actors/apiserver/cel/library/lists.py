@@ -1,15 +1,22 @@
-"""`isSorted`, `sum`, `min` and `max` of lists whose members can be ordered; `indexOf` of lists, and of strings.
+"""`isSorted`, `sum`, `min` and `max` of lists whose members can be ordered; `indexOf` of lists, and of strings; maps
+out of lists.
 
-Neighbours: `methods` writes `indexOf` and `lastIndexOf` as the calls that are declared here.
+Neighbours: `methods` writes `indexOf`, `lastIndexOf`, `transformMap` and `transformMapEntry` as the calls that are
+declared here.
 """
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from actors.apiserver.cel.library.declaring import BOOL, DYN, INT, Type, declare, function, method
 
 _LIST = Type.List(DYN)
-_ORDERED = (int, float, str, bytes, bool)
+_MAP = Type.Map(DYN, DYN)
+_ORDERED = (int, float, str, bytes, bool, timedelta, datetime)
 
 
 def _comparable(values: list[Any]) -> list[Any]:
@@ -17,6 +24,26 @@ def _comparable(values: list[Any]) -> list[Any]:
         if not isinstance(value, _ORDERED):
             raise TypeError("the members of the list cannot be ordered")
     return values
+
+
+def _as_value(value: Any) -> Any:
+    """What the evaluator takes back: of times, Protobuf's messages."""
+    if isinstance(value, timedelta):
+        span = Duration()
+        span.FromTimedelta(value)
+        return span
+    if isinstance(value, datetime):
+        moment = Timestamp()
+        moment.FromDatetime(value)
+        return moment
+    return value
+
+
+def _sum(values: list[Any]) -> Any:
+    for value in values:
+        if not isinstance(value, int | float | timedelta) or isinstance(value, bool):
+            raise TypeError("the members of the list cannot be added")
+    return _as_value(sum(values[1:], values[0])) if values else 0
 
 
 def _is_sorted(values: list[Any]) -> bool:
@@ -28,7 +55,7 @@ def _of_none_empty(name: str, choose: Any) -> Any:
     def chosen(values: list[Any]) -> Any:
         if not values:
             raise ValueError(f"{name} called on empty list")
-        return choose(_comparable(values))
+        return _as_value(choose(_comparable(values)))
 
     return chosen
 
@@ -63,6 +90,20 @@ def _check_start(text: str, start: int) -> None:
         raise ValueError(f"index out of range: {start}")
 
 
+def _map_of(pairs: list[list[Any]]) -> dict[Any, Any]:
+    return {key: value for key, value in pairs}
+
+
+def _map_of_entries(maps: list[dict[Any, Any]]) -> dict[Any, Any]:
+    made: dict[Any, Any] = {}
+    for entries in maps:
+        for key, value in entries.items():
+            if key in made:
+                raise ValueError(f"insert failed: key {key!r} already exists")
+            made[key] = value
+    return made
+
+
 def _by_kind(of_lists: Callable[..., int], of_strings: Callable[..., int]) -> Callable[[list[Any]], int]:
     """One function for both, of what is searched, what for, and where to begin.
 
@@ -92,8 +133,10 @@ def functions() -> list[Any]:
                 ("lastIndexIn", _last_index, _last_found),
             )
         ),
+        declare("kubernetes.mapOf", function("map_of_pairs", _MAP, [Type.List(_LIST)], _map_of)),
+        declare("kubernetes.mapOfEntries", function("map_of_maps", _MAP, [Type.List(_MAP)], _map_of_entries)),
         declare("isSorted", method("list_is_sorted", BOOL, [_LIST], _is_sorted)),
-        declare("sum", method("list_sum", DYN, [_LIST], sum)),
+        declare("sum", method("list_sum", DYN, [_LIST], _sum)),
         declare("min", method("list_min", DYN, [_LIST], _of_none_empty("min", min))),
         declare("max", method("list_max", DYN, [_LIST], _of_none_empty("max", max))),
     ]

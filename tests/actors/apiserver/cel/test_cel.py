@@ -36,6 +36,11 @@ def value(expression: str, given: object = None):
         "'%s has %d'.format(['a', 3]) == 'a has 3'",
         "[1, 2, 3].exists(i, v, i == 1 && v == 2)",
         "optional.of(1).orValue(2) == 1 && {'a': 1}.?b.orValue(5) == 5",
+        "[duration('1m'), duration('2m')].sum() == duration('3m') && [].sum() == 0",
+        "[duration('1m'), duration('2m')].max() == duration('2m') && [duration('1m'), duration('2m')].isSorted()",
+        "[timestamp('2026-01-02T00:00:00Z'), timestamp('2026-01-01T00:00:00Z')].min().getDayOfMonth() == 0",
+        "string(ip('10.0.0.1')) + string(cidr('10.0.0.0/8')) == '10.0.0.110.0.0.0/8' && string(1.5) == '1.5'",
+        "1 < 1.5 && 2.0 >= 2 && 1u <= 1 && 'a' < 'b' && duration('1s') < duration('2s') && dyn(1) > 0.5",
         "math.greatest(1, 2) == 2 && cel.bind(x, 3, x * x) == 9",
     ],
 )
@@ -76,6 +81,7 @@ SPEC = Declared(
         "free": list_of(Declared(declared.STRING)),
         "labels": map_of(Declared(declared.STRING, 63), 10),
         "since": Declared(declared.TIMESTAMP),
+        "ratio": Declared(declared.DOUBLE),
         "nested": list_of(list_of(Declared(declared.INT))),
     },
 )
@@ -85,6 +91,7 @@ CHECKED = typecheck.checked({"self": SPEC})
 def test_types_are_checked():
     for good in (
         "self.replicas > 1",
+        "self.ratio > 0 && self.replicas < self.ratio && self.replicas < 1.5",
         "self.hosts.all(h, h.startsWith('a'))",
         "self.labels['a'] == 'b' && self.labels.all(k, k.size() < 9)",
         "self.since < timestamp('2026-01-01T00:00:00Z')",
@@ -94,6 +101,7 @@ def test_types_are_checked():
         assert CHECKED.compile(good).result_type() == "BOOL"
     for bad, said in (
         ("self.replicants > 1", "undefined field 'replicants'"),
+        ("self.ratio == 0", "found no matching overload"),
         ("self.replicas > 'a'", "found no matching overload"),
         ("self.hosts.all(h, h > 1)", "found no matching overload"),
         ("other > 1", "undeclared reference to 'other'"),

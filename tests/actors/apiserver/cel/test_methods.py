@@ -42,6 +42,11 @@ OBJECT = {"items": ["x", "y"], "name": "a_b", "other": {"validate": 3}}
         ("format.datetime().validate('2026-02-03T04:05:06Z').hasValue()", False),
         ("format.uri().validate('https://example.com/a').hasValue()", False),
         ("format.qualifiedName().validate('example.com/a').orValue([])", []),
+        ("{'a': 1, 'b': 2}.transformMap(k, v, v + 1)", {"a": 2, "b": 3}),
+        ("{'a': 1, 'b': 2}.transformMap(k, v, v > 1, [k, [v]])", {"b": ["b", [2]]}),
+        ("o.items.transformMap(i, v, {v: 'x'}.transformMap(a, b, a + b))", {0: {"x": "xx"}, 1: {"y": "yx"}}),
+        ("{'a': 'x'}.transformMapEntry(k, v, {v: k})", {"x": "a"}),
+        ("{'a': 'x'}.transformMapEntry(k, v, v != 'x', {v: k})", {}),
         ("format.dns1035LabelPrefix().validate('web-').hasValue()", False),
     ],
 )
@@ -49,7 +54,17 @@ def test_values(expression, value):
     assert ENVIRONMENT.compile(expression).evaluate({"o": OBJECT}) == value
 
 
-@pytest.mark.parametrize("expression", ["o.items.indexOf('x', 1)", "3.indexOf(1)", "'a'.indexOf(1)", "o.indexOf('x'"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "o.items.indexOf('x', 1)",
+        "3.indexOf(1)",
+        "'a'.indexOf(1)",
+        "o.indexOf('x'",
+        "{'a': 1, 'b': 1}.transformMapEntry(k, v, {v: k})",
+        "{'a': 1}.transformMap(k)",
+    ],
+)
 def test_what_has_no_value(expression):
     with pytest.raises(CelError):
         ENVIRONMENT.compile(expression).evaluate({"o": OBJECT})
