@@ -41,6 +41,12 @@ _VALUE_HELP = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
     "end with an alphanumeric character"
 )
+_SEARCH = r"[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*"
+_SEARCH_HELP = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', and must "
+    "start and end with an alphanumeric character or '_'"
+)
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 
 
@@ -54,6 +60,8 @@ _is_subdomain = _matcher(_SUBDOMAIN)
 _is_label_1035 = _matcher(_LABEL_1035)
 _is_qualified = _matcher(_QUALIFIED)
 _is_value = _matcher(_VALUE)
+_is_search_domain = _matcher(_SEARCH)
+_is_http_path = re.compile(_HTTP_PATH).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
 _has_letter = re.compile("[a-z]").search
 _is_port_name = re.compile("[-a-z0-9]+").fullmatch
@@ -189,6 +197,27 @@ def port_name(name: str) -> list[str]:
         wrong.append("must not contain consecutive hyphens")
     if name[:1] == "-" or name[-1:] == "-":
         wrong.append("must not begin or end with a hyphen")
+    return wrong
+
+
+def search_domain(text: str) -> list[str]:
+    """A domain of a resolver's search list: underscores are allowed there, and a dot at the end."""
+    if text == ".":
+        return []
+    name = text.removesuffix(".")
+    if len(name) > DNS_SUBDOMAIN_MAX:
+        return [_too_long(DNS_SUBDOMAIN_MAX)]
+    return [] if _is_search_domain(name) else [_form(_SEARCH_HELP, _SEARCH, "example.com")]
+
+
+def domain_prefixed_path(text: str) -> list[str]:
+    """A name below a domain that somebody owns, as of a controller."""
+    domain, _, path = text.partition("/")
+    if not domain or not path:
+        return ['must be a domain-prefixed path (such as "acme.io/foo")']
+    wrong = dns_subdomain(domain)
+    if not _is_http_path(path):
+        wrong = [*wrong, f"Invalid path (regex used for validation is '{_HTTP_PATH}')"]
     return wrong
 
 

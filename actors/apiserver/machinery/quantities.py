@@ -45,6 +45,17 @@ def amount(text: str) -> Decimal:
     return _parse(text)[0]
 
 
+def is_whole(text: str) -> bool:
+    """Is it an integer? (The usual context of decimals has no room for the remainder of a large one.)"""
+    return _CONTEXT.remainder(amount(text), Decimal(1)) == 0
+
+
+def is_multiple(text: str, of: Decimal) -> bool:
+    """Is it a positive amount, so many times another one?"""
+    found = amount(text)
+    return found > 0 and of > 0 and _CONTEXT.remainder(found, of) == 0
+
+
 def _parse(text: str) -> tuple[Decimal, str]:
     found = _FORM.fullmatch(text) if len(text) <= MAX_QUANTITY_CHARS else None
     if found is None:

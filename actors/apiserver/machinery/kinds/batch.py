@@ -2,15 +2,18 @@
 
 import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field
+from actors.apiserver.machinery import field, names
 from actors.apiserver.machinery.kinds.job_policies import policy_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
+MAX_INDEXED_PARALLELISM = 100_000
+MAX_MANAGER_CHARS = 63
 MAX_CRON_JOB_NAME = 52  # leaves room for the minute that its Jobs' names end in
 MAX_SCHEDULE_CHARS = 1024  # every minute of an hour written out has 200
 
@@ -50,7 +53,17 @@ class JobStrategy(WithStatus):
         labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
         labels |= {"controller-uid": uid, "job-name": name}
         labels |= {f"{_PREFIX}controller-uid": uid, f"{_PREFIX}job-name": name}
-        spec["selector"] = {"matchLabels": {f"{_PREFIX}controller-uid": uid}}
+        selector = spec.setdefault("selector", {})
+        selector["matchLabels"] = {**(selector.get("matchLabels") or {}), f"{_PREFIX}controller-uid": uid}
+
+    def validate_create(self, obj: dict[str, Any]) -> list[Cause]:
+        """Only who says so chooses the selector; otherwise it is ours."""
+        spec = obj["spec"]
+        own = {f"{_PREFIX}controller-uid": obj["metadata"].get("uid", "")}
+        selector = spec.get("selector") or {}
+        if spec.get("manualSelector") or (selector.get("matchLabels") == own and not selector.get("matchExpressions")):
+            return []
+        return [field.invalid("spec.selector", selector, "`selector` not auto-generated")]
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         spec = obj["spec"]
@@ -66,12 +79,12 @@ class JobStrategy(WithStatus):
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = obj["spec"], old["spec"]
-        names = ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy"]
+        fixed = ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy"]
         if not before.get("suspend"):
-            names.append("template")
+            fixed.append("template")
         if before.get("completionMode") != "Indexed":
-            names.append("completions")
-        return [field.immutable(f"spec.{name}", spec.get(name)) for name in names if spec.get(name) != before.get(name)]
+            fixed.append("completions")
+        return [field.immutable(f"spec.{name}", spec.get(name)) for name in fixed if spec.get(name) != before.get(name)]
 
 
 def job_spec_causes(spec: dict[str, Any], path: str) -> list[Cause]:
@@ -83,6 +96,13 @@ def job_spec_causes(spec: dict[str, Any], path: str) -> list[Cause]:
     causes += field.one_of(f"{path}.completionMode", mode, ("NonIndexed", "Indexed"))
     if mode == "Indexed" and spec.get("completions") is None:
         causes.append(field.required(f"{path}.completions", "when completion mode is Indexed"))
+    if mode == "Indexed" and (spec.get("parallelism") or 0) > MAX_INDEXED_PARALLELISM:
+        detail = f"must be less than or equal to {MAX_INDEXED_PARALLELISM} when completion mode is Indexed"
+        causes.append(field.invalid(f"{path}.parallelism", spec["parallelism"], detail))
+    if (manager := spec.get("managedBy")) is not None:
+        causes += field.messages(f"{path}.managedBy", manager, names.domain_prefixed_path(manager))
+        if len(manager) > MAX_MANAGER_CHARS:
+            causes.append(field.too_long(f"{path}.managedBy", MAX_MANAGER_CHARS))
     causes += template_causes(spec.get("template"), f"{path}.template")
     policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "Always")
     where = f"{path}.template.spec.restartPolicy"
@@ -114,6 +134,8 @@ class CronJobStrategy(WithStatus):
             causes.append(field.required(path))
         elif wrong := cron_error(schedule):
             causes.append(field.invalid(path, schedule, wrong))
+        if (zone := spec.get("timeZone")) is not None and (wrong := time_zone_error(zone)):
+            causes.append(field.invalid("spec.timeZone", zone, wrong))
         causes += field.one_of("spec.concurrencyPolicy", spec["concurrencyPolicy"], ("Allow", "Forbid", "Replace"))
         for name in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
             causes += field.non_negative(f"spec.{name}", spec.get(name))
@@ -121,6 +143,19 @@ class CronJobStrategy(WithStatus):
         if template is None:
             return [*causes, field.required("spec.jobTemplate")]
         return causes + job_spec_causes(template.get("spec") or {}, "spec.jobTemplate.spec")
+
+
+def time_zone_error(zone: str) -> str:
+    """Return what is wrong with a time zone's name; "" when there is one."""
+    if not zone:
+        return "timeZone must be nil or non-empty string"
+    if zone.lower() == "local":
+        return "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+    try:
+        ZoneInfo(zone)
+    except (KeyError, OSError, ValueError):
+        return f"unknown time zone {zone}"
+    return ""
 
 
 def cron_error(schedule: str) -> str:

@@ -91,6 +91,10 @@ class NodeStrategy(WithStatus):
             causes += field.messages(f"spec.podCIDRs[{i}]", block, names.cidr(block))
         if blocks and spec.get("podCIDR") != blocks[0]:
             causes.append(field.invalid("spec.podCIDRs", blocks, "first value must match `podCIDR`"))
+        families = [":" in block for block in blocks]
+        if len(blocks) > 2 or len(set(families)) < len(families):
+            detail = "may specify no more than one CIDR for each IP family"
+            causes.append(field.invalid("spec.podCIDRs", blocks, detail))
         return causes + self._capacity_causes(obj.get("status") or {})
 
     def _capacity_causes(self, status: dict[str, Any]) -> list[Cause]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, names
-from actors.apiserver.machinery.kinds import probes, resource_lists, volumes
+from actors.apiserver.machinery.kinds import probes, resource_lists, restart_rules, volumes
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -16,12 +16,17 @@ _FIELD_PATHS = (
     "status.hostIPs", "status.podIP", "status.podIPs",
 )  # fmt: skip
 _PROC_MOUNTS = ("Default", "Unmasked")
+_RESIZE_POLICIES = ("NotRequired", "RestartContainer")
+_RESOURCE_FIELDS = tuple(
+    f"{kind}.{name}" for kind in ("limits", "requests") for name in ("cpu", "memory", "ephemeral-storage")
+)
 _SECCOMP_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
 
 
 def all_causes(spec: dict[str, Any], path: str) -> list[Cause]:
     """Return what is wrong with all containers of a pod spec."""
     mounted = {volume.get("name", ""): volume for volume in spec.get("volumes") or ()}
+    claims = [claim.get("name", "") for claim in spec.get("resourceClaims") or ()]
     causes: list[Cause] = []
     if not spec.get("containers"):
         causes.append(field.required(f"{path}.containers"))
@@ -30,7 +35,9 @@ def all_causes(spec: dict[str, Any], path: str) -> list[Cause]:
         ports: set[tuple] = set()
         for i, container in enumerate(spec.get(kind) or ()):
             at = f"{path}.{kind}[{i}]"
-            causes += _container_causes(container, mounted, at)
+            causes += _container_causes(container, mounted, at, spec)
+            causes += resource_lists.requirements_causes(container.get("resources"), f"{at}.resources", claims)
+            causes += restart_rules.causes(container, at)
             name = container.get("name", "")
             if name in seen:
                 causes.append(field.duplicate(f"{at}.name", name))
@@ -43,7 +50,9 @@ def all_causes(spec: dict[str, Any], path: str) -> list[Cause]:
     return causes
 
 
-def _container_causes(container: dict[str, Any], mounted: dict[str, dict], path: str) -> list[Cause]:
+def _container_causes(
+    container: dict[str, Any], mounted: dict[str, dict], path: str, spec: dict[str, Any]
+) -> list[Cause]:
     causes = []
     name, image = container.get("name", ""), container.get("image", "")
     if not name:
@@ -60,9 +69,34 @@ def _container_causes(container: dict[str, Any], mounted: dict[str, dict], path:
     causes += ports_causes(container.get("ports"), f"{path}.ports")
     causes += _env_causes(container, path)
     causes += volumes.mounts_causes(container, mounted, path)
-    causes += probes.container_causes(container, path)
-    causes += resource_lists.requirements_causes(container.get("resources"), f"{path}.resources")
-    return causes + _security_causes(container.get("securityContext"), f"{path}.securityContext")
+    causes += probes.container_causes(container, path, spec)
+    causes += _resize_policy_causes(container.get("resizePolicy"), f"{path}.resizePolicy", spec)
+    causes += _security_causes(container.get("securityContext"), f"{path}.securityContext")
+    proc_mount = (container.get("securityContext") or {}).get("procMount")
+    if proc_mount == "Unmasked" and spec.get("hostUsers") is not False:
+        detail = "`hostUsers` must be false to use `Unmasked`"
+        causes.append(field.invalid(f"{path}.securityContext.procMount", proc_mount, detail))
+    return causes
+
+
+def _resize_policy_causes(policies: list[dict] | None, path: str, spec: dict[str, Any]) -> list[Cause]:
+    causes: list[Cause] = []
+    seen: set[str] = set()
+    for i, policy in enumerate(policies or ()):
+        at, name, restart = f"{path}[{i}]", policy.get("resourceName", ""), policy.get("restartPolicy", "")
+        if name in seen:
+            causes.append(field.duplicate(at, name))
+        seen.add(name)
+        if name not in ("cpu", "memory"):
+            causes.append(
+                field.required(at) if not name else field.not_supported(f"{at}.resourceName", name, ("cpu", "memory"))
+            )
+        causes += field.needed_one_of(f"{at}.restartPolicy", restart, _RESIZE_POLICIES)
+        if spec.get("restartPolicy") == "Never" and restart == "RestartContainer":
+            causes.append(
+                field.invalid(f"{at}.restartPolicy", restart, "must be 'NotRequired' when `restartPolicy` is 'Never'")
+            )
+    return causes
 
 
 def ports_causes(ports: list[dict] | None, path: str) -> list[Cause]:
@@ -94,8 +128,8 @@ def _host_port_causes(container: dict, taken: set[tuple], host_network: bool, pa
             continue
         at = f"{path}.ports[{i}]"
         if host_network and host_port != port.get("containerPort"):
-            detail = "must match `hostPort` when `hostNetwork` is true"
-            causes.append(field.invalid(f"{at}.containerPort", port.get("containerPort"), detail))
+            detail = "must match `containerPort` when `hostNetwork` is true"
+            causes.append(field.invalid(f"{at}.hostPort", host_port, detail))
         key = (host_port, port.get("protocol"), port.get("hostIP", ""))
         if key in taken:
             causes.append(field.duplicate(f"{at}.hostPort", f"{key[1]}/{key[2]}/{key[0]}"))
@@ -115,6 +149,8 @@ def _env_causes(container: dict[str, Any], path: str) -> list[Cause]:
             causes += _env_source_causes(variable, f"{at}.valueFrom")
     for i, source in enumerate(container.get("envFrom") or ()):
         at = f"{path}.envFrom[{i}]"
+        if prefix := source.get("prefix"):
+            causes += field.messages(f"{at}.prefix", prefix, names.env_name(prefix))
         given = [kind for kind in ("configMapRef", "secretRef") if kind in source]
         if len(given) != 1:
             detail = "must specify one of: `configMapRef` or `secretRef`" if not given else "may not have both"
@@ -139,8 +175,8 @@ def _env_source_causes(variable: dict[str, Any], at: str) -> list[Cause]:
         reference = source[kind]
         if kind == "fieldRef":
             causes += _field_path_causes(reference.get("fieldPath", ""), f"{at}.fieldRef.fieldPath")
-        elif kind == "resourceFieldRef" and not reference.get("resource"):
-            causes.append(field.required(f"{at}.{kind}.resource"))
+        elif kind == "resourceFieldRef":
+            causes += resource_field_causes(reference, f"{at}.{kind}")
         elif kind in ("configMapKeyRef", "secretKeyRef"):
             for needed in ("name", "key"):
                 if not reference.get(needed):
@@ -153,6 +189,16 @@ def _field_path_causes(path: str, at: str) -> list[Cause]:
         return [field.required(at)]
     subscripted = path.startswith(("metadata.labels['", "metadata.annotations['")) and path.endswith("']")
     return [] if subscripted else field.one_of(at, path, _FIELD_PATHS)
+
+
+def resource_field_causes(reference: dict[str, Any], at: str) -> list[Cause]:
+    """Return what is wrong with a ResourceFieldSelector."""
+    resource = reference.get("resource", "")
+    if not resource:
+        return [field.required(f"{at}.resource")]
+    if resource.startswith(("limits.hugepages-", "requests.hugepages-")):
+        return []
+    return field.one_of(f"{at}.resource", resource, _RESOURCE_FIELDS)
 
 
 def _security_causes(security: dict[str, Any] | None, path: str) -> list[Cause]:
@@ -183,11 +229,17 @@ def identity_causes(security: dict[str, Any], path: str) -> list[Cause]:
         causes += field.needed_one_of(f"{at}.type", profile.get("type", ""), _SECCOMP_TYPES)
         if profile.get("type") == "Localhost" and not profile.get("localhostProfile"):
             causes.append(field.required(f"{at}.localhostProfile", "must be set when seccomp type is Localhost"))
+        elif profile.get("type") != "Localhost" and profile.get("localhostProfile") is not None:
+            detail = "can only be set when seccomp type is Localhost"
+            causes.append(field.invalid(f"{at}.localhostProfile", profile["localhostProfile"], detail))
     if profile := security.get("appArmorProfile"):
         at = f"{path}.appArmorProfile"
         causes += field.needed_one_of(f"{at}.type", profile.get("type", ""), _SECCOMP_TYPES)
         if profile.get("type") == "Localhost" and not profile.get("localhostProfile"):
             causes.append(field.required(f"{at}.localhostProfile", "must be set when AppArmor type is Localhost"))
+        elif profile.get("type") != "Localhost" and profile.get("localhostProfile") is not None:
+            detail = "can only be set when AppArmor type is Localhost"
+            causes.append(field.invalid(f"{at}.localhostProfile", profile["localhostProfile"], detail))
     return causes
 
 

@@ -1,5 +1,6 @@
 """Ingress, IngressClass, NetworkPolicy."""
 
+import ipaddress
 from typing import Any
 
 from actors.api.errors import Cause
@@ -11,6 +12,9 @@ from actors.apiserver.machinery.resource import Strategy
 
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
+_CLASS = "kubernetes.io/ingress.class"
+_NOT_IN = ("//", "/./", "/../", "%2f", "%2F")  # of a path that is compared
+_NOT_LAST = ("/..", "/.")
 
 
 class IngressStrategy(WithStatus):
@@ -28,10 +32,31 @@ class IngressStrategy(WithStatus):
         for i, rule in enumerate(spec.get("rules") or ()):
             at, host = f"spec.rules[{i}]", rule.get("host", "")
             if host:
-                causes += field.messages(f"{at}.host", host, names.dns_subdomain(host.removeprefix("*.")))
+                causes += _host_causes(host, f"{at}.host")
             for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
                 causes += _path_causes(path, f"{at}.http.paths[{j}]")
+        for i, tls in enumerate(spec.get("tls") or ()):
+            for j, host in enumerate(tls.get("hosts") or ()):
+                causes += field.messages(
+                    f"spec.tls[{i}].hosts[{j}]", host, names.dns_subdomain(host.removeprefix("*."))
+                )
+        if name := spec.get("ingressClassName"):
+            causes += field.messages("spec.ingressClassName", name, names.dns_subdomain(name))
         return causes
+
+    def validate_create(self, obj: dict[str, Any]) -> list[Cause]:
+        given = (obj["metadata"].get("annotations") or {}).get(_CLASS)
+        named = (obj.get("spec") or {}).get("ingressClassName")
+        if given is None or named is None or given == named:
+            return []
+        detail = "must match `ingressClassName` when both are specified"
+        return [field.invalid(f"metadata.annotations[{_CLASS}]", given, detail)]
+
+
+def _host_causes(host: str, at: str) -> list[Cause]:
+    if not names.ip_address(host):
+        return [field.invalid(at, host, "must be a DNS name, not an IP address")]
+    return field.messages(at, host, names.dns_subdomain(host.removeprefix("*.")))
 
 
 def _path_causes(path: dict[str, Any], at: str) -> list[Cause]:
@@ -41,6 +66,11 @@ def _path_causes(path: dict[str, Any], at: str) -> list[Cause]:
     causes = field.one_of(f"{at}.pathType", kind, _PATH_TYPES)
     if kind != "ImplementationSpecific" and not value.startswith("/"):
         causes.append(field.invalid(f"{at}.path", value, "must be an absolute path"))
+    elif kind != "ImplementationSpecific":
+        causes += [field.invalid(f"{at}.path", value, f"must not contain '{one}'") for one in _NOT_IN if one in value]
+        causes += [
+            field.invalid(f"{at}.path", value, f"cannot end with '{one}'") for one in _NOT_LAST if value.endswith(one)
+        ]
     return causes + _backend_causes(path.get("backend") or {}, f"{at}.backend")
 
 
@@ -66,14 +96,29 @@ class IngressClassStrategy(Strategy):
         obj["metadata"]["generation"] = 1
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
-        controller = (obj.get("spec") or {}).get("controller", "")
-        return [] if controller else [field.required("spec.controller")]
+        spec = obj.get("spec") or {}
+        controller, parameters = spec.get("controller", ""), spec.get("parameters")
+        if not controller:
+            return [field.required("spec.controller")]
+        causes = field.messages("spec.controller", controller, names.domain_prefixed_path(controller))
+        return causes if parameters is None else causes + _parameters_causes(parameters, "spec.parameters")
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         controller = (obj.get("spec") or {}).get("controller")
         if controller != (old.get("spec") or {}).get("controller"):
             return [field.immutable("spec.controller", controller)]
         return []
+
+
+def _parameters_causes(parameters: dict[str, Any], at: str) -> list[Cause]:
+    causes = [field.required(f"{at}.{name}") for name in ("kind", "name") if not parameters.get(name)]
+    scope, namespace = parameters.get("scope", "Cluster"), parameters.get("namespace")
+    causes += field.one_of(f"{at}.scope", scope, ("Cluster", "Namespace"))
+    if scope == "Namespace" and not namespace:
+        causes.append(field.required(f"{at}.namespace", "`parameters.scope` is set to 'Namespace'"))
+    if scope == "Cluster" and namespace is not None:
+        causes.append(field.forbidden(f"{at}.namespace", "`parameters.scope` is set to 'Cluster'"))
+    return causes
 
 
 class NetworkPolicyStrategy(WithStatus):
@@ -95,6 +140,9 @@ class NetworkPolicyStrategy(WithStatus):
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         spec = obj["spec"]
         causes = label_selector_causes(spec.get("podSelector"), "spec.podSelector")
+        if len(spec["policyTypes"]) > 2:
+            detail = "may not specify more than two policyTypes"
+            return [*causes, field.invalid("spec.policyTypes", spec["policyTypes"], detail)]
         for i, kind in enumerate(spec["policyTypes"]):
             causes += field.one_of(f"spec.policyTypes[{i}]", kind, ("Ingress", "Egress"))
         for direction, peers in (("ingress", "from"), ("egress", "to")):
@@ -127,7 +175,20 @@ def _peer_causes(peer: dict[str, Any], at: str) -> list[Cause]:
     causes: list[Cause] = []
     for name in selects:
         causes += label_selector_causes(peer[name], f"{at}.{name}")
-    for i, text in enumerate([block.get("cidr", ""), *(block.get("except") or ())] if block else []):
+    if block is None:
+        return causes
+    for i, text in enumerate([block.get("cidr", ""), *(block.get("except") or ())]):
         where = f"{at}.ipBlock.cidr" if i == 0 else f"{at}.ipBlock.except[{i - 1}]"
-        causes += field.messages(where, text, names.cidr(text))
+        wrong = names.cidr(text)
+        causes += field.messages(where, text, wrong)
+        if i and not wrong and not names.cidr(block["cidr"]) and not _is_within(text, block["cidr"]):
+            causes.append(field.invalid(where, text, "must be a strict subset of `cidr`"))
     return causes
+
+
+def _is_within(block: str, whole: str) -> bool:
+    """Is a block of addresses a part of another one, and not all of it?"""
+    part, of = ipaddress.ip_network(block, strict=False), ipaddress.ip_network(whole, strict=False)
+    if part.version != of.version or part.prefixlen <= of.prefixlen:
+        return False
+    return part.network_address in of

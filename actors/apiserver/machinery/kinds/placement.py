@@ -110,10 +110,28 @@ def _pod_term_causes(term: dict[str, Any], at: str) -> list[Cause]:
     causes += label_selector_causes(term.get("namespaceSelector"), f"{at}.namespaceSelector")
     for i, namespace in enumerate(term.get("namespaces") or ()):
         causes += field.messages(f"{at}.namespaces[{i}]", namespace, names.dns_label(namespace))
+    selector, keys, others = term.get("labelSelector"), term.get("matchLabelKeys"), term.get("mismatchLabelKeys")
+    causes += _label_keys_causes(keys, f"{at}.matchLabelKeys", selector)
+    causes += _label_keys_causes(others, f"{at}.mismatchLabelKeys", selector)
+    for i, key in enumerate(keys or ()):
+        if key in (others or ()):
+            detail = "exists in both matchLabelKeys and mismatchLabelKeys"
+            causes.append(field.invalid(f"{at}.matchLabelKeys[{i}]", key, detail))
     key = term.get("topologyKey", "")
     if not key:
         return [*causes, field.required(f"{at}.topologyKey", "can not be empty")]
     return causes + field.messages(f"{at}.topologyKey", key, names.qualified_name(key))
+
+
+def _label_keys_causes(keys: list[str] | None, at: str, selector: dict[str, Any] | None) -> list[Cause]:
+    if not keys:
+        return []
+    causes = (
+        [] if selector is not None else [field.forbidden(at, "must not be specified when labelSelector is not set")]
+    )
+    for i, key in enumerate(keys):
+        causes += field.messages(f"{at}[{i}]", key, names.qualified_name(key))
+    return causes
 
 
 def tolerations_causes(tolerations: list[dict] | None, path: str) -> list[Cause]:
@@ -142,7 +160,8 @@ def tolerations_causes(tolerations: list[dict] | None, path: str) -> list[Cause]
 
 
 def _spread_causes(constraints: list[dict] | None, path: str) -> list[Cause]:
-    causes = []
+    causes: list[Cause] = []
+    seen: set[tuple[str, str]] = set()
     for i, constraint in enumerate(constraints or ()):
         at = f"{path}[{i}]"
         if constraint.get("maxSkew", 0) <= 0:
@@ -153,8 +172,30 @@ def _spread_causes(constraints: list[dict] | None, path: str) -> list[Cause]:
         causes += field.one_of(f"{at}.whenUnsatisfiable", when, _UNSATISFIABLE)
         if constraint.get("minDomains", 1) <= 0:
             causes.append(field.invalid(f"{at}.minDomains", constraint["minDomains"], "must be greater than zero"))
-        causes += label_selector_causes(constraint.get("labelSelector"), f"{at}.labelSelector")
+        elif "minDomains" in constraint and when != "DoNotSchedule":
+            detail = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}"
+            causes.append(field.invalid(f"{at}.minDomains", constraint["minDomains"], detail))
+        pair = (constraint.get("topologyKey", ""), when)
+        if pair in seen:
+            causes.append(field.duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}", f"{{{pair[0]}, {when}}}"))
+        seen.add(pair)
+        for name in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
+            if name in constraint:
+                causes += field.one_of(f"{at}.{name}", constraint[name], ("Honor", "Ignore"))
+        causes += _spread_selector_causes(constraint, at)
     return causes
+
+
+def _spread_selector_causes(constraint: dict[str, Any], at: str) -> list[Cause]:
+    selector, keys = constraint.get("labelSelector"), constraint.get("matchLabelKeys")
+    causes = _label_keys_causes(keys, f"{at}.matchLabelKeys", selector)
+    named = {*((selector or {}).get("matchLabels") or ())}
+    named |= {term.get("key", "") for term in (selector or {}).get("matchExpressions") or ()}
+    for i, key in enumerate(keys or ()):
+        if key in named:
+            detail = "exists in both matchLabelKeys and labelSelector"
+            causes.append(field.invalid(f"{at}.matchLabelKeys[{i}]", key, detail))
+    return causes + label_selector_causes(selector, f"{at}.labelSelector")
 
 
 def taints_causes(taints: list[dict] | None, path: str) -> list[Cause]:

@@ -40,6 +40,10 @@ class PodStrategy(WithStatus):
         if spec.get("nodeName") and spec.get("schedulingGates"):
             detail = "cannot be set until all schedulingGates have been cleared"
             causes.append(field.forbidden("spec.nodeName", detail))
+        mirror = "kubernetes.io/config.mirror"
+        if mirror in (obj["metadata"].get("annotations") or {}) and not spec.get("nodeName"):
+            detail = "must set spec.nodeName if mirror pod annotation is set"
+            causes.append(field.invalid(f"metadata.annotations[{mirror}]", "", detail))
         return causes
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:

@@ -4,7 +4,8 @@ from typing import Any
 
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, names
-from actors.apiserver.machinery.kinds import containers
+from actors.apiserver.machinery.kinds import containers, resource_lists
+from actors.apiserver.machinery.kinds.operating_systems import operating_system_causes
 from actors.apiserver.machinery.kinds.placement import placement_causes
 from actors.apiserver.machinery.kinds.sysctls import sysctl_causes
 from actors.apiserver.machinery.kinds.volumes import volumes_causes
@@ -15,6 +16,12 @@ _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _MAX_SECONDS = 2**31 - 1
 _MAX_NAMESERVERS = 3  # of a resolver's configuration
 _MAX_SEARCHES = 32
+_MAX_SEARCH_CHARS = 2048
+_CLOSED = {
+    "fsGroupChangePolicy": ("Always", "OnRootMismatch"),
+    "supplementalGroupsPolicy": ("Merge", "Strict"),
+    "seLinuxChangePolicy": ("MountOption", "Recursive"),
+}
 
 
 def pod_spec_causes(spec: dict[str, Any], path: str = "spec") -> list[Cause]:
@@ -28,7 +35,57 @@ def pod_spec_causes(spec: dict[str, Any], path: str = "spec") -> list[Cause]:
     causes += _security_causes(spec, path)
     causes += _name_causes(spec, path)
     causes += _duration_causes(spec, path)
+    causes += operating_system_causes(spec, path)
+    causes += _gate_causes(spec.get("schedulingGates"), f"{path}.schedulingGates")
+    causes += _claim_causes(spec.get("resourceClaims"), f"{path}.resourceClaims")
+    causes += _whole_pod_resources_causes(spec.get("resources"), f"{path}.resources")
     return causes + _host_alias_causes(spec, path)
+
+
+def _gate_causes(gates: list[dict] | None, path: str) -> list[Cause]:
+    causes: list[Cause] = []
+    seen: set[str] = set()
+    for i, gate in enumerate(gates or ()):
+        at, name = f"{path}[{i}]", gate.get("name", "")
+        causes += field.messages(at, name, names.qualified_name(name))
+        if name in seen:
+            causes.append(field.duplicate(at, name))
+        seen.add(name)
+    return causes
+
+
+def _claim_causes(claims: list[dict] | None, path: str) -> list[Cause]:
+    causes: list[Cause] = []
+    seen: set[str] = set()
+    for i, claim in enumerate(claims or ()):
+        at, name = f"{path}[{i}]", claim.get("name", "")
+        if not name:
+            causes.append(field.required(f"{at}.name"))
+        elif name in seen:
+            causes.append(field.duplicate(f"{at}.name", name))
+        else:
+            causes += field.messages(f"{at}.name", name, names.dns_label(name))
+        seen.add(name)
+        given = [one for one in ("resourceClaimName", "resourceClaimTemplateName") if claim.get(one) is not None]
+        if len(given) != 1:
+            few = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            many = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            causes.append(field.invalid(at, claim, many if given else few))
+        for one in given:
+            causes += field.messages(f"{at}.{one}", claim[one], names.dns_subdomain(claim[one]))
+    return causes
+
+
+def _whole_pod_resources_causes(resources: dict[str, Any] | None, path: str) -> list[Cause]:
+    """Requests and limits of a pod as a whole: only cpu, memory and huge pages."""
+    causes = resource_lists.requirements_causes(resources, path)
+    for kind in ("limits", "requests"):
+        for name in (resources or {}).get(kind) or ():
+            if name not in ("cpu", "memory") and not name.startswith("hugepages-"):
+                causes.append(field.not_supported(f"{path}.{kind}[{name}]", name, ("cpu", "hugepages-", "memory")))
+    if (resources or {}).get("claims"):
+        causes.append(field.forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level"))
+    return causes
 
 
 def _duration_causes(spec: dict[str, Any], path: str) -> list[Cause]:
@@ -49,6 +106,10 @@ def _name_causes(spec: dict[str, Any], path: str) -> list[Cause]:
     for name in ("hostname", "subdomain"):
         if value := spec.get(name):
             causes += field.messages(f"{path}.{name}", value, names.dns_label(value))
+    if override := spec.get("hostnameOverride"):
+        causes += field.messages(f"{path}.hostnameOverride", override, names.dns_subdomain(override))
+        if spec.get("hostNetwork"):
+            causes.append(field.forbidden(f"{path}.hostnameOverride", "may not be set when `hostNetwork` is true"))
     if not spec.get("schedulerName", "x"):
         causes.append(field.required(f"{path}.schedulerName"))
     for i, reference in enumerate(spec.get("imagePullSecrets") or ()):
@@ -77,6 +138,14 @@ def _dns_config_causes(spec: dict[str, Any], path: str) -> list[Cause]:
         causes.append(
             field.invalid(f"{at}.searches", searches, f"must not have more than {_MAX_SEARCHES} search paths")
         )
+    for i, search in enumerate(searches):
+        causes += field.messages(f"{at}.searches[{i}]", search, names.search_domain(search))
+    if len(" ".join(searches)) > _MAX_SEARCH_CHARS:
+        detail = f"must not have more than {_MAX_SEARCH_CHARS} characters (including spaces) in the search list"
+        causes.append(field.invalid(f"{at}.searches", searches, detail))
+    for i, option in enumerate(config.get("options") or ()):
+        if not option.get("name"):
+            causes.append(field.required(f"{at}.options[{i}]", "must not be empty"))
     return causes
 
 
@@ -90,6 +159,13 @@ def _security_causes(spec: dict[str, Any], path: str) -> list[Cause]:
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         detail = "ShareProcessNamespace and HostPID cannot both be enabled"
         causes.append(field.invalid(f"{path}.shareProcessNamespace", True, detail))
+    for name, supported in _CLOSED.items():
+        if name in security:
+            causes += field.one_of(f"{at}.{name}", security[name], supported)
+    if spec.get("hostUsers") is False:
+        for name in ("hostNetwork", "hostPID", "hostIPC"):
+            if spec.get(name):
+                causes.append(field.forbidden(f"{path}.{name}", "when `hostUsers` is false"))
     return causes
 
 

@@ -3,16 +3,16 @@
 from typing import Any
 
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, quantities
+from actors.apiserver.machinery import field
+from actors.apiserver.machinery.kinds.amounts import limit_causes, quota_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
-from actors.apiserver.machinery.kinds.resource_lists import amount_causes
+from actors.apiserver.machinery.kinds.scaling_rules import metric_causes, rules_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.kinds.workloads import int_or_percent_causes
 from actors.apiserver.machinery.resource import Strategy
 
 HIGHEST_USER_PRIORITY = 1_000_000_000  # priorities above are the system's own
 _SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
-_LIMIT_TYPES = ("Container", "Pod", "PersistentVolumeClaim")
 _DEFAULT_UTILIZATION_PERCENT = 80
 _SCALE_UP = {
     "stabilizationWindowSeconds": 0,
@@ -75,9 +75,9 @@ class ResourceQuotaStrategy(WithStatus):
     tracks_generation = False
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
-        causes = []
+        causes: list[Cause] = []
         for name, amount in ((obj.get("spec") or {}).get("hard") or {}).items():
-            causes += amount_causes(amount, f"spec.hard[{name}]")
+            causes += quota_causes(name, amount, f"spec.hard[{name}]")
         return causes + _scope_causes((obj.get("spec") or {}).get("scopes") or [])
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
@@ -110,14 +110,13 @@ class LimitRangeStrategy(Strategy):
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         causes: list[Cause] = []
+        seen: set[str] = set()
         for i, item in enumerate((obj.get("spec") or {}).get("limits") or ()):
-            at = f"spec.limits[{i}]"
-            causes += field.needed_one_of(f"{at}.type", item.get("type", ""), _LIMIT_TYPES)
-            low, high = item.get("min") or {}, item.get("max") or {}
-            for name in low.keys() & high.keys():
-                if quantities.amount(low[name]) > quantities.amount(high[name]):
-                    detail = f"min value {low[name]} is greater than max value {high[name]}"
-                    causes.append(field.invalid(f"{at}.min[{name}]", low[name], detail))
+            at, kind = f"spec.limits[{i}]", item.get("type", "")
+            if kind in seen:
+                causes.append(field.duplicate(f"{at}.type", kind))
+            seen.add(kind)
+            causes += limit_causes(item, at)
         return causes
 
 
@@ -154,4 +153,8 @@ class HorizontalPodAutoscalerStrategy(WithStatus):
         for name in ("kind", "name"):
             if not target.get(name):
                 causes.append(field.required(f"spec.scaleTargetRef.{name}"))
+        for i, metric in enumerate(spec.get("metrics") or ()):
+            causes += metric_causes(metric, f"spec.metrics[{i}]")
+        for name, rules in (spec.get("behavior") or {}).items():
+            causes += rules_causes(rules, f"spec.behavior.{name}")
         return causes

@@ -8,11 +8,21 @@ from actors.apiserver.machinery import field, names
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _HOOK_HANDLERS = ("exec", "httpGet", "tcpSocket", "sleep")
 _SCHEMES = ("HTTP", "HTTPS")
+_WINDOWS_SIGNALS = ("SIGKILL", "SIGTERM")
+_SIGNALS = frozenset(
+    {
+        "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO",
+        "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGSEGV", "SIGSTKFLT", "SIGSTOP",
+        "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM",
+        "SIGWINCH", "SIGXCPU", "SIGXFSZ", "SIGRTMIN", "SIGRTMAX",
+        *(f"SIGRTMIN+{i}" for i in range(1, 16)), *(f"SIGRTMAX-{i}" for i in range(1, 15)),
+    }
+)  # fmt: skip
 _NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 
 
-def container_causes(container: dict[str, Any], path: str) -> list[Cause]:
-    """Return what is wrong with a container's probes and hooks."""
+def container_causes(container: dict[str, Any], path: str, spec: dict[str, Any]) -> list[Cause]:
+    """Return what is wrong with a container's probes and hooks; `spec` is its pod's."""
     causes = []
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if name in container:
@@ -21,7 +31,26 @@ def container_causes(container: dict[str, Any], path: str) -> list[Cause]:
         handler = (container.get("lifecycle") or {}).get(name)
         if handler is not None:
             causes += _handler_causes(handler, f"{path}.lifecycle.{name}", _HOOK_HANDLERS)
-    return causes
+            causes += _sleep_causes(handler.get("sleep"), f"{path}.lifecycle.{name}.sleep", spec)
+    signal = (container.get("lifecycle") or {}).get("stopSignal")
+    return causes if signal is None else causes + _signal_causes(signal, f"{path}.lifecycle.stopSignal", spec)
+
+
+def _sleep_causes(action: dict[str, Any] | None, path: str, spec: dict[str, Any]) -> list[Cause]:
+    seconds, grace = (action or {}).get("seconds", 0), spec.get("terminationGracePeriodSeconds")
+    if action is None or grace is None or 0 <= seconds <= grace:
+        return []
+    detail = f"must be non-negative and less than terminationGracePeriodSeconds ({grace})"
+    return [field.invalid(path, seconds, detail)]
+
+
+def _signal_causes(signal: str, path: str, spec: dict[str, Any]) -> list[Cause]:
+    system = (spec.get("os") or {}).get("name")
+    if not system:
+        return [field.forbidden(path, "may not be set for containers with empty `spec.os.name`")]
+    if system == "windows" and signal not in _WINDOWS_SIGNALS:
+        return [field.not_supported(path, signal, _WINDOWS_SIGNALS)]
+    return field.one_of(path, signal, _SIGNALS)
 
 
 def _probe_causes(probe: dict[str, Any], path: str, once: bool) -> list[Cause]:

@@ -254,6 +254,14 @@ def _policy_causes(spec: dict) -> list[Cause]:
         causes += field.one_of("spec.externalTrafficPolicy", external, ("Cluster", "Local"))
     if internal:
         causes += field.one_of("spec.internalTrafficPolicy", internal, ("Cluster", "Local"))
+    check = spec.get("healthCheckNodePort", 0)
+    if check and (spec["type"] != "LoadBalancer" or external != "Local"):
+        detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        causes.append(field.invalid("spec.healthCheckNodePort", check, detail))
+    if spec.get("loadBalancerSourceRanges") and spec["type"] != "LoadBalancer":
+        causes.append(
+            field.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'")
+        )
     for i, source in enumerate(spec.get("loadBalancerSourceRanges") or ()):
         causes += field.messages(f"spec.loadBalancerSourceRanges[{i}]", source, names.cidr(source.strip()))
     return causes

@@ -16,6 +16,8 @@ _NOT_SOURCES = (
     "accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
     "storageClassName", "volumeAttributesClassName", "volumeMode",
 )  # fmt: skip
+_OLD_SOURCES = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
+_MAX_PARAMETERS_BYTES = 256 << 10  # of a storage class, keys and values together
 _CLASS_FIXED = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
 
 
@@ -31,11 +33,78 @@ def _access_mode_causes(spec: dict[str, Any]) -> list[Cause]:
     return causes
 
 
+def normalize_data_sources(spec: dict[str, Any]) -> None:
+    """The old and the new way to say what a claim begins with say the same, where both can."""
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if source is not None and _kind_of(source) not in _OLD_SOURCES:
+        del spec["dataSource"]
+        source = None
+    if source is not None and reference is None:
+        spec["dataSourceRef"] = dict(source)
+    elif source is None and reference and not reference.get("namespace") and _kind_of(reference) in _OLD_SOURCES:
+        spec["dataSource"] = {name: value for name, value in reference.items() if name != "namespace"}
+
+
+def _kind_of(source: dict[str, Any]) -> tuple[str, str]:
+    return source.get("apiGroup") or "", source.get("kind", "")
+
+
+def data_source_causes(spec: dict[str, Any], path: str = "spec") -> list[Cause]:
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    causes = []
+    for name, one in (("dataSource", source), ("dataSourceRef", reference)):
+        if one is None:
+            continue
+        causes += [field.required(f"{path}.{name}.{part}") for part in ("name", "kind") if not one.get(part)]
+        if not one.get("apiGroup") and one.get("kind") != "PersistentVolumeClaim":
+            detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+            causes.append(field.invalid(f"{path}.{name}", one.get("kind", ""), detail))
+    if source is None or reference is None:
+        return causes
+    if reference.get("namespace"):
+        detail = "may not be specified when dataSourceRef.namespace is specified"
+        causes.append(field.invalid(path, f"{path}.dataSource", detail))
+    elif (*_kind_of(source), source.get("name")) != (*_kind_of(reference), reference.get("name")):
+        causes.append(field.invalid(path, f"{path}.dataSource", "must match dataSourceRef"))
+    return causes
+
+
+def _csi_causes(source: dict[str, Any], at: str) -> list[Cause]:
+    driver = source.get("driver", "")
+    causes = (
+        field.messages(f"{at}.driver", driver, names.dns_subdomain(driver.lower()))
+        if driver
+        else [field.required(f"{at}.driver")]
+    )
+    return causes if source.get("volumeHandle") else [*causes, field.required(f"{at}.volumeHandle")]
+
+
+def _topology_causes(terms: list[dict] | None, path: str) -> list[Cause]:
+    causes = []
+    for i, term in enumerate(terms or ()):
+        key, values = term.get("key", ""), term.get("values") or ()
+        causes += field.messages(f"{path}[{i}].key", key, names.qualified_name(key))
+        if not values:
+            causes.append(field.required(f"{path}[{i}].values"))
+        for j, value in enumerate(values):
+            if value in values[:j]:
+                causes.append(field.duplicate(f"{path}[{i}].values[{j}]", value))
+    return causes
+
+
 class PersistentVolumeClaimStrategy(WithStatus):
     tracks_generation = False
 
     def default(self, obj: dict[str, Any]) -> None:
         obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+
+    def prepare_for_create(self, obj: dict[str, Any]) -> None:
+        super().prepare_for_create(obj)
+        normalize_data_sources(obj["spec"])
+
+    def prepare_for_update(self, obj: dict[str, Any], old: dict[str, Any]) -> None:
+        super().prepare_for_update(obj, old)
+        normalize_data_sources(obj["spec"])
 
     def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
         return {"phase": "Pending"}
@@ -49,12 +118,14 @@ class PersistentVolumeClaimStrategy(WithStatus):
         elif quantities.amount(storage) <= 0:
             causes.append(field.invalid(path, storage, "must be greater than zero"))
         causes += field.one_of("spec.volumeMode", spec["volumeMode"], _VOLUME_MODES)
-        if name := spec.get("storageClassName"):
-            causes += field.messages("spec.storageClassName", name, names.dns_subdomain(name))
-        return causes
+        for part in ("storageClassName", "volumeAttributesClassName"):
+            if name := spec.get(part):
+                causes += field.messages(f"spec.{part}", name, names.dns_subdomain(name))
+        return causes + data_source_causes(spec)
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = dict(obj["spec"]), dict(old["spec"])
+        normalize_data_sources(before)
         if not before.get("volumeName"):
             spec.pop("volumeName", None)
         if before.get("storageClassName") is None:
@@ -100,9 +171,19 @@ class PersistentVolumeStrategy(WithStatus):
             causes.append(field.required("spec", "must specify a volume type"))
         for name in sources[1:]:
             causes.append(field.forbidden(f"spec.{name}", "may not specify more than 1 volume type"))
+        if "hostPath" in spec and spec["hostPath"].get("path") == "/" and policy == "Recycle":
+            detail = "may not be 'recycle' for a hostPath mount of '/'"
+            causes.append(field.forbidden("spec.persistentVolumeReclaimPolicy", detail))
+        for part in ("storageClassName", "volumeAttributesClassName"):
+            if name := spec.get(part):
+                causes += field.messages(f"spec.{part}", name, names.dns_subdomain(name))
+        if "csi" in spec:
+            causes += _csi_causes(spec["csi"], "spec.csi")
         affinity = (spec.get("nodeAffinity") or {}).get("required")
         if affinity is not None:
             causes += node_selector_causes(affinity, "spec.nodeAffinity.required")
+        elif spec.get("nodeAffinity") is not None:
+            causes.append(field.required("spec.nodeAffinity.required", "must specify required node constraints"))
         elif "local" in spec:
             causes.append(field.required("spec.nodeAffinity", "Local volume requires node affinity"))
         return causes
@@ -129,7 +210,17 @@ class StorageClassStrategy(Strategy):
         causes = [] if obj.get("provisioner") else [field.required("provisioner")]
         causes += field.one_of("reclaimPolicy", obj["reclaimPolicy"], ("Delete", "Retain"))
         modes = ("Immediate", "WaitForFirstConsumer")
-        return causes + field.one_of("volumeBindingMode", obj["volumeBindingMode"], modes)
+        causes += field.one_of("volumeBindingMode", obj["volumeBindingMode"], modes)
+        parameters = obj.get("parameters") or {}
+        if "" in parameters:
+            causes.append(field.invalid("parameters", "", "field can not be empty."))
+        if sum(len(key.encode()) + len(value.encode()) for key, value in parameters.items()) > _MAX_PARAMETERS_BYTES:
+            causes.append(field.too_long("parameters", _MAX_PARAMETERS_BYTES))
+        for i, term in enumerate(obj.get("allowedTopologies") or ()):
+            causes += _topology_causes(
+                term.get("matchLabelExpressions"), f"allowedTopologies[{i}].matchLabelExpressions"
+            )
+        return causes
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         return [

@@ -59,7 +59,9 @@ def _source_causes(volume: dict[str, Any], at: str) -> list[Cause]:
     if name == "image":
         causes += _image_causes(source, where, of_pod=at.startswith("spec.volumes"))
     if name == "projected":
-        causes += _projected_causes(source.get("sources"), f"{where}.sources")
+        causes += _projected_causes(source.get("sources"), where)
+    if name == "nfs" and not source.get("path", "/").startswith("/"):
+        causes.append(field.invalid(f"{where}.path", source["path"], "must be an absolute path"))
     return causes
 
 
@@ -84,9 +86,10 @@ def _empty_dir_causes(source: dict[str, Any], where: str) -> list[Cause]:
 
 
 def _projected_causes(sources: list[dict] | None, path: str) -> list[Cause]:
-    causes = []
+    causes: list[Cause] = []
+    taken: set[str] = set()
     for i, source in enumerate(sources or ()):
-        at = f"{path}[{i}]"
+        at = f"{path}.sources[{i}]"
         for more in list(source)[1:]:
             causes.append(field.forbidden(f"{at}.{more}", "may not specify more than 1 volume type"))
         for name, part in source.items():
@@ -96,6 +99,11 @@ def _projected_causes(sources: list[dict] | None, path: str) -> list[Cause]:
             causes += items_causes(part.get("items"), f"{where}.items", downward=name == "downwardAPI")
             if name == "serviceAccountToken":
                 causes += _token_causes(part, where)
+            paths = [item.get("path", "") for item in part.get("items") or ()]
+            paths += [part["path"]] if part.get("path") else []
+            if any(one in taken for one in paths):
+                causes.append(field.invalid(path, part.get("name", ""), "conflicting duplicate paths"))
+            taken.update(paths)
     return causes
 
 
@@ -122,6 +130,8 @@ def items_causes(items: list[dict] | None, path: str, downward: bool = False) ->
         causes += _mode_causes(item, "mode", at)
         if downward and not ("fieldRef" in item) ^ ("resourceFieldRef" in item):
             causes.append(field.required(at, "one of fieldRef and resourceFieldRef is required"))
+        elif "resourceFieldRef" in item and not item["resourceFieldRef"].get("containerName"):
+            causes.append(field.required(f"{at}.resourceFieldRef.containerName"))
     return causes
 
 
@@ -131,6 +141,11 @@ def relative_path_causes(path: str, at: str) -> list[Cause]:
     if ".." in path.split("/"):
         return [field.invalid(at, path, "must not contain '..'")]
     return []
+
+
+def no_backsteps_causes(path: str, at: str) -> list[Cause]:
+    """A path, absolute or not, that goes nowhere up."""
+    return [field.invalid(at, path, "must not contain '..'")] if ".." in path.split("/") else []
 
 
 def _mode_causes(source: dict[str, Any], name: str, where: str) -> list[Cause]:
@@ -156,7 +171,11 @@ def mounts_causes(container: dict[str, Any], volumes: dict[str, dict], path: str
             causes.append(field.invalid(f"{at}.mountPath", where, "must be unique"))
         seen.add(where)
         causes += _mount_form_causes(mount, at)
-    return causes + _device_causes(container, volumes, path)
+        privileged = (container.get("securityContext") or {}).get("privileged")
+        if mount.get("mountPropagation") == "Bidirectional" and not privileged:
+            detail = "Bidirectional mount propagation is available only to privileged containers"
+            causes.append(field.forbidden(f"{at}.mountPropagation", detail))
+    return causes + _device_causes(container, volumes, path, seen)
 
 
 def _mount_form_causes(mount: dict[str, Any], at: str) -> list[Cause]:
@@ -184,14 +203,27 @@ def _recursive_causes(mount: dict[str, Any], where: str) -> list[Cause]:
     return causes
 
 
-def _device_causes(container: dict[str, Any], volumes: dict[str, dict], path: str) -> list[Cause]:
+def _device_causes(container: dict[str, Any], volumes: dict[str, dict], path: str, mounted: set[str]) -> list[Cause]:
+    """`mounted` are the paths at which something is mounted."""
     causes = []
+    taken: set[str] = set()
     for i, device in enumerate(container.get("volumeDevices") or ()):
         at, name = f"{path}.volumeDevices[{i}]", device.get("name", "")
         if not name:
             causes.append(field.required(f"{at}.name"))
         elif name not in volumes:
             causes.append(field.not_found(f"{at}.name", name))
-        if not device.get("devicePath"):
+        elif not volumes[name].keys() & {"persistentVolumeClaim", "ephemeral"}:
+            detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
+            causes.append(field.invalid(f"{at}.name", name, detail))
+        where = device.get("devicePath")
+        if not where:
             causes.append(field.required(f"{at}.devicePath"))
+            continue
+        if where in taken:
+            causes.append(field.invalid(f"{at}.devicePath", where, "must be unique"))
+        if where in mounted:
+            causes.append(field.invalid(f"{at}.devicePath", where, "must not already exist in volumeMounts"))
+        causes += no_backsteps_causes(where, f"{at}.devicePath")
+        taken.add(where)
     return causes

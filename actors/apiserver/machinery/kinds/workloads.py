@@ -4,7 +4,7 @@ from typing import Any
 
 from actors.api import selectors
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field
+from actors.apiserver.machinery import field, names
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
@@ -211,6 +211,9 @@ class DaemonSetStrategy(TemplateStrategy):
         if strategy["type"] == "RollingUpdate" and both_zero:
             detail = "cannot be 0 when maxSurge is 0"
             causes.append(field.required(f"{path}.rollingUpdate.maxUnavailable", detail))
+        if not _is_zero(rolling.get("maxUnavailable")) and not _is_zero(rolling.get("maxSurge")):
+            detail = "may not be set when maxUnavailable is non-zero"
+            causes.append(field.invalid(f"{path}.rollingUpdate.maxSurge", rolling["maxSurge"], detail))
         return causes
 
 
@@ -244,6 +247,9 @@ class StatefulSetStrategy(TemplateStrategy):
         ) + field.one_of("spec.updateStrategy.type", spec["updateStrategy"]["type"], ("OnDelete", "RollingUpdate"))
         for name, value in spec["persistentVolumeClaimRetentionPolicy"].items():
             causes += field.one_of(f"spec.persistentVolumeClaimRetentionPolicy.{name}", value, ("Retain", "Delete"))
+        causes += field.non_negative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"))
+        if name := spec.get("serviceName"):
+            causes += field.messages("spec.serviceName", name, names.dns_subdomain(name))
         partition = (spec["updateStrategy"].get("rollingUpdate") or {}).get("partition")
         return causes + field.non_negative("spec.updateStrategy.rollingUpdate.partition", partition)
 
