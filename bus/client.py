@@ -63,8 +63,9 @@ class Client:
             sent = False
             try:
                 connection = self._connection(endpoint)
-                await connection.wait_up(left_s if last else left_s * CONNECT_SHARE)
-                left_s = deadline - loop.time()
+                if not connection.is_up:
+                    await connection.wait_up(left_s if last else left_s * CONNECT_SHARE)
+                    left_s = deadline - loop.time()
                 sent = True
                 attempt_s = left_s if last or not retry else left_s * ATTEMPT_SHARE
                 answer = await self._ask(connection, message_id, request, body, cause, attempt_s)

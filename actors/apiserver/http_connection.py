@@ -83,6 +83,8 @@ class Connection(asyncio.Protocol):
         self.closing = False  # after the present answer
         self.is_streaming = False
         self.identity: Identity | None = None
+        self.authorization = b""  # of the last request, and the token in it: on a connection it is mostly the same
+        self.token: str | None = None
         self.source = ""  # the peer's address
         self.since = self._loop.time()  # of what the connection is in the midst of: idle, or a request's arrival
 

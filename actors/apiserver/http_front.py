@@ -53,7 +53,7 @@ class HttpFront:
         try:
             identity = self._authenticate(connection, request.authorization)
             if identity is None:
-                identity = await self._authenticate_slowly(request.authorization)
+                identity = await self._authenticate_slowly(connection.token or "")
             self._prepare(call, identity, request)
         except errors.ApiError as error:
             answer = self._handler.refuse(call, error)
@@ -89,13 +89,15 @@ class HttpFront:
 
     def _authenticate(self, connection: Connection, authorization: bytes) -> Identity | None:
         """Return who asks; None when it cannot be told without asking somebody else."""
-        if authorization[:7].lower() != b"bearer ":
+        if authorization != connection.authorization:
+            connection.authorization, connection.token = authorization, _token(authorization)
+        if connection.token is None:
             return connection.identity or ANONYMOUS
-        return self._bearer.authenticate(_token(authorization))
+        return self._bearer.authenticate(connection.token)
 
-    async def _authenticate_slowly(self, authorization: bytes) -> Identity:
+    async def _authenticate_slowly(self, token: str) -> Identity:
         """Raises ApiError Unauthorized when a token is nobody's."""
-        found = await self._bearer.authenticate_slowly(_token(authorization))
+        found = await self._bearer.authenticate_slowly(token)
         if found is None:
             raise errors.unauthorized()
         return found
@@ -166,8 +168,9 @@ def _headers(answer: Answer | StreamAnswer) -> bytes:
     return b"".join(lines)
 
 
-def _token(authorization: bytes) -> str:
-    return authorization[7:].strip().decode("latin-1")
+def _token(authorization: bytes) -> str | None:
+    """Return the token of an Authorization header; None when it is of another kind, or empty."""
+    return authorization[7:].strip().decode("latin-1") if authorization[:7].lower() == b"bearer " else None
 
 
 def _warning(text: str) -> bytes:

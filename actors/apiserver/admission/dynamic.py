@@ -16,7 +16,7 @@ from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.admission.mutation import FillIn, Mutator, mutate
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.policies.configuration import Policy, compile_policies
-from actors.apiserver.storage.resource_cache import ResourceCache
+from actors.apiserver.storage.resource_cache import ResourceCache, changed_revision_of
 from actors.apiserver.webhooks.configuration import Hook, compile_hooks
 from actors.apiserver.webhooks.dispatch import BoundHook, Caller, validate_all
 from actors.apiserver.webhooks.rules import equivalents, find_match
@@ -96,7 +96,7 @@ class Hooks:
 
     def _plan(self, asked: Admission) -> Plan:
         sources = self._sources
-        if self._seen != tuple([source.changed_revision for source in sources]) or not sources:
+        if self._seen != tuple(map(changed_revision_of, sources)) or not sources:
             self._compile(asked.server)
         if self._plans is None:
             return NOTHING
@@ -110,7 +110,7 @@ class Hooks:
 
     def _compile(self, server: "Server") -> None:
         self._sources = tuple(server.cache.at(_PREFIX + name.encode() + b"/") for name in _SOURCES)
-        self._seen = tuple([source.changed_revision for source in self._sources])
+        self._seen = tuple(map(changed_revision_of, self._sources))
         mutating, validating, *policies = ([one.decode() for one in of.entries.values()] for of in self._sources)
         self._mutating, self._validating = compile_hooks(mutating), compile_hooks(validating)
         self._mutating_policies = compile_policies(policies[0], policies[1])

@@ -14,7 +14,7 @@ from actors.api import selectors
 from actors.apiserver.auth.rules import Attributes, Rule, compile_rules
 from actors.apiserver.call import Identity
 from actors.apiserver.request_info import RequestInfo
-from actors.apiserver.storage.resource_cache import ResourceCache
+from actors.apiserver.storage.resource_cache import ResourceCache, changed_revision_of
 from actors.apiserver.storage.watch_cache import WatchCache
 
 MAX_KNOWN = 4096  # permissions remembered; some 300 bytes each
@@ -83,7 +83,7 @@ class Rbac:
     def _refresh(self) -> None:
         """Build the index anew if anything it was made of has changed."""
         caches = (self._roles, self._bindings, self._cluster_roles, self._cluster_bindings)
-        built = tuple([cache.changed_revision for cache in caches])
+        built = tuple(map(changed_revision_of, caches))
         if built == self._built:
             return
         self._built = built

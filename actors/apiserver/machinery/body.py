@@ -39,7 +39,8 @@ def parse_json(body: bytes, want_duplicates: bool) -> tuple[Any, list[str]]:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"json parse error: {error}") from error
-    if body.count(b"{") + body.count(b"[") > _DEPTH_SUSPECT:
+    brackets = len(body) - len(body.translate(None, b"{["))  # faster than to count one, and then the other
+    if brackets > _DEPTH_SUSPECT:
         check_depth(data)
     if not want_duplicates or len(orjson.dumps(data)) == len(body.strip()):
         return data, []

@@ -62,7 +62,7 @@ def check_field_validation(value: str) -> None:
 
 def parse(kind: str, body: bytes, content_type: str, want_duplicates: bool) -> tuple[Any, list[str]]:
     """Return (data, complaints about duplicate fields) of a body; `kind` is only for the error's words."""
-    media = content_type.partition(";")[0].strip().lower()
+    media = content_type if content_type in JSON_MEDIA else content_type.partition(";")[0].strip().lower()
     try:
         if media in JSON_MEDIA:
             data, paths = bodies.parse_json(body, want_duplicates)

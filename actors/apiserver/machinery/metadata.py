@@ -42,7 +42,8 @@ def _name_causes(metadata: dict, check: Callable[..., list[str]]) -> list[Cause]
     if generate_name := metadata.get("generateName"):
         causes += field.messages("metadata.generateName", generate_name, check(generate_name, True))
     if name := metadata.get("name"):
-        causes += field.messages("metadata.name", name, check(name))
+        if wrong := check(name):
+            causes += field.messages("metadata.name", name, wrong)
     elif not generate_name:
         causes.append(field.required("metadata.name", "name or generateName is required"))
     return causes
@@ -54,14 +55,17 @@ def _namespace_causes(metadata: dict, namespaced: bool) -> list[Cause]:
         return [field.forbidden("metadata.namespace", "not allowed on this type")] if namespace else []
     if not namespace:
         return [field.required("metadata.namespace")]
-    return field.messages("metadata.namespace", namespace, names.dns_label(namespace))
+    wrong = names.dns_label(namespace)
+    return field.messages("metadata.namespace", namespace, wrong) if wrong else []
 
 
 def label_causes(labels: dict[str, str] | None, path: str) -> list[Cause]:
-    causes = []
+    causes: list[Cause] = []
     for key, value in (labels or {}).items():
-        causes += field.messages(path, key, names.qualified_name(key))
-        causes += field.messages(path, value, names.label_value(value))
+        if wrong := names.qualified_name(key):
+            causes += field.messages(path, key, wrong)
+        if wrong := names.label_value(value):
+            causes += field.messages(path, value, wrong)
     return causes
 
 

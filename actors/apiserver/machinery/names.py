@@ -1,7 +1,8 @@
 """The forms of names: DNS labels and subdomains, qualified names, label values, ports, paths, addresses.
 
 Each check returns a list of what is wrong, empty when the value is good, in the words of Kubernetes' validation
-(apimachinery's util/validation). Callers turn them into causes with `field.messages`.
+(apimachinery's util/validation). Callers turn them into causes with `field.messages`. Most names are good, and short:
+where a check begins with a match, what matches is ASCII and has as many bytes as characters.
 """
 
 import ipaddress
@@ -86,6 +87,8 @@ def _as_prefix(name: str, prefix: bool) -> str:
 
 
 def dns_label(name: str, prefix: bool = False) -> list[str]:
+    if len(name) <= DNS_LABEL_MAX and _is_label(name):
+        return []
     name = _as_prefix(name, prefix)
     wrong = [_too_long(DNS_LABEL_MAX)] if _size(name) > DNS_LABEL_MAX else []
     if len(name) <= LONGEST_JUDGED and not _is_label(name):
@@ -94,6 +97,8 @@ def dns_label(name: str, prefix: bool = False) -> list[str]:
 
 
 def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
+    if len(name) <= DNS_SUBDOMAIN_MAX and _is_subdomain(name):
+        return []
     name = _as_prefix(name, prefix)
     wrong = [_too_long(DNS_SUBDOMAIN_MAX)] if _size(name) > DNS_SUBDOMAIN_MAX else []
     if len(name) <= LONGEST_JUDGED and not _is_subdomain(name):
@@ -102,6 +107,8 @@ def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
 
 
 def dns_label_1035(name: str, prefix: bool = False) -> list[str]:
+    if len(name) <= DNS_LABEL_MAX and _is_label_1035(name):
+        return []
     name = _as_prefix(name, prefix)
     wrong = [_too_long(DNS_LABEL_MAX)] if _size(name) > DNS_LABEL_MAX else []
     if len(name) <= LONGEST_JUDGED and not _is_label_1035(name):
@@ -159,6 +166,8 @@ _label_value_cached = lru_cache(maxsize=4096)(_label_value)
 
 def config_key(key: str) -> list[str]:
     """A key of a ConfigMap or Secret: it becomes a file name."""
+    if len(key) <= DNS_SUBDOMAIN_MAX and key[:1] != "." and _is_config_key(key):
+        return []
     wrong = [_too_long(DNS_SUBDOMAIN_MAX)] if _size(key) > DNS_SUBDOMAIN_MAX else []
     if not _is_config_key(key):
         wrong.append(

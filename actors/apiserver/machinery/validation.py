@@ -27,8 +27,9 @@ def validate(resource: Resource, obj: dict[str, Any], old: dict[str, Any] | None
     causes = [] if resource.is_virtual else metadata_causes(resource, obj, old)
     own = [] if old is not None and resource.strategy.ratchets else resource.strategy.validate(obj)
     own += resource.strategy.validate_create(obj) if old is None else resource.strategy.validate_update(obj, old)
-    named = {cause.field for cause in own}
-    causes += [cause for cause in missing_causes(resource, obj) if cause.field not in named]
+    if missing := missing_causes(resource, obj):
+        named = {cause.field for cause in own}
+        causes += [cause for cause in missing if cause.field not in named]
     _raise(resource, obj, causes + own)
 
 
@@ -47,9 +48,9 @@ def missing_causes(resource: Resource, obj: dict[str, Any]) -> list[Cause]:
     shape = schema.of_kind(resource.api_version, resource.kind)
     causes: list[Cause] = []
     if isinstance(shape, Struct):
-        shape.resolved()
+        demanding = shape.resolved().demanding
         for name, part in obj.items():
-            if name not in ("metadata", "status", "kind", "apiVersion") and name in shape.fields:
+            if name in demanding and name not in ("metadata", "status"):
                 _collect(shape.fields[name].shape, part, name, causes)
         _collect_required(shape, obj, "", causes)
     return causes

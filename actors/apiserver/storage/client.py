@@ -199,10 +199,16 @@ class BusStateClient:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_PAUSE_S)
 
-    async def _attempt(self, target: str, request: Request, message_id: str, timeout_s: float) -> Any:
+    def _attempt(self, target: str, request: Request, message_id: str, timeout_s: float) -> Awaitable[Any]:
         endpoint = self._endpoints[target]
         if len(self._names) == 1:
-            return await self._client.request(endpoint, request, timeout_s=timeout_s, message_id=message_id)
+            return self._client.request(endpoint, request, timeout_s=timeout_s, message_id=message_id)
+        return self._attempt_watchfully(target, endpoint, request, message_id, timeout_s)
+
+    async def _attempt_watchfully(
+        self, target: str, endpoint: str, request: Request, message_id: str, timeout_s: float
+    ) -> Any:
+        """Ask a member of several; while it is slow, see whether it still leads."""
         if not await self._client.reaches(endpoint, min(CONNECT_S, timeout_s)):
             raise Unavailable(f"{target} cannot be reached")
         asking = self._client.request(endpoint, request, timeout_s=timeout_s, message_id=message_id)

@@ -8,6 +8,7 @@ Neighbours: `watch_cache` owns one of these per storage prefix; `verbs` read the
 """
 
 import asyncio
+import operator
 from collections import deque
 from collections.abc import Iterable, Iterator
 
@@ -24,6 +25,8 @@ WINDOW_BYTES = 16 << 20  # and their bytes, for a resource with large objects ke
 NAME_FIELD = "metadata.name"
 TRIGGER_FIELDS = ("spec.nodeName", NAME_FIELD)  # a watch pinned to a value of one is only looked at for that value
 _NO_CHANNELS: dict[tuple, Channel] = {}
+
+changed_revision_of = operator.attrgetter("changed_revision")  # for those who ask many caches, for every request
 
 
 class ResourceCache:

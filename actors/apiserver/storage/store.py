@@ -100,15 +100,16 @@ class Store:
     ) -> Entry:
         key = resource.key(namespace, name)
         value = encode_stored(obj)
-        put = Put(key, value, await self._lease(resource))
+        limited = self._lifetimes.are_limited(resource.storage_prefix)
+        put = Put(key, value, await self._lease(resource) if limited else 0)
         txn = Txn([Compare(key, "mod", "=", 0)], [put], [Range(key)])
         if claims or charges:
             txn.compare.extend(_compares(claims, charges))
             txn.success.extend(_puts(claims, charges))
             txn.failure.extend(_ranges(claims, charges))
-        reply = await self._txn(resource, txn, put.lease)
+        reply = await (self._txn(resource, txn, put.lease) if limited else self._state.txn(txn))
         if reply.result.succeeded:
-            return Entry.of_stored(key, value, reply.revision)
+            return self._written(key, value, reply.revision)
         existing = _found(reply.result)
         if existing is None:
             raise _refusal(reply.result, claims, charges)
@@ -160,6 +161,11 @@ class Store:
             newest = True
         raise errors.conflict(resource.group_resource, name, "the object is being changed too often; try again")
 
+    def _written(self, key: bytes, value: bytes, revision: int) -> Entry:
+        entry = Entry.of_stored(key, value, revision)
+        self._cache.expect(entry)
+        return entry
+
     async def _lease(self, resource: Resource) -> int:
         """The lease that ends objects of this resource; 0 where they live for ever."""
         prefix = resource.storage_prefix
@@ -193,7 +199,7 @@ class Store:
         )
         reply = await self._txn(resource, txn, lease)
         if reply.result.succeeded:
-            return (_outcome(old, None, wanted) if value is None else Entry.of_stored(key, value, reply.revision)), None
+            return (_outcome(old, None, wanted) if value is None else self._written(key, value, reply.revision)), None
         existing = _found(reply.result)
         if existing is None:
             return None, None

@@ -24,6 +24,7 @@ from actors.apiserver.storage.stored_cache import StoredCache
 from actors.state.messages import Event
 
 ROOT = b"/registry/"
+MAX_EXPECTED = 1024  # entries that are answered and not in the cache yet: more than are under way, most for one turn
 
 _COMMON_FIELDS = {
     "metadata.name": lambda obj: obj["metadata"]["name"],
@@ -57,6 +58,7 @@ class WatchCache:
         self._first_load = asyncio.Event()
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._own: dict[bytes, Entry] = {}  # what `expect` was told, and the state has not yet
         self._overflow_line = OVERFLOW_LINE
         self._on_replace: dict[bytes, Callable[[list[Entry]], None]] = {}
         self._on_change: dict[bytes, Callable[[CacheEvent], None]] = {}
@@ -123,6 +125,7 @@ class WatchCache:
 
     def replace(self, entries: Iterable[Entry], revision: int) -> None:
         """Begin anew from a snapshot. Watches that ran are closed: they cannot know what they missed."""
+        self._own.clear()
         entries = list(entries)
         for prefix, observer in self._on_replace.items():
             observer([entry for entry in entries if entry.key.startswith(prefix)])
@@ -143,6 +146,7 @@ class WatchCache:
     def apply(self, events: Iterable[Event], revision: int) -> None:
         """Take over all changes up to `revision`; then watchers and waiting readers learn of them."""
         touched: dict[bytes, ResourceCache] = {}
+        own = self._own
         for event in events:
             kv = event.kv
             cache = self.find(kv.key)
@@ -152,7 +156,10 @@ class WatchCache:
             if event.deleted:
                 change = cache.delete(kv.key, kv.mod_revision)
             else:
-                change = cache.put(Entry.of_stored(kv.key, kv.value, kv.mod_revision))
+                entry = own.pop(kv.key, None)
+                if entry is None or entry.revision != kv.mod_revision:
+                    entry = Entry.of_stored(kv.key, kv.value, kv.mod_revision)
+                change = cache.put(entry)
             touched[cache.prefix] = cache
             observer = self._on_change.get(cache.prefix)
             if observer is not None and change is not None:
@@ -160,6 +167,13 @@ class WatchCache:
         for cache in touched.values():
             cache.publish(self._overflow_line)
         self._advance(revision)
+
+    def expect(self, entry: Entry) -> None:
+        """Take what was stored, and answered, by this process: when its event comes, it need not be made once more."""
+        if entry.revision > self.revision:
+            if len(self._own) >= MAX_EXPECTED:
+                self._own.clear()
+            self._own[entry.key] = entry
 
     async def wait_for(self, revision: int) -> None:
         """Return once everything up to `revision` is in the cache."""

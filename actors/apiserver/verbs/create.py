@@ -14,7 +14,7 @@ from actors.apiserver.admission import namespace as namespaces
 from actors.apiserver.admission import quota
 from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.admission.chain import admit_create, check, has_no_step
-from actors.apiserver.allocate.claims import allocation_for
+from actors.apiserver.allocate.claims import Allocation, allocation_for
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.tracking import track_create
 from actors.apiserver.machinery.decode import decode
@@ -121,10 +121,19 @@ async def _admit(asked: Admission, obj: dict[str, Any]) -> None:
     await check(asked, obj, None)
 
 
-async def _store(asked: Admission, obj: dict[str, Any]) -> Entry:
+def _store(asked: Admission, obj: dict[str, Any]) -> Awaitable[Entry]:
+    """Return the work of storing an object: of most, that is one txn and nothing besides."""
+    server, resource = asked.server, asked.resource
+    allocation = allocation_for(server, resource)
+    if allocation or resource.conversion or asked.dry_run or server.quotas.concerns(asked):
+        return _store_with(allocation, asked, obj)
+    return server.store.create(resource, asked.namespace, obj["metadata"]["name"], obj)
+
+
+async def _store_with(allocation: Allocation | None, asked: Admission, obj: dict[str, Any]) -> Entry:
+    """Store an object that needs addresses, is converted, is charged to a quota, or is only rehearsed."""
     server, resource, namespace = asked.server, asked.resource, asked.namespace
     name = obj["metadata"]["name"]
-    allocation = allocation_for(server, resource)
     for _ in range(CLAIM_ATTEMPTS if allocation else 1):
         claims = await allocation.fill_in(obj, None) if allocation else ()
         stored = obj if resource.conversion is None else resource.conversion.to_stored(obj)

@@ -5,8 +5,9 @@ the same, so that its coming and going concerns them. Pure: `put` and `remove` r
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 Object = dict[str, Any]
 
@@ -14,9 +15,8 @@ FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One object, reduced to what deletion depends on."""
+class Item(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One object, reduced to what deletion depends on. There is one for each object of the cluster, in no cycle."""
 
     resource: str
     api_version: str
@@ -25,7 +25,7 @@ class Item:
     name: str
     uid: str
     resource_version: str
-    owners: tuple[Object, ...] = field(default=(), compare=False)  # its ownerReferences
+    owners: tuple[Object, ...] = ()  # its ownerReferences
     finalizers: tuple[str, ...] = ()
     is_deleting: bool = False
 
@@ -112,7 +112,7 @@ class Graph:
 
     def is_settled(self, item: Item) -> bool:
         """Are all owners of an object known, and none of them about to take it along?"""
-        return all(self._holds(item, reference) for reference in item.owners)
+        return not item.owners or all(self._holds(item, reference) for reference in item.owners)
 
     def unsettled(self) -> Iterator[str]:
         """Yield all objects that need a look, once every cache is filled."""

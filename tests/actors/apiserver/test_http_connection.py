@@ -175,6 +175,25 @@ async def test_bad_token_is_refused_though_the_certificate_is_good(api, peer):
 
 
 @over_http
+async def test_each_request_counts_for_itself_whoever_asked_before_on_its_connection(api, peer):
+    account = await api.must("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "some"}})
+    await api.server.barrier.fresh()
+    token, _ = api.server.tokens.issue(account, (), 3600)
+    who = "GET /apis/authentication.k8s.io/v1 HTTP/1.1\nHost: x\n"
+    statuses = []
+    for given in (f"Bearer {token}", "Bearer nonsense", "", "Basic x"):
+        header = f"Authorization: {given}\n" if given else ""
+        for _ in range(2):
+            peer.send(who + header + "\n")
+            statuses.append(int((await peer.receive())[9:12]))
+    assert statuses == [200, 200, 401, 401, 200, 200, 200, 200]
+    await api.must("DELETE", "/api/v1/namespaces/default/serviceaccounts/some")
+    await api.server.barrier.fresh()
+    peer.send(who + f"Authorization: Bearer {token}\n\n")
+    assert (await peer.receive()).startswith(b"HTTP/1.1 401")
+
+
+@over_http
 async def test_watch_is_chunked_and_ends_with_its_peer(api, peer):
     peer.send(f"GET {CMS}?watch=1&resourceVersion={api.cache.revision} HTTP/1.1\nHost: x\n\n")
     assert b"transfer-encoding: chunked" in await peer.receive(b"\r\n\r\n")

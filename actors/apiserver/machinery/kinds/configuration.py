@@ -38,12 +38,14 @@ class ConfigMapStrategy(Strategy):
         data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
         causes, size = [], 0
         for key, value in data.items():
-            causes += field.messages(f"data[{key}]", key, names.config_key(key))
+            if wrong := names.config_key(key):
+                causes += field.messages(f"data[{key}]", key, wrong)
             if key in binary:
                 causes.append(field.invalid(f"data[{key}]", key, "duplicate of key present in binaryData"))
             size += len(value) if value.isascii() else len(value.encode())
         for key, value in binary.items():
-            causes += field.messages(f"binaryData[{key}]", key, names.config_key(key))
+            if wrong := names.config_key(key):
+                causes += field.messages(f"binaryData[{key}]", key, wrong)
             size += _size_of_base64(value or "")
         if size > MAX_DATA_BYTES:
             causes.append(field.too_long("", MAX_DATA_BYTES))
@@ -67,7 +69,8 @@ class SecretStrategy(Strategy):
         data = obj.get("data") or {}
         causes, size = [], 0
         for key, value in data.items():
-            causes += field.messages(f"data[{key}]", key, names.config_key(key))
+            if wrong := names.config_key(key):
+                causes += field.messages(f"data[{key}]", key, wrong)
             size += _size_of_base64(value or "")
         if size > MAX_DATA_BYTES:
             causes.append(field.too_long("data", MAX_DATA_BYTES))

@@ -84,10 +84,11 @@ class LeafShape:
 class Struct:
     """An object with known fields. `name` is the definition's; its last part is the name that Go's errors use.
 
-    `omitted` are the fields that are left out when they are empty.
+    `omitted` are the fields that are left out when they are empty; `demanding`, once it is resolved, those that hold
+    objects, in which something may be required.
     """
 
-    __slots__ = ("_compact", "_resolve", "fields", "fits", "go_name", "name", "omitted", "required")
+    __slots__ = ("_compact", "_resolve", "demanding", "fields", "fits", "go_name", "name", "omitted", "required")
 
     fits: Callable[[Any], bool]
 
@@ -97,6 +98,7 @@ class Struct:
         self.required: tuple[str, ...] = tuple(compact["required"])
         self.omitted: frozenset[str] = frozenset(compact["omitted"])
         self.fields: dict[str, Field] = {}
+        self.demanding: frozenset[str] = frozenset()
         self._compact: dict | None = compact
         self._resolve = resolve
         self.fits = self._fits_first
@@ -107,6 +109,7 @@ class Struct:
             for field, kind in self._compact["fields"].items():
                 self.fields[field] = Field(self._resolve(kind), kind if isinstance(kind, dict) else {})
             self._compact = None
+            self.demanding = frozenset(name for name, field in self.fields.items() if _holds_objects(field.shape))
             self.fits = _compile_struct(self.fields, self.omitted)
         return self
 
@@ -196,6 +199,15 @@ def _go_type(shape: Shape) -> str:
     return "[]..." if isinstance(shape, ListOf) else "map[string]..."
 
 
+def _holds_objects(shape: Shape) -> bool:
+    """Are there objects with known fields in values of this shape?"""
+    if isinstance(shape, ListOf):
+        return isinstance(shape.item, Struct)
+    if isinstance(shape, MapOf):
+        return isinstance(shape.value, Struct)
+    return isinstance(shape, Struct)
+
+
 def _compile_struct(fields: dict[str, Field], omitted: frozenset[str]) -> Callable[[Any], bool]:
     """Return the quick check of a struct: exact Python types by field, and a function for every other field."""
     exact: dict[str, type] = {}
@@ -252,7 +264,10 @@ def _compile_map(inner: Shape) -> Callable[[Any], bool]:
         def fits(value: Any) -> bool:
             if type(value) is not dict:
                 return False
-            return all(type(part) is kind for part in value.values())
+            for part in value.values():  # noqa: SIM110 - most maps are small, and cost less than a generator
+                if type(part) is not kind:
+                    return False
+            return True
 
         return fits
     return lambda value: type(value) is dict and all(p is not None and inner.fits(p) for p in value.values())
