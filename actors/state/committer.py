@@ -1,7 +1,8 @@
 """The shell around a member's core: stores, sends, applies and answers what the core says.
 
 Commands that arrive while the disk is busy are stored together with the next sync, in a thread; meanwhile messages are
-taken and sent. Answers come in the order of the log. Whatever came in is dealt with in one turn of the loop.
+taken and sent. A write that is alone in a group of one need not wait for that thread (`own_sync`). Answers come in the
+order of the log. Whatever came in is dealt with in one turn of the loop.
 
 A full disk is an alarm, not an end: writes are refused with NO_SPACE until there is room again, which is tried every
 second. A group of one forgets what it could not store; a member of a larger group hands the lead over, and goes on once
@@ -24,8 +25,9 @@ from actors.state.callers import Answer, Callers
 from actors.state.commands import Command
 from actors.state.core import Applied, Core
 from actors.state.damage import NoSpace
-from actors.state.disk_thread import DiskThread
+from actors.state.disk_thread import DiskThread, outcome_of
 from actors.state.image import Restored
+from actors.state.own_sync import OwnSync
 from actors.state.peers import Peers
 from actors.state.raft.members import Members
 from actors.state.raft.node import Ready
@@ -96,6 +98,8 @@ class Committer:
         self._begin_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._disk = DiskThread()
+        self._own_sync = OwnSync()
+        self._is_in_own_thread = False  # what such a write leads to does not go the same way, deeper and deeper
         self.snapshots = Snapshots(self, peers, self._disk, snapshot_every_bytes, spawn=spawn, log=log, clock=clock)
         self._sync_s = Histogram("state_sync_seconds", "Write and sync of a batch", buckets=SYNC_BUCKETS_S,
                                  registry=metrics)  # fmt: skip
@@ -316,10 +320,20 @@ class Committer:
         if ready is not None:
             failpoint.passing("state.before_persist")
             self._begin_s = self._clock.monotonic()
-            self._disk.then(functools.partial(self._on_stored, ready), self._write, ready)
+            if self._is_for_own_thread(ready):
+                self._is_in_own_thread = True
+                self._on_stored(ready, *outcome_of(self._write, ready))
+                self._is_in_own_thread = False
+            else:
+                self._disk.then(functools.partial(self._on_stored, ready), self._write, ready)
+
+    def _is_for_own_thread(self, ready: Ready) -> bool:
+        if not (self.core.is_alone and self._disk.is_idle) or ready.snapshot is not None or self._is_in_own_thread:
+            return False
+        return self._own_sync.is_worth([len(entry.data) for entry in ready.entries], len(self._callers))
 
     def _write(self, ready: Ready) -> None:
-        """Runs in the disk's thread."""
+        """Runs in the disk's thread, or while that is idle."""
         if ready.snapshot is not None:
             received = self._received
             assert received is not None, "Raft took a snapshot that did not come"
@@ -338,7 +352,9 @@ class Committer:
             self._break(failure)
             return
         failpoint.passing("state.persisted")
-        self._sync_s.observe(self._clock.monotonic() - self._begin_s)
+        took_s = self._clock.monotonic() - self._begin_s
+        self._sync_s.observe(took_s)
+        self._own_sync.took(took_s)
         self._batch.observe(len(ready.entries))
         if self.alarm is not None:
             self._has_room()

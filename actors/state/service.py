@@ -19,6 +19,7 @@ from actors.state.commands import CompactCommand, GrantCommand, RevokeCommand, T
 from actors.state.committer import Committer
 from actors.state.core import Applied
 from actors.state.frames import FORMAT_VERSION
+from actors.state.machine import Outcome
 from actors.state.store import Store
 from actors.state.watch import WatchHub, event_bytes
 from bus.errors import BusError, Unavailable, to_wire
@@ -104,6 +105,9 @@ class Service:
 
     def txns(self, request: m.TxnsRequest, context: Context) -> Answer:
         self._check_leads()  # else each of them would be refused, and repeated, by itself
+        if len(request.txns) == 1 and not txn.is_read_only(request.txns[0]):
+            txn.check(request.txns[0])
+            return self._write(request.txns[0], m.id_among(context.message_id, 0), self._reply_of_one)
         answers: list[Answer | BusError] = []
         last = len(request.txns) - 1
         for number, wanted in enumerate(request.txns):
@@ -122,10 +126,25 @@ class Service:
         txn.check(wanted)
         if txn.is_read_only(wanted):
             return self._when_current(lambda: self._read_txn(wanted))
+        return self._write(wanted, message_id, _txn_reply, repeats_since, more_follow=more_follow)
+
+    def _write(
+        self,
+        wanted: m.Txn,
+        message_id: str,
+        reply: Callable[[Outcome], Record],
+        repeats_since: int = -1,
+        *,
+        more_follow: bool = False,
+    ) -> "asyncio.Future[Record]":
         if self.store.live_bytes > MAX_LIVE_BYTES and txn.has_put(wanted):
             raise errors.no_space(QUOTA_ALARM)
         command = TxnCommand(wanted, message_id, repeats_since)
-        return self.committer.propose(command, _txn_reply, more_follow=more_follow)
+        return self.committer.propose(command, reply, more_follow=more_follow)
+
+    def _reply_of_one(self, outcome: Outcome) -> Record:
+        """Answer a message with one txn in it; a refusal of that is one of the message."""
+        return m.TxnsReply([m.TxnOutcome(_txn_reply(outcome))], self.store.revision)
 
     def _read_txn(self, wanted: m.Txn) -> Record:
         result = txn.run(self.store, wanted)
@@ -272,7 +291,8 @@ def _lease_of(message_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(message_id.encode(), digest_size=8).digest()) >> 1 or 1
 
 
-def _txn_reply(outcome) -> Record:
+def _txn_reply(outcome: Outcome) -> m.TxnReply:
+    assert isinstance(outcome.result, m.TxnResult), "a refusal is no answer"
     return m.TxnReply(outcome.revision, outcome.result)
 
 
