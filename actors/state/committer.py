@@ -45,6 +45,7 @@ TICK_S = 0.02  # of Raft's time
 # what is late. At Raft's pace that were four fifths of an idle state actor's work.
 ALONE_TICK_S = 0.2
 ROOM_CHECK_S = 1.0  # how often a full disk is asked for room: somebody must free some by hand, so seconds do
+HUNG_S = 1.0  # in which a disk has stored a batch, or it hangs: one that was only busy was seen to take 0.09 s
 HAND_OVER_S = 1.0  # for a successor to take the lead before this member stops; it takes a round or two
 TURN_PROPOSALS = 32  # taken in one turn: they are on their way to the others while more are read
 TURN_READIES = 4  # dealt with in one turn of the loop, then others get theirs
@@ -98,7 +99,8 @@ class Committer:
         self._idle.set()
         self._is_closing = False
         self._is_broken = False
-        self._begin_s = 0.0
+        self._begin_s = 0.0  # of what is being stored, or was last
+        self._is_storing = False
         self._loop = asyncio.get_running_loop()
         self._disk = DiskThread()
         self._own_sync = OwnSync()
@@ -209,6 +211,7 @@ class Committer:
             self.core.tick()
             self.reads.tick()
             self.snapshots.tick()
+            self._leave_a_disk_that_hangs()
             if self.core.node.members is not self._members:
                 self._members = self.core.node.members
                 names = self._members.votes or self._known
@@ -251,6 +254,16 @@ class Committer:
             return
         core.node.transfer(heirs[0])
         await self.until(lambda: not core.is_leader, HAND_OVER_S)
+
+    def _leave_a_disk_that_hangs(self) -> None:
+        """The others hear a leader whose disk hangs, and even store what it sends; but it answers nobody before it has
+        stored that itself. So one of them must lead."""
+        node = self.core.node
+        if not (self._is_storing and self.core.is_leader) or node.leading.transferee:
+            return
+        if self._clock.monotonic() - self._begin_s > HUNG_S and (heirs := node.heirs()):
+            self._log.warning("the disk hangs: handing the lead over", to=heirs[0])
+            node.transfer(heirs[0])
 
     # A turn
 
@@ -323,6 +336,7 @@ class Committer:
         if ready is not None:
             failpoint.passing("state.before_persist")
             self._begin_s = self._clock.monotonic()
+            self._is_storing = True
             if self._is_for_own_thread(ready):
                 self._is_in_own_thread = True
                 self._on_stored(ready, *outcome_of(self._write, ready))
@@ -346,6 +360,7 @@ class Committer:
         self.storage.append(ready.entries, ready.hard_state)
 
     def _on_stored(self, ready: Ready, result: None, failure: Exception | None) -> None:
+        self._is_storing = False
         if self._is_broken:
             return
         if isinstance(failure, NoSpace):
