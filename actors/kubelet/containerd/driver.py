@@ -19,7 +19,7 @@ from google.protobuf import json_format
 
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.network import bridge_name, node_suffix
-from actors.kubelet.containerd import importer, network, pause_profile, replies, requests
+from actors.kubelet.containerd import importer, leases, network, pause_profile, replies, requests
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
@@ -145,7 +145,7 @@ class ContainerdDriver:
         return replies.runtime_status(reply.status)
 
     async def ensure_network(self, pod_cidrs: Sequence[str]) -> None:
-        """Also gives the node its pause and toolbox images, and ends what a kubelet before this one left behind."""
+        """Also gives the node its pause and toolbox images, and ends what those before have left behind."""
         state = await self.list()
         if not self._foreign:
             self._host_ports = await self._host_ports_in_use(state)
@@ -153,6 +153,7 @@ class ContainerdDriver:
             await network.ensure(
                 self._instance, self._pod_network(pod_cidrs), used, self.places.cni_conf, tables=self._tables
             )
+            await leases.end_left(self._call, self.socket)
         await self._ensure_images()
         await self.streams.sweep()
         await asyncio.to_thread(self.cgroups.sweep, {sandbox.pod_uid for sandbox in state.sandboxes})

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from actors.kubelet.containerd.faults import fault_of
-from actors.kubelet.containerd.proto import containers_pb2, cri_pb2, events_pb2, snapshots_pb2, tasks_pb2
+from actors.kubelet.containerd.proto import containers_pb2, cri_pb2, events_pb2, leases_pb2, snapshots_pb2, tasks_pb2
 from actors.kubelet.grpc_channel import Channel
 from actors.kubelet.grpc_wire import CallFailed
 from actors.kubelet.runtime import RuntimeUnreachable
@@ -36,6 +36,7 @@ _SERVICES = (
     (tasks_pb2, "Tasks"),
     (containers_pb2, "Containers"),
     (snapshots_pb2, "Snapshots"),
+    (leases_pb2, "Leases"),
 )
 
 

@@ -16,6 +16,7 @@ from actors.cluster.leftovers import survey
 from actors.kubelet.containerd import pause_profile
 from actors.kubelet.containerd.archive import File, ImageDescription, build
 from actors.kubelet.containerd.faults import ImageNotFound, InvalidImageName, PullUnauthorized, RegistryUnreachable
+from actors.kubelet.containerd.places import places_of
 from actors.kubelet.runtime import (
     ContainerSecurity,
     ContainerState,
@@ -338,6 +339,30 @@ def test_containers_outlive_containerd_and_a_new_driver_takes_them_over(node):
             status = await another.container_status(second)
             assert status.log_path == str(node.data_dir / "nodes/m1/logs/lasting/second/0.log")
             await gone(another, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+def test_what_a_containerd_that_died_was_making_is_forgotten(node):
+    """Its leases would keep it, a container's snapshot say, for a day. Those of the living one are its own business."""
+
+    socket = places_of(node.data_dir, "m1").socket
+
+    def leases(*words: str) -> set[str]:
+        command = ["ctr", "-a", str(socket), "-n", "k8s.io", "leases", *words]
+        return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+    async def scenario():
+        leases("create", "--id", "left", "--expires", "24h")
+        node.kill()
+        node.start()
+        async with node.driver() as driver:
+            await until_up(driver)
+            leases("create", "--id", "living", "--expires", "24h")
+            assert leases("ls", "-q") == {"left", "living"}
+            await driver.ensure_network([POD_CIDR])
+            assert leases("ls", "-q") == {"living"}
+        leases("delete", "living")
 
     asyncio.run(scenario())
 
