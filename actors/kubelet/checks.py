@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.kubelet.grpc_channel import Channel
-from actors.kubelet.grpc_wire import CallFailed
 from actors.kubelet.http_get import HttpFailure, http_get
 from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault, RuntimeUnreachable
 
 GRPC_METHOD = "/grpc.health.v1.Health/Check"
 GRPC_SERVING = 1
-MAX_ANSWER_BYTES = 64 * 1024  # of a health service, whose answer has two
 MAX_OUTPUT = 10 * 1024  # of an exec check's output in a message
 
 
@@ -113,15 +110,17 @@ async def _exec(driver: RuntimeDriver, target: Target, action: dict[str, Any], t
 
 
 async def _grpc(target: Target, action: dict[str, Any], timeout_s: float) -> Outcome:
+    import grpc.aio
+
     service = (action.get("service") or "").encode()
     request = bytes([0x0A, len(service)]) + service if service else b""
-    channel = Channel.tcp(target.host(action), target.port(action["port"]), MAX_ANSWER_BYTES)
-    try:
-        answer = await channel.unary(GRPC_METHOD, request, timeout_s)
-    except CallFailed as error:
-        return Outcome(False, f"error: health rpc failed: {error.code}: {error.details}")
-    finally:
-        await channel.close()
+    address = f"{target.host(action)}:{target.port(action['port'])}"
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.unary_unary(GRPC_METHOD, request_serializer=bytes, response_deserializer=bytes)
+        try:
+            answer = await call(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            return Outcome(False, f"error: health rpc failed: {error.code().name}: {error.details()}")
     if answer == bytes([0x08, GRPC_SERVING]):
         return Outcome(True)
     return Outcome(False, f"service unhealthy (responded with {answer[1] if len(answer) > 1 else 0})")

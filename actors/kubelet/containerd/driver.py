@@ -35,7 +35,6 @@ from actors.kubelet.containerd.podnetwork import (
     host_ports_of,
 )
 from actors.kubelet.containerd.proto import cri_pb2 as cri
-from actors.kubelet.containerd.rpc import Connection
 from actors.kubelet.containerd.streaming import ContainerdStreams
 from actors.kubelet.containerd.subscription import subscribe
 from actors.kubelet.runtime import (
@@ -105,6 +104,8 @@ class ContainerdDriver:
     # -- life -------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
+        from actors.kubelet.containerd.rpc import Connection  # gRPC starts threads: never before the fork
+
         if pause_profile.ACTIONS.exists():
             pause_profile.write(self.places.pause_profile)
             self._pause_seccomp = Seccomp("Localhost", str(self.places.pause_profile))

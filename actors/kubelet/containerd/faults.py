@@ -69,12 +69,17 @@ def fault_of(code: str, details: str) -> RuntimeFault:
     if code == "NOT_FOUND":
         return NotInRuntime(details)
     if code == "UNAVAILABLE" or any(words in details for words in _NOT_YET):
-        return RuntimeUnreachable(f"containerd does not answer: {details or 'no answer'}")
+        return RuntimeUnreachable(f"containerd does not answer: {_transport_error(details)}")
     if code == "DEADLINE_EXCEEDED":
         return RuntimeUnreachable(f"containerd did not answer in time: {details}")
     if code == "UNIMPLEMENTED" and "unknown service" in details:
         return RuntimeUnreachable(f"containerd runs without its CRI plugin, its log says why: {details}")
     return RuntimeRefused(details.removeprefix("rpc error: code = Unknown desc = "))
+
+
+def _transport_error(details: str) -> str:
+    """Return the end of gRPC's long sentence about a failed connection, as "Connection refused"."""
+    return details.rpartition("error: ")[2] or "no answer"
 
 
 def pull_fault_of(reference: str, fault: RuntimeFault) -> RuntimeFault:

@@ -58,7 +58,7 @@ async def import_archive(data_dir: Path, archive: Path, sockets: Sequence[Path] 
 
 async def list_images(data_dir: Path) -> list[ImageRow]:
     """Return the images of every node, by node and name. Raises ImagesError."""
-    from actors.kubelet.containerd.rpc import Connection  # slow to load, and an import does without it
+    from actors.kubelet.containerd.rpc import Connection  # gRPC is slow to import, and an import does without it
 
     rows: list[ImageRow] = []
     for places in nodes_of(data_dir):

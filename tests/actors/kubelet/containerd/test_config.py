@@ -93,7 +93,7 @@ def test_the_systems_folders_are_in_containerds_path(monkeypatch):
 
 
 def test_the_driver_can_be_imported_before_a_fork():
-    """grpcio has threads, which don't survive a fork, and 14 MB: the node speaks gRPC without it."""
+    """grpcio has threads, which do not survive a fork: it must not come in with the module of the driver."""
     script = "import sys, actors.kubelet.containerd.driver; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=30).returncode == 0
 

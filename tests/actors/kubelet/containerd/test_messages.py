@@ -216,7 +216,9 @@ def test_codes(code, details, kind):
 
 
 def test_a_refused_connection_is_told_in_short():
-    fault = faults.fault_of("UNAVAILABLE", "Connection refused")
+    fault = faults.fault_of(
+        "UNAVAILABLE", "failed to connect to all addresses; last error: x error: Connection refused"
+    )
     assert str(fault) == "containerd does not answer: Connection refused"
 
 
