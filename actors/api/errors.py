@@ -30,6 +30,7 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.details = details or {}
+        self.metadata: dict[str, Any] = {}  # of the Status, a ListMeta
 
     @property
     def retry_after_s(self) -> int:
@@ -40,7 +41,7 @@ class ApiError(Exception):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,

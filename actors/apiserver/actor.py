@@ -227,9 +227,9 @@ class ApiServerActor(Actor):
         """What readiness depends on; an empty text is well."""
         return {
             "ping": "",
-            "state": "" if self._feed.connected else "the watch of the state is down",
+            "etcd": "" if self._feed.connected else "the watch of the state is down",
             STATE_ANSWERS: self._reach.wrong(),
-            "watch-cache": "" if self.cache.loaded else "not loaded",
+            "informer-sync": "" if self.cache.loaded else "not loaded",
             "shutdown": "the API server is stopping" if self._handler.stopping else "",
         }
 

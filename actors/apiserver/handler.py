@@ -305,8 +305,11 @@ class Handler:
             return metrics if resource.group else component_statuses
         if resource.is_virtual:
             return self._bind_by_name if resource.group_resource == "bindings" else review
-        if resource.namespaced and not info.namespace and info.name:
-            raise errors.path_not_found()
+        if resource.namespaced and not info.namespace:
+            if info.name:
+                raise errors.path_not_found()
+            if verb == "deletecollection":  # of one namespace at a time
+                raise errors.method_not_allowed(resource.group_resource, verb)
         return _VERBS[verb]
 
     async def _bind_by_name(self, server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:

@@ -4,6 +4,9 @@
     ?exclude=NAME    leaves one out, and may be given more than once
     /readyz/NAME     asks for one
 
+The checks have Kubernetes' names for what they look at: `etcd` is the watch of the state, whoever keeps it,
+`etcd-readiness` an answer from whoever takes our writes, `informer-sync` the watch cache.
+
 An answer means that the process lives; ready it is with its watch cache loaded, its state in reach, and no end in
 sight. Strangers may ask, so that a failed check does not say why: the log does.
 
@@ -17,7 +20,7 @@ from actors.apiserver.call import Answer
 
 PATHS = frozenset({"/healthz", "/livez", "/readyz"})
 TEXT = "text/plain; charset=utf-8"
-LIVENESS = ("ping", "watch-cache")  # a state out of reach, or an end in sight, is no reason to be killed
+LIVENESS = ("ping", "informer-sync")  # a state out of reach, or an end in sight, is no reason to be killed
 
 
 def is_health(path: str) -> bool:

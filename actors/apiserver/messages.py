@@ -12,7 +12,7 @@ from bus.record import Record, Request
 COMPONENTS = frozenset({"scheduler", "controller-manager", "kubelet", "proxy", "dns", "balancer", "supervisor", "cli"})
 
 STATUS = "status"
-STATE_ANSWERS = "state-answers"  # a check of /readyz: when it fails, others may be of use where this one is not
+STATE_ANSWERS = "etcd-readiness"  # a check of /readyz: when it fails, others may be of use where this one is not
 
 
 class ApiReply(Record, frozen=True, array_like=True, gc=False):

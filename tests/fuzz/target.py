@@ -14,10 +14,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import orjson
+import yaml
 from hypothesis import HealthCheck, Phase, settings
 
 from actors.apiserver import reads
 from actors.apiserver.call import Answer, ApiCall, StreamAnswer
+from actors.apiserver.protobuf import wire
 from actors.kubelet.messages import LogsRequest, NodeStat
 from bus import Request, Unavailable
 from tests.actors.apiserver.api_harness import ADMIN, Api, serving
@@ -179,6 +181,13 @@ async def _listen(answer: StreamAnswer) -> bytes:
     return b"".join(heard)
 
 
+def _decoded(said: bytes) -> Any:
+    """What an answer says, in whichever encoding."""
+    if said.startswith(wire.MAGIC):
+        return wire.decode(said)
+    return orjson.loads(said) if said.startswith(b"{") else yaml.safe_load(said)
+
+
 def check(status: int, said: bytes, asked: str) -> None:
     """What must hold of every answer."""
     if status == 500 and NO_REPLICAS in said:
@@ -188,7 +197,7 @@ def check(status: int, said: bytes, asked: str) -> None:
     )
     if status < 400:
         return
-    told = orjson.loads(said)
+    told = _decoded(said)
     assert told["kind"] == "Status" and told["status"] == "Failure", f"{told} to {asked}"
     assert told["code"] == status and told["message"], f"{told} to {asked}"
     assert told["reason"] in REASONS[status], f"{told} to {asked}"

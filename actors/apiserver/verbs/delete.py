@@ -15,6 +15,7 @@ from actors.apiserver.admission.chain import admit_delete
 from actors.apiserver.allocate.claims import claims_of
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.integers import whole
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.decode import decode_options
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import PLAIN
@@ -26,11 +27,12 @@ from actors.apiserver.storage.selection import parse
 from actors.apiserver.storage.store import Write
 from actors.apiserver.verbs.deletion import DeleteOptions, check_preconditions, decide
 from actors.apiserver.verbs.list import find_page
-from actors.apiserver.verbs.write_options import DRY_RUN_ALL, success, written
+from actors.apiserver.verbs.write_options import DRY_RUN_ALL, invalid_options, success, written
 
 # Kinds whose deletion is answered with the object; that of others with a Status, as Kubernetes does.
 RETURNED = frozenset({"pods", "services", "serviceaccounts", "podtemplates", "resourcequotas", "persistentvolumes",
                       "persistentvolumeclaims"})  # fmt: skip
+PROPAGATIONS = ("Background", "Foreground", "Orphan")
 COLLECTION_WORKERS = 16  # deletions of a collection at a time
 
 
@@ -117,9 +119,12 @@ def read_options(call: ApiCall, info: RequestInfo) -> DeleteOptions:
         grace = whole("gracePeriodSeconds", info.query.get("gracePeriodSeconds", ""))
         dry_run = info.query.get("dryRun", "")
     if dry_run not in ("", DRY_RUN_ALL):
-        raise errors.bad_request(f'dryRun: Unsupported value: "{dry_run}": supported values: "{DRY_RUN_ALL}"')
+        raise invalid_options(info, field.not_supported("dryRun", [dry_run], [DRY_RUN_ALL]))
     if orphan is not None and propagation:
-        raise errors.bad_request("orphanDependents and propagationPolicy cannot be both set")
+        detail = "orphanDependents and deletionPropagation cannot be both set"
+        raise invalid_options(info, field.invalid("propagationPolicy", propagation, detail))
+    if propagation not in ("", *PROPAGATIONS):
+        raise invalid_options(info, field.not_supported("propagationPolicy", propagation, PROPAGATIONS))
     if orphan is not None:
         propagation = "Orphan" if orphan else "Background"
     return DeleteOptions(

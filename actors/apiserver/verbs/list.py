@@ -17,6 +17,7 @@ import orjson
 from actors.api import errors
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.integers import MAX_INT64, whole
+from actors.apiserver.machinery.field import forbidden, not_supported
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import METADATA, negotiate
 from actors.apiserver.reads import parse_version, reach, settle
@@ -26,10 +27,13 @@ from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.resource_cache import ResourceCache
 from actors.apiserver.storage.selection import Selection, parse
+from actors.apiserver.verbs.write_options import invalid_options
 from actors.state.messages import COMPACTED, FUTURE_REVISION, Range
 from bus import RemoteError
 
 EXACT = "Exact"
+MATCH = "resourceVersionMatch"
+ANY_REVISION = -1  # of a token: go on with what is there now
 NOT_OLDER_THAN = "NotOlderThan"
 TOKEN_VERSION = "kubus/v1"  # of the continue tokens; another one is refused with 410, as Kubernetes does
 MAX_LIMIT = 2**31  # objects of a page, whatever more is asked for: no list comes near
@@ -73,10 +77,15 @@ async def find_page(server: Server, info: RequestInfo, resource: Resource, selec
     limit = min(max(whole("limit", query.get("limit", "")) or 0, 0), MAX_LIMIT)
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
     token = query.get("continue", "")
-    _check(version, match, token)
+    _check(info, version, match, token)
     prefix = prefix_of(resource, info.namespace)
     if token:
         revision, start = _decode_token(token, prefix)
+        if revision == ANY_REVISION:
+            await settle(server, "", resource)
+            return _from_cache(
+                server, server.cache.of(resource), prefix, selection, limit, server.cache.revision, start
+            )
         return await _at(server, resource, prefix, selection, limit, revision, start)
     if match == EXACT:
         return await _at(server, resource, prefix, selection, limit, parse_version(version), prefix)
@@ -97,11 +106,22 @@ async def _at(
         return await _from_state(server, cache, prefix, selection, limit, revision, start)
     except RemoteError as error:
         if error.kind in (COMPACTED, FUTURE_REVISION):
-            raise errors.gone(
-                "The provided continue parameter is too old to display a consistent list result. You must start a new "
-                "list without the continue parameter."
-            ) from error
+            raise _expired(prefix, start) from error
         raise
+
+
+def _expired(prefix: bytes, start: bytes) -> errors.ApiError:
+    """What a reader of an old revision is told: where it was in the middle of a list, how to go on all the same."""
+    if start == prefix:
+        return errors.gone("The resourceVersion for the provided list is too old.")
+    gone = errors.gone(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+        "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+        "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+        "modified, or deleted between the time the first chunk was returned and now may show up in the list."
+    )
+    gone.metadata = {"continue": _encode_token(ANY_REVISION, start)}
+    return gone
 
 
 def _from_cache(
@@ -141,18 +161,21 @@ async def _from_state(
         start = reply.result.kvs[-1].key + b"\0"
 
 
-def _check(version: str, match: str, token: str) -> None:
+def _check(info: RequestInfo, version: str, match: str, token: str) -> None:
     """Refuse combinations that mean nothing, as Kubernetes does."""
-    if match not in ("", EXACT, NOT_OLDER_THAN):
-        raise errors.bad_request(
-            f'resourceVersionMatch: Unsupported value: "{match}": supported: {EXACT}, {NOT_OLDER_THAN}'
-        )
+    causes = []
     if match and not version:
-        raise errors.bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        causes.append(forbidden(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
     if match and token:
-        raise errors.bad_request("resourceVersionMatch is forbidden when continue is provided")
+        causes.append(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"))
+    if match not in ("", EXACT, NOT_OLDER_THAN):
+        causes.append(not_supported(MATCH, match, ("", EXACT, NOT_OLDER_THAN)))
     if match == EXACT and version == "0":
-        raise errors.bad_request('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
+        causes.append(forbidden(MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if info.verb == "list" and "sendInitialEvents" in info.query:
+        causes.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if causes:
+        raise invalid_options(info, *causes)
     if token and version not in ("", "0"):
         raise errors.bad_request("specifying resource version is not allowed when using continue")
 
@@ -170,6 +193,10 @@ def _decode_token(token: str, prefix: bytes) -> tuple[int, bytes]:
         raise errors.bad_request("continue key is not valid: it could not be decoded") from None
     if version != TOKEN_VERSION:
         raise errors.gone("continue key is of another version; start a new list")
-    if type(revision) is not int or not 0 < revision <= MAX_INT64 or not start.startswith(prefix):
+    if (
+        type(revision) is not int
+        or not (revision == ANY_REVISION or 0 < revision <= MAX_INT64)
+        or not start.startswith(prefix)
+    ):
         raise errors.bad_request("continue key is not valid: it belongs to another list")
     return revision, start

@@ -19,6 +19,7 @@ import orjson
 from actors.api import errors
 from actors.apiserver.call import ApiCall, StreamAnswer
 from actors.apiserver.integers import whole
+from actors.apiserver.machinery.field import forbidden, not_supported
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import negotiate
 from actors.apiserver.reads import parse_version, reach, settle
@@ -30,7 +31,8 @@ from actors.apiserver.storage.event import ERROR, line
 from actors.apiserver.storage.selection import parse
 from actors.apiserver.storage.watch_cache import bookmark_line
 from actors.apiserver.storage.watcher import Watcher
-from actors.apiserver.verbs.list import NOT_OLDER_THAN, prefix_of
+from actors.apiserver.verbs.list import MATCH, NOT_OLDER_THAN, prefix_of
+from actors.apiserver.verbs.write_options import invalid_options
 
 MIN_TIMEOUT_S = (
     1800  # of a watch whose client gave no timeoutSeconds: up to twice this, chosen at random, as Kubernetes
@@ -44,7 +46,7 @@ async def watch(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
     query = info.query
     shown = Representation(resource, negotiate(call.accept), query, server.clock)
     selection = parse(resource, query, server.cache.of(resource).fields)
-    initial = _initial_events(query)
+    initial = _initial_events(info)
     version = query.get("resourceVersion", "")
     timeout_s = _timeout_s(query.get("timeoutSeconds", ""))
     bookmarks = is_true(query.get("allowWatchBookmarks"))
@@ -132,18 +134,23 @@ async def _chunks(start: _Existing | _Changes, watcher: Watcher, timeout_s: floa
         watcher.close()
 
 
-def _initial_events(query: dict[str, str]) -> bool | None:
-    """Read sendInitialEvents: True, False, or None when it is absent. BadRequest for what Kubernetes forbids."""
-    given, match = query.get("sendInitialEvents"), query.get("resourceVersionMatch", "")
-    if given is None:
-        if match:
-            raise errors.bad_request("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-        return None
-    if match != NOT_OLDER_THAN:
-        raise errors.bad_request(
-            f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN} for watch"
-        )
-    return is_true(given)
+def _initial_events(info: RequestInfo) -> bool | None:
+    """Read sendInitialEvents: True, False, or None when it is absent. Invalid for what Kubernetes forbids."""
+    given, match = info.query.get("sendInitialEvents"), info.query.get(MATCH, "")
+    causes = []
+    if given is not None and match != NOT_OLDER_THAN:
+        detail = f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN}"
+        causes.append(forbidden(MATCH, detail))
+    if match and given is None:
+        detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        causes.append(forbidden(MATCH, detail))
+    if match not in ("", NOT_OLDER_THAN):
+        causes.append(not_supported(MATCH, match, [NOT_OLDER_THAN]))
+    if match and info.query.get("continue"):
+        causes.append(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"))
+    if causes:
+        raise invalid_options(info, *causes)
+    return None if given is None else is_true(given)
 
 
 def _timeout_s(text: str) -> float:

@@ -9,7 +9,8 @@ import orjson
 
 from actors.api import errors
 from actors.apiserver.call import Answer, ApiCall
-from actors.apiserver.machinery.decode import WARN
+from actors.apiserver.machinery import field
+from actors.apiserver.machinery.decode import IGNORE, STRICT, WARN
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.negotiation import PLAIN, negotiate
 from actors.apiserver.representation import Representation
@@ -18,19 +19,33 @@ from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
 
 DRY_RUN_ALL = "All"
+_FIELD_VALIDATIONS = ("", IGNORE, STRICT, WARN)
+
+
+_KIND_OF_VERB = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions", "list": "ListOptions",
+                 "watch": "ListOptions"}  # fmt: skip
+
+
+def invalid_options(info: RequestInfo, *causes: errors.Cause) -> errors.ApiError:
+    """Return the refusal of a request's options."""
+    kind = _KIND_OF_VERB.get(info.verb, "DeleteOptions")
+    return errors.invalid(kind, "", list(causes), group="meta.k8s.io")
 
 
 def is_dry_run(info: RequestInfo) -> bool:
-    """Read dryRun; BadRequest for any value but All."""
+    """Read dryRun; Invalid for any value but All."""
     value = info.query.get("dryRun", "")
     if value not in ("", DRY_RUN_ALL):
-        raise errors.bad_request(f'dryRun: Unsupported value: "{value}": supported values: "{DRY_RUN_ALL}"')
+        raise invalid_options(info, field.not_supported("dryRun", [value], [DRY_RUN_ALL]))
     return value == DRY_RUN_ALL
 
 
 def field_validation(info: RequestInfo) -> str:
-    """Read fieldValidation; Warn when it is absent, as Kubernetes."""
-    return info.query.get("fieldValidation") or WARN
+    """Read fieldValidation; Warn when it is absent, as Kubernetes. Raises ApiError Invalid."""
+    value = info.query.get("fieldValidation", "")
+    if value not in _FIELD_VALIDATIONS:
+        raise invalid_options(info, field.not_supported("fieldValidation", value, _FIELD_VALIDATIONS))
+    return value or WARN
 
 
 def create_options(info: RequestInfo) -> dict[str, Any]:

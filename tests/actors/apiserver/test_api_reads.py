@@ -61,6 +61,10 @@ async def test_page_of_a_compacted_revision_is_expired(api):
     await api.state.compact()
     status, answer = await api.get(f"{CMS}?limit=1&continue={first['metadata']['continue']}")
     assert (status, answer["reason"]) == (410, "Expired")
+    await make(api, "later")
+    rest = await api.must("GET", f"{CMS}?continue={answer['metadata']['continue']}")
+    assert names(rest)[-1] == "later" and "a" not in names(rest), "what is there now, from the same place on"
+    assert rest["metadata"]["resourceVersion"] == str(api.cache.revision)
     assert (await api.get(f"{CMS}?continue=garbage"))[0] == 400
 
 
@@ -82,7 +86,13 @@ async def test_exact_revision_shows_the_past(api):
     await make(api, "b")
     assert names(await api.must("GET", f"{CMS}?resourceVersion={then}&resourceVersionMatch=Exact")) == ["a"]
     assert names(await api.must("GET", f"{CMS}?resourceVersion={then}&resourceVersionMatch=NotOlderThan")) == ["a", "b"]
-    assert (await api.get(f"{CMS}?resourceVersionMatch=Exact"))[0] == 400
+    status, answer = await api.get(f"{CMS}?resourceVersionMatch=Exact&sendInitialEvents=true")
+    assert (status, answer["reason"]) == (422, "Invalid")
+    assert answer["message"] == (
+        'ListOptions.meta.k8s.io "" is invalid: ['
+        "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided, "
+        "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list]"
+    )
     assert (await api.get(f"{CMS}?resourceVersion=x"))[0] == 400
 
 
@@ -184,7 +194,7 @@ async def test_watch_list_ends_the_start_with_a_bookmark(api):
     await make(api, "b")
     assert await watch.names(1) == [("ADDED", "b")]
     status, answer = await api.get(f"{CMS}?watch=1&sendInitialEvents=true")
-    assert status == 400 and "NotOlderThan" in answer["message"]
+    assert status == 422 and "NotOlderThan" in answer["message"]
 
 
 @with_api()

@@ -74,7 +74,10 @@ async def test_dry_run_stores_nothing(api):
     assert (await api.patch(f"{CMS}/a?dryRun=All", {"data": {"k": "w"}}))[1]["data"] == {"k": "w"}
     assert (await api.delete(f"{CMS}/a?dryRun=All"))[0] == 200
     assert (await api.get(f"{CMS}/a"))[1]["data"] == {"k": "v"}
-    assert (await api.post(f"{CMS}?dryRun=Some", config_map("b")))[0] == 400
+    for query, kind in (("dryRun=Some", "dryRun"), ("fieldValidation=Some", "fieldValidation")):
+        status, answer = await api.post(f"{CMS}?{query}", config_map("b"))
+        assert status == 422 and answer["details"]["causes"][0]["field"] == kind
+        assert answer["message"].startswith(f'CreateOptions.meta.k8s.io "" is invalid: {kind}: Unsupported value')
 
 
 @with_api()
@@ -169,7 +172,7 @@ async def test_propagation_policies_become_finalizers(api):
         assert left["metadata"]["finalizers"] == finalizers
     await api.must("POST", CMS, config_map("background"))
     assert (await api.delete(f"{CMS}/background?propagationPolicy=Background"))[1]["status"] == "Success"
-    assert (await api.delete(f"{CMS}/orphan?propagationPolicy=Sideways"))[0] == 400
+    assert (await api.delete(f"{CMS}/orphan?propagationPolicy=Sideways"))[0] == 422
 
 
 @with_api()
@@ -189,6 +192,14 @@ async def test_pods_are_deleted_gracefully(api):
     await api.must("POST", PODS, pod("loose"))
     await api.must("DELETE", f"{PODS}/loose")
     assert (await api.get(f"{PODS}/loose"))[0] == 404
+
+
+@with_api()
+async def test_no_collection_of_all_namespaces_is_deleted(api):
+    await api.must("POST", CMS, config_map("a"))
+    status, answer = await api.delete("/api/v1/configmaps")
+    assert (status, answer["reason"]) == (405, "MethodNotAllowed")
+    await api.must("GET", f"{CMS}/a")
 
 
 @with_api()

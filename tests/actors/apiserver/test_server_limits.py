@@ -88,28 +88,28 @@ async def test_a_request_whose_state_does_not_answer_gets_504_in_time(api):
     assert (await api.get(f"{CMS}?timeout=never"))[0] == 400
 
 
-CHECKS = {"ping": "", "watch-cache": "", "state": "down", "shutdown": ""}
+CHECKS = {"ping": "", "informer-sync": "", "state": "down", "shutdown": ""}
 
 
 @pytest.mark.parametrize(
     ("path", "query", "status", "told"),
     [
         ("/livez", "", 200, "ok"),
-        ("/livez", "verbose", 200, "[+]ping ok\n[+]watch-cache ok\nlivez check passed\n"),
+        ("/livez", "verbose", 200, "[+]ping ok\n[+]informer-sync ok\nlivez check passed\n"),
         ("/readyz/ping", "", 200, "ok"),
         ("/readyz", "exclude=state", 200, "ok"),
         (
             "/readyz",
             "verbose&exclude=state&exclude=nothing",
             200,
-            "[+]ping ok\n[+]watch-cache ok\n[+]state excluded: ok\n[+]shutdown ok\n"
+            "[+]ping ok\n[+]informer-sync ok\n[+]state excluded: ok\n[+]shutdown ok\n"
             'warn: some health checks cannot be excluded: no matches for "nothing"\nreadyz check passed\n',
         ),
         (
             "/healthz",
             "",
             500,
-            "[+]ping ok\n[+]watch-cache ok\n[-]state failed: reason withheld\n[+]shutdown ok\nhealthz check failed\n",
+            "[+]ping ok\n[+]informer-sync ok\n[-]state failed: reason withheld\n[+]shutdown ok\nhealthz check failed\n",
         ),
         ("/readyz/state", "", 500, "[-]state failed: reason withheld\nreadyz check failed\n"),
     ],
