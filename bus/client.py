@@ -9,13 +9,14 @@ Neighbours: `connection` is one endpoint; `blocking` wraps this client for code 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from bus import frames
-from bus.connection import Connection
-from bus.errors import DeadlineExceeded, Overloaded, Refused, Unavailable
+from bus.connection import Connection, Told
+from bus.errors import BusError, DeadlineExceeded, Overloaded, ProtocolViolation, Refused, Unavailable
 from bus.frames import Kind
 from bus.input_out import InputOut
 from bus.record import Record, Request, decode, encode
@@ -28,6 +29,7 @@ ATTEMPTS = 6  # of one request with retry, over all endpoints
 PAUSE_S = 0.02  # before an attempt that follows a failed one; doubles
 
 Endpoints = str | Sequence[str]
+OnReply = Callable[[Any, BusError | None], None]  # (reply record, None) or (None, what went wrong)
 
 
 class Client:
@@ -77,6 +79,26 @@ class Client:
                 self._remember(endpoints, endpoint)
                 return decode(answer, request.reply)
         raise Unavailable("no endpoint was given")
+
+    def tell(
+        self, endpoint: str, request: Request, on_reply: OnReply, *, timeout_s: float, message_id: str = ""
+    ) -> bool:
+        """Ask without a task, one attempt: `on_reply` is called as soon as the answer is here, and must not raise.
+
+        False when nothing was sent, for nobody is connected there now.
+        """
+        connection = self._connection(endpoint)
+        if not connection.is_up:
+            return False
+        message_id = message_id or frames.new_id()
+        told = Told(functools.partial(_hand_on, on_reply, request.reply))
+        try:
+            connection.tell(message_id, self._header(request, message_id, "", timeout_s), encode(request), told)
+        except Unavailable:
+            return False
+        loop = asyncio.get_running_loop()
+        told.timer = loop.call_later(timeout_s, _give_up, connection, message_id, told, request.method)
+        return True
 
     async def reaches(self, endpoint: str, timeout_s: float) -> bool:
         """Whether an endpoint is connected, or gets so in time."""
@@ -156,10 +178,7 @@ class Client:
             raise Refused(f"{request.method} is a stream")
         if timeout_s <= 0:
             raise DeadlineExceeded(f"{request.method}: no time left to ask {connection.endpoint}")
-        header = frames.pack(
-            Kind.REQUEST, message_id, request.method, self.sender, cause, max(1, int(timeout_s * 1000)), 0
-        )
-        answer = connection.request(message_id, header, body)
+        answer = connection.request(message_id, self._header(request, message_id, cause, timeout_s), body)
         timer = asyncio.get_running_loop().call_later(timeout_s, _expire, answer, request.method, connection.endpoint)
         try:
             return await answer
@@ -169,6 +188,10 @@ class Client:
         finally:
             timer.cancel()
             connection.forget(message_id)
+
+    def _header(self, request: Request, message_id: str, cause: str, timeout_s: float) -> bytes:
+        time_left_ms = max(1, int(timeout_s * 1000))
+        return frames.pack(Kind.REQUEST, message_id, request.method, self.sender, cause, time_left_ms, 0)
 
     def _connection(self, endpoint: str) -> Connection:
         connection = self._connections.get(endpoint)
@@ -204,6 +227,23 @@ class Duplex(Records):
     def end(self) -> None:
         """Say that no more will be sent."""
         self._sender.end()
+
+
+def _hand_on(on_reply: OnReply, kind: type[Record], body: bytes | None, error: BusError | None) -> None:
+    """Call back with the record in a body, or with what is wrong with it."""
+    reply = None
+    if body is not None:
+        try:
+            reply = decode(body, kind)
+        except ProtocolViolation as violation:
+            error = violation
+    on_reply(reply, error)
+
+
+def _give_up(connection: Connection, message_id: str, told: Told, method: str) -> None:
+    connection.forget(message_id)
+    if not told.done():
+        told.set_exception(DeadlineExceeded(f"{method}: no answer from {connection.endpoint} in time"))
 
 
 def _expire(answer: "asyncio.Future[bytes]", method: str, endpoint: str) -> None:

@@ -7,6 +7,7 @@ Neighbours: `client` chooses among connections; `stream_in` is the reading end o
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from bus import frames
@@ -17,11 +18,37 @@ from bus.stream_in import InStream
 from bus.transport import CannotSend, Transport
 
 
+class Told:
+    """Who waits for an answer with a function, not a future: it is called once, in the midst of what arrives."""
+
+    __slots__ = ("_on_answer", "timer")
+
+    def __init__(self, on_answer: Callable[[bytes | None, BusError | None], None]):
+        self._on_answer: Callable[[bytes | None, BusError | None], None] | None = on_answer
+        self.timer: asyncio.TimerHandle | None = None  # for when there is none in time
+
+    def done(self) -> bool:
+        return self._on_answer is None
+
+    def set_result(self, body: bytes) -> None:
+        self._finish(body, None)
+
+    def set_exception(self, error: BusError) -> None:
+        self._finish(None, error)
+
+    def _finish(self, body: bytes | None, error: BusError | None) -> None:
+        on_answer, self._on_answer = self._on_answer, None
+        if self.timer is not None:
+            self.timer.cancel()
+        if on_answer is not None:
+            on_answer(body, error)
+
+
 class Connection:
     def __init__(self, endpoint: str, transport: Transport):
         self.endpoint = endpoint
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._waiting: dict[str, asyncio.Future[bytes] | Told] = {}
         self._streams: dict[str, InStream] = {}
         self._inputs: dict[str, InputOut] = {}  # of streams that go both ways
         self._is_up = asyncio.Event()
@@ -48,6 +75,11 @@ class Connection:
         self._send(header, body)
         self._waiting[message_id] = answer
         return answer
+
+    def tell(self, message_id: str, header: bytes, body: bytes, told: Told) -> None:
+        """Send a request whose answer goes to a function."""
+        self._send(header, body)
+        self._waiting[message_id] = told
 
     def open_stream(self, message_id: str, header: bytes, body: bytes, window_bytes: int) -> InStream:
         stream = InStream(self, message_id, window_bytes)

@@ -19,11 +19,12 @@ put a store in memory in its place.
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
-from actors.apiserver.storage.txns_of_turn import TxnsOfTurn
+from actors.apiserver.storage.txns_of_turn import OnReply, TxnsOfTurn
 from actors.state.messages import (
     NOT_LEADER,
     UNKNOWN_OUTCOME,
@@ -61,7 +62,7 @@ LOOK_S = 0.05  # between two such questions, and for their answers
 NO_LEASE = 0  # to ask the leader about, who alone knows of leases
 STALLED_S = 0.5  # that a watch brings nothing while something is known to be there
 FAILED_S = 0.3  # for which one that gave no answer is not asked again while there are others: an election is faster
-ANSWER_TURNS = 2  # of the loop, for an answer: its message wakes the task of the txns, and that wakes the call's
+ANSWER_TURNS = 2  # of the loop, for an answer at most: its message may wake a task, and wakes the call's
 CONNECT_S = 0.2  # for a connection to a member; one that is dead must not cost the time of an election
 
 
@@ -91,7 +92,7 @@ class BusStateClient:
         self._names = list(members)
         self._target = self._names[0]  # who is asked next: the leader, as far as is known
         self._revision = 0  # the newest that any answer told of
-        self._turn = TxnsOfTurn(self._ask_together, self._ask_alone)
+        self._turn = TxnsOfTurn(self._ask_together, self._ask_alone, self._ask_now)
         self._looking: asyncio.Task[str] | None = None
         self._stalled = ""  # whose watch fell behind last
         self._failed_at: dict[str, float] = {}  # when a member last gave no answer
@@ -146,6 +147,19 @@ class BusStateClient:
                 self._stalled = name
                 progress.records.give_up(f"the watch at {name} is behind revision {self._revision}")
                 return
+
+    def _ask_now(self, txns: list[Txn], message_id: str, on_reply: OnReply) -> bool:
+        """Send txns to the only member there is, if it is connected: nobody else may turn out to lead meanwhile."""
+        if len(self._names) > 1:
+            return False
+        taken = functools.partial(self._on_reply, on_reply)
+        endpoint = self._endpoints[self._target]
+        return self._client.tell(endpoint, TxnsRequest(txns), taken, timeout_s=ATTEMPT_S, message_id=message_id)
+
+    def _on_reply(self, on_reply: OnReply, reply: TxnsReply | None, error: BusError | None) -> None:
+        if reply is not None:
+            self._revision = max(self._revision, reply.revision)
+        on_reply(reply, error)
 
     async def _ask_together(self, txns: list[Txn], message_id: str) -> TxnsReply:
         """Send txns to whom leads; one attempt. What becomes of them when it fails is for `_ask_alone` to find out."""

@@ -8,6 +8,7 @@ Neighbours: `client` sends, together and alone.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 
 from actors.state.messages import NOT_LEADER, Put, Txn, TxnReply, TxnsReply, id_among
@@ -22,11 +23,18 @@ MAX_BYTES = 2 << 20  # of values in one message, so that it does not hold up oth
 NO_REPLY = (ProtocolViolation.code, "the state gave neither a reply nor an error", None, "")
 
 SendTogether = Callable[[list[Txn], str], Awaitable[TxnsReply]]
+OnReply = Callable[[TxnsReply | None, BusError | None], None]
+SendNow = Callable[[list[Txn], str, OnReply], bool]  # False: nothing was sent
 SendAlone = Callable[[Txn, str, bool, int], Awaitable[TxnReply]]  # txn, id, whether it may have happened, revision
 
 
 class TxnsOfTurn:
-    def __init__(self, send_together: SendTogether, send_alone: SendAlone) -> None:
+    """`send_now` sends without a task, where that can be done; `send_together` takes whatever time it needs."""
+
+    def __init__(
+        self, send_together: SendTogether, send_alone: SendAlone, send_now: SendNow = lambda *message: False
+    ) -> None:
+        self._send_now = send_now
         self._send_together = send_together
         self._send_alone = send_alone
         self._txns: list[Txn] = []
@@ -51,19 +59,35 @@ class TxnsOfTurn:
     def _send(self) -> None:
         if not self._txns:  # it was full before the turn was over
             return
-        sent = self._carry(self._txns, self._waiters, self._known_revision)
+        txns, message_id = self._txns, new_id()
+        on_reply = functools.partial(self._answered, txns, self._waiters, message_id, self._known_revision)
         self._txns, self._waiters, self._bytes = [], [], 0
-        spawn(sent, "writes")
+        if not self._send_now(txns, message_id, on_reply):
+            spawn(self._carry(txns, message_id, on_reply), "writes")
 
-    async def _carry(self, txns: list[Txn], waiters: "list[asyncio.Future[TxnReply]]", known_revision: int) -> None:
-        message_id = new_id()
+    async def _carry(self, txns: list[Txn], message_id: str, on_reply: OnReply) -> None:
         try:
-            outcomes = (await self._send_together(txns, message_id)).outcomes
+            reply = await self._send_together(txns, message_id)
         except BusError as error:
+            on_reply(None, error)
+        else:
+            on_reply(reply, None)
+
+    def _answered(
+        self,
+        txns: list[Txn],
+        waiters: "list[asyncio.Future[TxnReply]]",
+        message_id: str,
+        known_revision: int,
+        reply: TxnsReply | None,
+        error: BusError | None,
+    ) -> None:
+        if reply is None:
+            error = error or from_wire(*NO_REPLY)
             for number, (txn, waiter) in enumerate(zip(txns, waiters, strict=True)):
                 self._settle(txn, id_among(message_id, number), waiter, error, known_revision)
             return
-        for number, (outcome, waiter) in enumerate(zip(outcomes, waiters, strict=True)):
+        for number, (outcome, waiter) in enumerate(zip(reply.outcomes, waiters, strict=True)):
             if outcome.reply is None:
                 refusal = from_wire(*(outcome.error or NO_REPLY))
                 self._settle(txns[number], id_among(message_id, number), waiter, refusal, known_revision)

@@ -33,6 +33,14 @@ class Carrier:
         outcomes = [m.TxnOutcome(None, to_wire(error)) if error else m.TxnOutcome(reply) for error in errors]
         return m.TxnsReply(outcomes, len(self.messages))
 
+    def now(self, txns, message_id, on_reply):
+        def tell(answer):
+            error = answer.exception()
+            on_reply(None, error) if error is not None else on_reply(answer.result(), None)
+
+        asyncio.ensure_future(self.together(txns, message_id)).add_done_callback(tell)
+        return True
+
     async def once_more(self, txn, message_id, may_have_happened, known_revision):
         self.alone.append((txn.success[0].key, message_id.partition(".")[2], may_have_happened, known_revision))
         if self.errors.get("alone"):
@@ -45,12 +53,14 @@ def put(key, value=b"v"):
 
 
 def run(test):
-    carrier = Carrier()
+    """Once with a task for each message, and once with messages that are sent without one."""
 
-    async def main():
-        await test(carrier, TxnsOfTurn(carrier.together, carrier.once_more))
+    async def main(*ways):
+        carrier = Carrier()
+        await test(carrier, TxnsOfTurn(carrier.together, carrier.once_more, *(getattr(carrier, way) for way in ways)))
 
     asyncio.run(main())
+    asyncio.run(main("now"))
 
 
 def test_a_turn_is_a_message_and_no_turn_waits_for_an_answer():
