@@ -35,6 +35,7 @@ from actors.kubelet.containerd.podnetwork import (
     host_ports_of,
 )
 from actors.kubelet.containerd.proto import cri_pb2 as cri
+from actors.kubelet.containerd.remains import Remains
 from actors.kubelet.containerd.streaming import ContainerdStreams
 from actors.kubelet.containerd.subscription import subscribe
 from actors.kubelet.runtime import (
@@ -100,6 +101,7 @@ class ContainerdDriver:
         self._outliving: OutlivingCalls | None = None
         self.streams = ContainerdStreams(self._call, self._call_outliving, self.places.commands)
         self._layers = ImageLayers(self._call)
+        self._remains = Remains(self._call, self.places)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -155,6 +157,8 @@ class ContainerdDriver:
                 self._instance, self._pod_network(pod_cidrs), used, self.places.cni_conf, tables=self._tables
             )
             await leases.end_left(self._call, self.socket)
+            known = {item.id for item in state.sandboxes} | {item.id for item in state.containers}
+            await self._remains.sweep(known)
         await self._ensure_images()
         await self.streams.sweep()
         await asyncio.to_thread(self.cgroups.sweep, {sandbox.pod_uid for sandbox in state.sandboxes})
@@ -262,6 +266,7 @@ class ContainerdDriver:
             await self._call("RemovePodSandbox", cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id), WORK_S)
         except NotInRuntime:
             uid = ""
+        await self._clear(sandbox_id)
         self._sandboxes.pop(sandbox_id, None)
         if uid and not self._has_sandbox(uid):
             await asyncio.to_thread(self.cgroups.remove_pod, uid)
@@ -343,7 +348,12 @@ class ContainerdDriver:
     async def remove_container(self, container_id: str) -> None:
         with contextlib.suppress(NotInRuntime):
             await self._call("RemoveContainer", cri.RemoveContainerRequest(container_id=container_id), WORK_S)
+        await self._clear(container_id)
         self._sandbox_of.pop(container_id, None)
+
+    async def _clear(self, identity: str) -> None:
+        if not self._foreign:
+            await self._remains.clear(identity)
 
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         request = cri.UpdateContainerResourcesRequest(
