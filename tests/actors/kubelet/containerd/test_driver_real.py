@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +17,7 @@ from actors.kubelet.containerd import pause_profile
 from actors.kubelet.containerd.archive import File, ImageDescription, build
 from actors.kubelet.containerd.faults import ImageNotFound, InvalidImageName, PullUnauthorized, RegistryUnreachable
 from actors.kubelet.containerd.places import places_of
-from actors.kubelet.containerd.remains import SHIM, Remains
+from actors.kubelet.containerd.remains import SHIM
 from actors.kubelet.runtime import (
     ContainerSecurity,
     ContainerState,
@@ -374,35 +373,26 @@ def test_a_shim_that_containerd_did_not_live_to_hear_of_is_ended(node):
     places = places_of(node.data_dir, "m1")
     bundle = places.state / "io.containerd.runtime.v2.task/k8s.io/left"
 
-    def begin_shim() -> int:
-        bundle.mkdir(parents=True)
-        (bundle / "config.json").write_text("{}")
-        options = ["-namespace", "k8s.io", "-id", "left", "-address", str(places.socket)]
-        environment = {**os.environ, "TTRPC_ADDRESS": f"{places.socket}.ttrpc"}
-        subprocess.run([SHIM, *options, "start"], cwd=bundle, env=environment, check=True, capture_output=True)
-        return shims()[-1]
-
-    def shims() -> list[int]:
-        return [pid for pid, _ in Remains(None, places)._shims("left")]  # type: ignore[arg-type]
+    def shim(identity: str) -> subprocess.Popen:
+        """Begin a process that waits, and looks like one."""
+        words = [SHIM, "-c", "read never", "-id", identity, "-address", str(places.socket)]
+        return subprocess.Popen(words, executable="/bin/sh", stdin=subprocess.PIPE)
 
     async def scenario():
         async with node.driver() as driver:
             sandbox_id = await driver.run_sandbox(sandbox(node, "stays"))
-            begin_shim()
-            shutil.rmtree(bundle)
+            left = shim("left")
             node.kill()
             node.start()
             await until_up(driver)
-            assert shims() != [], "containerd looks for bundles only"
             bundle.mkdir()
-            os.utime(bundle, (1.0, 1.0))  # and leaves some
-            await driver.ensure_network([POD_CIDR])
-            assert (shims(), bundle.exists()) == ([], False)
+            os.utime(bundle, (1.0, 1.0))
+            with shim("young") as young:
+                await driver.ensure_network([POD_CIDR])
+                assert (left.wait(10), bundle.exists()) == (-signal.SIGKILL, False)
+                assert young.poll() is None, "what is younger than containerd may be in the making"
+                young.kill()
             assert (await driver.sandbox_status(sandbox_id)).sandbox.ready
-            begin_shim()
-            await driver.ensure_network([POD_CIDR])
-            assert shims() != [], "what is younger than containerd may be in the making"
-            os.kill(shims()[0], signal.SIGKILL)
             await gone(driver, sandbox_id)
 
     asyncio.run(scenario())
