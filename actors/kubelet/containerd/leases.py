@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.kubelet.containerd.proto import leases_pb2 as leases
-from actors.kubelet.runtime import NotInRuntime
+from actors.kubelet.runtime import NotInRuntime, RuntimeUnreachable
 
 DEADLINE_S = 60.0  # the last removal returns when the garbage is gone
 
@@ -25,7 +25,10 @@ Call = Callable[[str, Any, float | None], Awaitable[Any]]
 
 async def end_left(call: Call, socket: Path) -> list[str]:
     """End the leases of containerds before the one that listens on a socket; return their ids. Raises RuntimeFault."""
-    begun_ns = socket.stat().st_mtime_ns
+    try:
+        begun_ns = socket.stat().st_mtime_ns
+    except FileNotFoundError as error:
+        raise RuntimeUnreachable(f"containerd does not listen at {socket}") from error
     found = await call("List", leases.ListRequest(), DEADLINE_S)
     left = left_of(found.leases, begun_ns)
     for identity in left:

@@ -15,10 +15,12 @@ Neighbours: `driver` calls; `actors.cluster.leftovers` finds the same things whe
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import signal
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ import psutil
 
 from actors.kubelet.containerd.places import Places
 from actors.kubelet.containerd.proto import containers_pb2
-from actors.kubelet.runtime import NotInRuntime, RuntimeRefused
+from actors.kubelet.runtime import NotInRuntime, RuntimeRefused, RuntimeUnreachable
 from runtime import command
 
 TASKS = "io.containerd.runtime.v2.task/k8s.io"  # below containerd's state and root folders
@@ -54,7 +56,12 @@ class Remains:
 
     async def sweep(self, known: Collection[str]) -> list[str]:
         """Remove what is left of all containers that containerd has no record of; return their ids. RuntimeFault."""
-        found = await asyncio.to_thread(self._found)
+        try:
+            found = await asyncio.to_thread(self._found)
+        except OSError as error:
+            raise RuntimeUnreachable(
+                f"containerd does not listen at {self._places.socket}: {error.strerror}"
+            ) from error
         left = [each for each in sorted(found.difference(known)) if not await self._is_recorded(each)]
         for identity in left:
             await self._end(identity)
@@ -81,15 +88,18 @@ class Remains:
 
     def _found(self) -> set[str]:
         """Return the ids of all bundles and shims that are older than this containerd."""
-        begun_s = self._places.socket.stat().st_mtime
-        found = {identity for pid, identity in self._shims() if _began_s(pid) < begun_s}
+        begun = _began(_listener(self._places.socket))
+        found = {identity for pid, identity in self._shims() if _began(pid) < begun}
         if self._bundles.is_dir():
             found |= {path.name for path in self._bundles.iterdir() if self._is_older(path)}
         return found
 
     def _is_older(self, bundle: Path) -> bool:
         """A bundle's config is written once, as the bundle is made; the folder itself changes later, too."""
-        begun_ns = self._places.socket.stat().st_mtime_ns
+        try:
+            begun_ns = self._places.socket.stat().st_mtime_ns
+        except FileNotFoundError:  # it is away
+            return False
         for made in (bundle / "config.json", bundle):
             with contextlib.suppress(FileNotFoundError):
                 return made.stat().st_mtime_ns < begun_ns
@@ -115,12 +125,20 @@ class Remains:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _began_s(pid: int) -> float:
-    """Return the wall time of a process' start; for one that has ended, now and for ever."""
+def _began(pid: int) -> float:
+    """Return when a process began, in the kernel's ticks, which no clock's correction moves; infinity once it ended."""
     try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:
-        return float("inf")
+        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return math.inf
+
+
+def _listener(path: Path) -> int:
+    """Return the pid of who listens on a socket. OSError when nobody does."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(path))
+        credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[0])
 
 
 def _remove_dead_socket(path: Path) -> None:
