@@ -24,6 +24,7 @@ from actors.apiserver.protobuf.wire import MEDIA_TYPE as PROTOBUF
 from actors.apiserver.request_info import is_true
 
 YAML = "application/yaml"
+NOT_ACCEPTABLE = 406  # is said in JSON
 SHARED_CHUNKS = 16  # of watches, kept while their watchers come by: they are told one after the other
 MAX_SHARED_BYTES = 256 << 10  # of a chunk that is kept
 _READ_BY_PEOPLE = ("curl/", "Wget/", "Mozilla/5.0")  # user agents
@@ -50,7 +51,7 @@ class Encoding:
 
     def of(self, answer: Answer | StreamAnswer) -> Answer | StreamAnswer:
         """An answer in this encoding; what is not JSON stays as it is."""
-        if not answer.content_type.startswith(JSON):
+        if not answer.content_type.startswith(JSON) or answer.status == NOT_ACCEPTABLE:
             return answer
         if isinstance(answer, StreamAnswer):
             return _framed(answer) if self.media_type == PROTOBUF and answer.status == 200 else answer

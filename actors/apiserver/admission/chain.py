@@ -22,6 +22,7 @@ from actors.apiserver.admission import (
     runtime_class,
     service_account,
     storage_class,
+    storage_protection,
     taint_nodes,
     tolerations,
     topology_labels,
@@ -39,6 +40,7 @@ _WITH_STEPS = frozenset(
         "nodes",
         certificates.RESOURCE,
         ingress_class.RESOURCE,
+        *storage_protection.FINALIZERS,
         _PRIORITY_CLASSES,
         *_LIMITED,
         *pod_security.CONTROLLERS,
@@ -149,5 +151,8 @@ async def _fill_in(asked: Admission, obj: Object) -> None:
         taint_nodes.admit(obj)
     elif group_resource == "persistentvolumeclaims":
         storage_class.admit(asked, obj)
+        storage_protection.admit(group_resource, obj)
+    elif group_resource == "persistentvolumes":
+        storage_protection.admit(group_resource, obj)
     elif group_resource == ingress_class.RESOURCE:
         ingress_class.admit(asked, obj)

@@ -168,7 +168,7 @@ async def test_what_cannot_be_had_is_refused_before_anything_is_done(api):
         ("/apis", "image/png"),
     ):
         refused = await answered(api, "GET", path, accept)
-        assert refused.status == 406, (path, accept)
+        assert (refused.status, refused.content_type) == (406, "application/json"), (path, accept)
     refused = await answered(api, "POST", CMS, "image/png", config_map("a"))
     status = orjson.loads(refused.body)
     assert (status["code"], status["reason"]) == (406, "NotAcceptable")

@@ -79,11 +79,14 @@ class JobStrategy(WithStatus):
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = obj["spec"], old["spec"]
-        fixed = ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy"]
+        fixed = ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
         if not before.get("suspend"):
             fixed.append("template")
         if before.get("completionMode") != "Indexed":
             fixed.append("completions")
+        elif spec.get("completions") not in (before.get("completions"), spec.get("parallelism")):
+            detail = "can only be modified in tandem with spec.parallelism"
+            return [field.invalid("spec.completions", spec.get("completions"), detail)]
         return [field.immutable(f"spec.{name}", spec.get(name)) for name in fixed if spec.get(name) != before.get(name)]
 
 

@@ -15,6 +15,10 @@ _RENAMED = {  # the new form's name: the core form's
     "deprecatedSource": "source", "deprecatedFirstTimestamp": "firstTimestamp",
     "deprecatedLastTimestamp": "lastTimestamp", "deprecatedCount": "count",
 }  # fmt: skip
+_OF_THE_FACT = (
+    "action", "deprecatedCount", "deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedSource", "eventTime",
+    "note", "reason", "regarding", "related", "reportingController", "reportingInstance", "type",
+)  # fmt: skip
 _TO_NEW = {core: new for new, core in _RENAMED.items()}
 _NOT_OMITTED = {"reportingComponent": "", "reportingInstance": ""}  # Go writes them even when empty
 
@@ -81,3 +85,7 @@ class NewEventStrategy(EventStrategy):
 
     def default(self, obj: dict[str, Any]) -> None:
         pass
+
+    def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        """What happened does not change; only how often."""
+        return [field.immutable(name, obj.get(name)) for name in _OF_THE_FACT if obj.get(name) != old.get(name)]

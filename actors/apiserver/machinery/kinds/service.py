@@ -97,12 +97,20 @@ class ServiceStrategy(WithStatus):
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = obj["spec"], old["spec"]
+        causes = []
+        if spec["type"] == before.get("type") == "LoadBalancer":
+            if (had := before.get("loadBalancerClass")) is not None and spec.get("loadBalancerClass") != had:
+                causes.append(
+                    field.invalid("spec.loadBalancerClass", spec.get("loadBalancerClass"), "may not change once set")
+                )
+            if (had := before.get("healthCheckNodePort")) and spec.get("healthCheckNodePort") not in (None, 0, had):
+                causes.append(field.forbidden("spec.healthCheckNodePort", "field is immutable"))
         if not (needs_cluster_ip(spec) and needs_cluster_ip(before)):
-            return []
+            return causes
         was, now = before.get("clusterIPs") or [], spec.get("clusterIPs") or []
         if was and now[:1] != was[:1]:
-            return [field.invalid("spec.clusterIPs[0]", now, "may not change once set")]
-        return []
+            causes.append(field.invalid("spec.clusterIPs[0]", now, "may not change once set"))
+        return causes
 
 
 def _agree_on_addresses(spec: dict, before: dict | None) -> None:

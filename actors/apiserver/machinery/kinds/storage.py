@@ -189,16 +189,20 @@ class PersistentVolumeStrategy(WithStatus):
         return causes
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        causes = []
+        if obj["spec"]["volumeMode"] != old["spec"].get("volumeMode", "Filesystem"):
+            causes.append(field.immutable("volumeMode", obj["spec"]["volumeMode"]))
+        affinity = obj["spec"].get("nodeAffinity")
+        if old["spec"].get("nodeAffinity") not in (None, affinity):
+            detail = "field is immutable, except for updating from beta label to GA"
+            causes.append(field.invalid("spec.nodeAffinity", affinity, detail))
         after, before = (
             {name: part for name, part in o["spec"].items() if name not in _NOT_SOURCES} for o in (obj, old)
         )
         if after != before:
-            return [
-                field.forbidden(
-                    "spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation"
-                )
-            ]
-        return []
+            detail = "spec.persistentvolumesource is immutable after creation"
+            causes.append(field.forbidden("spec.persistentvolumesource", detail))
+        return causes
 
 
 class StorageClassStrategy(Strategy):

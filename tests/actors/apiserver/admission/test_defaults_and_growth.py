@@ -16,6 +16,23 @@ def ingress(name: str, **spec) -> dict:
 
 
 @with_api()
+async def test_volumes_and_claims_are_protected_from_the_start(api):
+    volume = {
+        "metadata": {"name": "v"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/a"}},
+    }
+    made = await api.must("POST", "/api/v1/persistentvolumes", volume)
+    assert made["metadata"]["finalizers"] == ["kubernetes.io/pv-protection"]
+    claim = {
+        "metadata": {"name": "c"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    claim["metadata"]["finalizers"] = ["a.b/c", "kubernetes.io/pvc-protection"]
+    made = await api.must("POST", "/api/v1/namespaces/default/persistentvolumeclaims", claim)
+    assert made["metadata"]["finalizers"] == ["a.b/c", "kubernetes.io/pvc-protection"]
+
+
+@with_api()
 async def test_the_default_class_of_an_ingress(api):
     assert "ingressClassName" not in (await api.must("POST", INGRESSES, ingress("none")))["spec"]
     for name, default in (("plain", "false"), ("chosen", "true"), ("later", "true")):

@@ -160,3 +160,33 @@ def test_amounts_beyond_all_sense_are_no_accident():
     )
     assert "is not positive integer multiple" in found["spec.containers[0].resources.limits[hugepages-2Mi]"]
     assert created("ResourceQuota", {"metadata": {"name": "x"}, "spec": {"hard": {"pods": "1e40"}}})
+
+
+CLAIMED = "capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /a}"
+HERE = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}
+KEPT = [  # a kind, its spec; what is changed, and the field that says no
+    ("PersistentVolume", CLAIMED, {"spec__volumeMode": "Block"}, "volumeMode"),
+    ("PersistentVolume", f"{CLAIMED}, nodeAffinity: {{required: {{nodeSelectorTerms: "
+     "[{matchExpressions: [{key: b, operator: Exists}]}]}}", {"spec__nodeAffinity": HERE}, "spec.nodeAffinity"),
+    ("Service", "type: LoadBalancer, loadBalancerClass: a/b, ports: [{port: 80}]", {"spec__loadBalancerClass": "a/c"},
+     "spec.loadBalancerClass"),
+    ("Service", "type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 30001, ports: [{port: 80}]",
+     {"spec__healthCheckNodePort": 30002}, "spec.healthCheckNodePort"),
+    ("Job", f"{JOB}, completionMode: Indexed, completions: 2, parallelism: 2", {"spec__completions": 3},
+     "spec.completions"),
+    ("Job", f"{JOB}, completionMode: Indexed, completions: 2",
+     {"spec__successPolicy": {"rules": [{"succeededCount": 1}]}}, "spec.successPolicy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "spec", "changes", "at"), KEPT, ids=[f"{case[0]} {case[3]}" for case in KEPT])
+def test_what_may_not_change(kind, spec, changes, at):
+    old = created(kind, f"{{metadata: {{name: x}}, spec: {{{spec}}}}}")
+    with pytest.raises(ApiError) as caught:
+        updated(kind, old, **changes)
+    assert at in causes(caught.value)
+
+
+def test_an_indexed_job_grows_with_its_parallelism():
+    old = created("Job", f"{{metadata: {{name: x}}, spec: {{{JOB}, completionMode: Indexed, completions: 2}}}}")
+    assert updated("Job", old, spec__completions=3, spec__parallelism=3)["spec"]["completions"] == 3
