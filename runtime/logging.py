@@ -2,7 +2,9 @@
 
 import logging
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
+
+from runtime.full_disk import Forbearing
 
 # structlog imports rich wherever it is installed, to colour tracebacks on consoles: 3.5 MB that no process needs.
 _imported = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: importing it fails
@@ -27,7 +29,7 @@ def configure(level: str = "info", stream: TextIO | None = None, *, console: boo
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, Forbearing(out))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=out, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.full_disk import is_full
 from runtime.supervisor import process
 
 FILE = "children.json"
@@ -37,6 +38,7 @@ class Recorder:
         self._path = data_dir / FILE
         self._boot = process.boot_id()
         self._children: dict[str, ChildRecord] = {}
+        self._is_behind = False  # the file, for want of room
 
     def end_left_over(self) -> list[str]:
         """Kill what the last supervisor left; return their names. Blocks until they are gone; raises LeftOver."""
@@ -52,6 +54,11 @@ class Recorder:
 
     def remove(self, name: str) -> None:
         if self._children.pop(name, None) is not None:
+            self._save()
+
+    def catch_up(self) -> None:
+        """Write what could not be written before."""
+        if self._is_behind:
             self._save()
 
     def started(self, name: str) -> int:
@@ -70,6 +77,15 @@ class Recorder:
         return records.children if records.boot == self._boot else []
 
     def _save(self) -> None:
+        """Write the file; on a full disk it stays as it was until `catch_up`. What it then says of processes that are
+        gone harms nobody: a successor looks when they were started."""
         beside = self._path.with_name(FILE + ".new")
-        beside.write_bytes(msgspec.json.encode(Records(self._boot, list(self._children.values()))))
-        os.replace(beside, self._path)
+        try:
+            beside.write_bytes(msgspec.json.encode(Records(self._boot, list(self._children.values()))))
+            os.replace(beside, self._path)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._is_behind = True
+        else:
+            self._is_behind = False

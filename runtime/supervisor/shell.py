@@ -241,6 +241,7 @@ class Supervisor:
     async def _rotate_logs(self) -> None:
         while True:
             await asyncio.sleep(journal.ROTATE_EVERY_S)
+            self.records.catch_up()
             for name in await asyncio.to_thread(journal.turn_over, self.cluster.data_dir / "logs"):
                 self._journal.write("log turned over", log=name)
 

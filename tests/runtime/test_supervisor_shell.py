@@ -1,6 +1,7 @@
 """The supervisor with real processes: kills seen at once, nothing left behind, a status that tells the truth."""
 
 import asyncio
+import errno
 import os
 import signal
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bus import Client, RemoteError, ipc_endpoint
-from runtime.supervisor import process
+from runtime.supervisor import journal, process, records
 from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse, holder
 from runtime.supervisor.messages import KillRequest, RestartRequest, StatusRequest, StopRequest
 from runtime.supervisor.rundir import find, prepare
@@ -119,6 +120,25 @@ def test_a_kill_is_seen_at_once_and_the_status_agrees_with_the_system(play):
         assert after["b@n"].pid == before["b@n"].pid
 
     play(scenario, actor("a@n"), actor("b@n", "Leader", "a@n"))
+
+
+def test_a_killed_child_comes_back_while_the_disk_is_full(play, monkeypatch):
+    def no_room(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def scenario(running):
+        await running.until({"a@n": "serving"})
+        pid = running.pid("a@n")
+        monkeypatch.setattr(records.os, "replace", no_room)
+        monkeypatch.setattr(journal.os, "write", no_room)
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while running.pid("a@n") in (0, pid):
+                await asyncio.sleep(0.005)
+        monkeypatch.undo()
+        await running.until({"a@n": "serving"})
+
+    play(scenario, actor("a@n"))
 
 
 def test_all_children_come_back_when_the_warm_parent_is_killed(play):
