@@ -5,7 +5,8 @@ spam filter does; when the queue is full or the API says no, an event is dropped
 
 An `Outbox` sends what all recorders of a process tell, one event at a time and no faster than Kubernetes' kubelet by
 default (`--event-qps`, `--event-burst`): of a rush of pods, events are otherwise the greater half of all writes, and
-what users wait for stands in line behind what they may read later.
+what users wait for stands in line behind what they may read later. For the same reason they give way while the process
+is busy with what users wait for, for a while.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from runtime.clock import Clock
 QUEUE = 1000  # events of one process that wait to be sent; one more is dropped
 SENT_PER_S = 50.0  # events, once
 SENT_AT_ONCE = 100  # were sent without a pause
+GIVE_WAY_S = 3.0  # that an event waits at most for a busy process: 30 pods at once are Ready by then
 FLUSH_S = 1.0  # for what is left to be sent at the end of a process
 REMEMBERED = 4096  # events whose Event object is updated when they come again
 BURST = 25  # events about one object in a row; then one each `REFILL_S`
@@ -37,12 +39,17 @@ class Outbox:
 
     def __init__(self, api: ApiClient, clock: Clock):
         self._api, self._clock = api, clock
-        self._queue: deque[tuple[_Key, Object]] = deque()
+        self._queue: deque[tuple[float, _Key, Object]] = deque()  # with the time when it was told
         self._known: OrderedDict[_Key, Object] = OrderedDict()
         self._sending: asyncio.Task[None] | None = None
         self._tokens, self._filled_s = float(SENT_AT_ONCE), clock.monotonic()
         self._hurry = asyncio.Event()
+        self._calm: asyncio.Event | None = None
         self.dropped = 0
+
+    def give_way(self, calm: asyncio.Event) -> None:
+        """Hold events back while `calm` is not set, each for GIVE_WAY_S at most."""
+        self._calm = calm
 
     @property
     def is_full(self) -> bool:
@@ -50,7 +57,7 @@ class Outbox:
 
     def put(self, key: _Key, event: Object) -> None:
         """Have an event sent. Returns at once."""
-        self._queue.append((key, event))
+        self._queue.append((self._clock.monotonic(), key, event))
         if self._sending is None or self._sending.done():
             self._sending = spawn(self._send_all(), "events")
 
@@ -62,12 +69,25 @@ class Outbox:
 
     async def _send_all(self) -> None:
         while self._queue:
+            await self._calmness(self._queue[0][0])
             await self._turn()
-            key, event = self._queue.popleft()
+            _, key, event = self._queue.popleft()
             try:
                 self._remember(key, await self._send(key, event))
             except (ApiError, BusError):
                 self.dropped += 1
+
+    async def _calmness(self, told_s: float) -> None:
+        """Return when the process is calm, or an event has waited long enough."""
+        left_s = told_s + GIVE_WAY_S - self._clock.monotonic()
+        if self._calm is None or self._calm.is_set() or self._hurry.is_set() or left_s <= 0.0:
+            return
+        either = [asyncio.ensure_future(event.wait()) for event in (self._calm, self._hurry)]
+        try:
+            await asyncio.wait(either, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in either:
+                waiting.cancel()
 
     async def _turn(self) -> None:
         """Return when the next event may be sent."""

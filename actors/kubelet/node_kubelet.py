@@ -198,7 +198,11 @@ class NodeKubelet:
         )
 
     def _slots(self) -> Slots:
-        return Slots(AT_MOST if isinstance(self.driver, SimulatedDriver) else starts_at_once())
+        if isinstance(self.driver, SimulatedDriver):
+            return Slots(AT_MOST)
+        slots = Slots(starts_at_once())
+        self._shared.outbox.give_way(slots.calm)
+        return slots
 
     def _sampler(self) -> Sampler:
         shared, capacity = self._shared, self._machine.capacity

@@ -4,7 +4,8 @@ Making one is work of the processor: runc, shims and network plugins are program
 time than the cores carry only make each other slower. What is nearer to its end goes first, so that pods become ready
 one after the other instead of all at the last moment.
 
-Neighbour: `starter` takes a slot for each call to the runtime that starts processes.
+Neighbours: `starter` takes a slot for each call to the runtime that starts processes; while any is taken, events wait
+(`calm`).
 """
 
 import asyncio
@@ -27,7 +28,9 @@ def starts_at_once() -> int:
 
 class Slots:
     def __init__(self, count: int):
-        self._free = count
+        self._free = self._count = count
+        self.calm = asyncio.Event()  # none is taken
+        self.calm.set()
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap: the least rank first, then the oldest
 
@@ -41,6 +44,7 @@ class Slots:
             self._give()
 
     async def _take(self, rank: int) -> None:
+        self.calm.clear()
         if self._free:
             self._free -= 1
             return
@@ -61,3 +65,5 @@ class Slots:
                 turn.set_result(None)
                 return
         self._free += 1
+        if self._free == self._count:
+            self.calm.set()

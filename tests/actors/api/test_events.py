@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from actors.api import errors
-from actors.api.events import BURST, QUEUE, SENT_AT_ONCE, SENT_PER_S, EventRecorder, Outbox
+from actors.api.events import BURST, GIVE_WAY_S, QUEUE, SENT_AT_ONCE, SENT_PER_S, EventRecorder, Outbox
 from bus import Unavailable
 from runtime.virtual_time import VirtualClock, run
 
@@ -83,6 +83,29 @@ def test_an_orderly_end_holds_nothing_back() -> None:
         await outbox.flush()
         assert len(api.created) == SENT_AT_ONCE * 2
         assert asyncio.get_running_loop().time() - begin < 0.1
+
+    scenario(play)
+
+
+def test_events_wait_for_a_busy_process_but_not_for_ever_and_not_at_its_end() -> None:
+    async def play(api: Api, outbox: Outbox, recorder: EventRecorder) -> None:
+        calm = asyncio.Event()
+        outbox.give_way(calm)
+        recorder.event(pod(1), "Normal", "Pulled", "there")
+        await asyncio.sleep(GIVE_WAY_S - 1)
+        recorder.event(pod(2), "Normal", "Pulled", "there")
+        assert api.created == []
+        await asyncio.sleep(1.001)
+        assert len(api.created) == 1, "each has its own time"
+        calm.set()
+        await asyncio.sleep(0.001)
+        assert len(api.created) == 2
+        calm.clear()
+        recorder.event(pod(3), "Normal", "Pulled", "there")
+        await asyncio.sleep(0.001)
+        assert len(api.created) == 2
+        await outbox.flush()
+        assert len(api.created) == 3
 
     scenario(play)
 

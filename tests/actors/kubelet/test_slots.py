@@ -49,3 +49,20 @@ def test_who_lets_go_while_it_waits_or_the_moment_its_turn_comes_keeps_no_slot()
             pass
 
     asyncio.run(scenario())
+
+
+def test_it_is_calm_when_no_slot_is_taken():
+    async def scenario() -> None:
+        slots = Slots(2)
+        assert slots.calm.is_set()
+        async with slots.of(0):
+            async with slots.of(0):
+                assert not slots.calm.is_set()
+                waiting = asyncio.ensure_future(slots.of(0).__aenter__())
+                await asyncio.sleep(0)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+            assert not slots.calm.is_set()
+        assert slots.calm.is_set()
+
+    asyncio.run(scenario())
