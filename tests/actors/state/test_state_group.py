@@ -194,10 +194,10 @@ def test_a_stopped_leader_does_not_answer_reads_of_the_past(group):
     leader = group.wait_for_leader()
     leader.ask(put(b"k", b"old"))
     leader.pause()
-    successor = group.wait_for_leader(besides=leader.name)
-    successor.ask(put(b"k", b"new"))
+    eventually(lambda: group.wait_for_leader(besides=leader.name).ask(put(b"k", b"new")))
     leader.resume()
-    assert read(leader, b"k")[0].value == b"new"
+    # A busy machine may find no leader within a read's patience, which is an answer too; but the first value is new.
+    assert eventually(lambda: read(leader, b"k"))[0].value == b"new"
     eventually(group.agree)
 
 
