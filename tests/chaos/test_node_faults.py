@@ -1,11 +1,13 @@
 """What a node's pods go through without harm: containerd dies, the API server is away, the machine stops and starts.
 
 Containers write a line into a file of the test each time that they start, so that each start is counted where nobody
-can lose it. KUBUS_API_AWAY_S makes the API server stay away for longer than in every run.
+can lose it. KUBUS_API_AWAY_S makes the API server stay away for longer than in every run. KUBUS_NODE_STORMS has more
+seeds of the storm run, from KUBUS_SEED on.
 """
 
 import contextlib
 import os
+import random
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +42,9 @@ from tests.conformance.pods import (
 pytestmark = [pytest.mark.real, pytest.mark.chaos, pytest.mark.timeout(300)]
 
 AWAY_S = float(os.environ.get("KUBUS_API_AWAY_S", "6"))
+STORMS = range(int(os.environ.get("KUBUS_SEED", "3")), int(os.environ.get("KUBUS_SEED", "3")) + int(
+    os.environ.get("KUBUS_NODE_STORMS", "1")))  # fmt: skip
+STROKES = 40  # of a storm, each followed by up to 0.4 s of calm
 KUBELET, CONTAINERD, API = "kubelet@w1", "containerd@w1", "apiserver@m1"
 ON_DISK = "/var/lib/cni"  # libcni's records of what it made
 STAY = "; trap 'exit 0' TERM; sleep 1000000 & wait"
@@ -213,3 +218,60 @@ def test_the_machine_stops_and_starts(own_real_cluster: Cluster, space: Space, m
     assert space.get("pods", "once")["status"]["phase"] == "Succeeded"
     found = {name: marks.starts(name) for name in ("always", "onfailure", "never", "once")}
     assert found == {"always": 2, "onfailure": 2, "never": 1, "once": 1}
+
+
+def shims_of(cluster: Cluster) -> list[psutil.Process]:
+    """Return the shims of a cluster's containerd."""
+    found = psutil.process_iter(["cmdline"])
+    address = str(places_of(cluster.data_dir, "w1").socket)
+    return [each for each in found if address in (each.info["cmdline"] or ()) and "-id" in each.info["cmdline"]]
+
+
+def strike(dice: random.Random, cluster: Cluster, control: Control, space: Space, marks: Marks, number: int) -> None:
+    """Do one thing of a storm: pods come and go while what carries them is killed."""
+    what = dice.choice(["make", "make", "make", "delete", "shim", "pause", KUBELET, CONTAINERD, "both", API])
+    if what == "make":
+        made = marks.pod(f"storm-{number}", restartPolicy=dice.choice(["Always", "OnFailure"]))
+        if dice.random() < 0.3:
+            made["spec"]["initContainers"] = [container("sleep 0.2", "init")]
+        if dice.random() < 0.3:
+            hooks = {"postStart": {"sleep": {"seconds": 0}}, "preStop": {"exec": {"command": ["sleep", "0.2"]}}}
+            made["spec"]["containers"][0]["lifecycle"] = hooks
+        space.start(made)
+    elif what == "delete":
+        there = [each["metadata"]["name"] for each in space.list("pods") if not has_ended(each)]
+        if there:
+            space.delete("pods", dice.choice(there), grace_s=dice.choice([None, 0]))
+    elif what in ("shim", "pause"):
+        shims = shims_of(cluster)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim = dice.choice(shims) if shims else None
+            for each in (victim.children() if what == "pause" else [victim]) if victim else ():
+                if what == "shim" or each.cmdline()[:1] == ["/pause"]:
+                    each.kill()
+    else:
+        pids = [control.actor(name).pid for name in ((KUBELET, CONTAINERD) if what == "both" else (what,))]
+        for pid in filter(None, pids):  # none while it is being started again
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("seed", STORMS)
+def test_a_storm(seed: int, own_real_cluster: Cluster, space: Space, control: Control, marks: Marks):
+    """Whatever is killed in whichever order, pods come to rest as they shall be; `nothing_left` looks what stays."""
+    dice = random.Random(seed)
+    for number in range(STROKES):
+        with contextlib.suppress(AssertionError, OSError):  # the API server was killed, and refuses or cuts off
+            strike(dice, own_real_cluster, control, space, marks, number)
+        time.sleep(dice.random() * 0.4)  # the storm's own pace, nothing is waited for
+
+    def at_rest() -> bool:
+        pods = space.list("pods")
+        restless = [each["metadata"]["name"] for each in pods if not (is_ready(each) or has_ended(each))]
+        assert restless == [], restless
+        assert all(processes_of(container_id(each)) for each in pods if is_ready(each))
+        ready = sum(is_ready(each) for each in pods)
+        assert len(shims_of(own_real_cluster)) == ready, "a shim for each pod, and none twice"
+        return True
+
+    eventually(at_rest, f"all pods are as they shall be (seed {seed})", 120)
