@@ -6,6 +6,7 @@ _KEY_NOT_FOUND = re.compile(r'NOT_FOUND: Key not found in map : "?(.*?)"?$')
 _STATUS = re.compile(r"^[A-Z_]+: ")
 _STATUS_AT_THE_END = re.compile(r" \[[A-Z_]+\]$")
 _NOT_IN_STRUCT = re.compile(r" not found in struct '[^']*'")
+_UNDECLARED = re.compile(r"undeclared reference to '(\w+)\.[\w.]+'")  # with what was to be read of it
 _DECLARED = re.compile(r"declared\.Object\d+")
 _OVER_BUDGET = "Iteration budget exceeded"
 
@@ -29,6 +30,7 @@ class BudgetExceeded(EvaluationError):
 def compile_error(error: Exception) -> CompileError:
     """Return the error for what the compiler said."""
     text = _STATUS_AT_THE_END.sub("", _STATUS.sub("", str(error), count=1)).strip()
+    text = _UNDECLARED.sub(r"undeclared reference to '\1'", text)
     return CompileError(_DECLARED.sub("object", _NOT_IN_STRUCT.sub("", text)))
 
 

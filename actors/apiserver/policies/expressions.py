@@ -18,21 +18,24 @@ from actors.apiserver.policies.literals import rewritten
 from actors.apiserver.webhooks.variables import NAMES as INPUTS
 from actors.apiserver.webhooks.variables import decide
 
-NAMES = (*INPUTS, "namespaceObject", "params", "variables")
 _VARIABLE = re.compile(r"\bvariables\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 _NO_SUCH_KEY = "no such key: "
 
 Object = dict[str, Any]
 
 
-def environment() -> Environment:
-    """The environment of all policies."""
-    return dynamic(*NAMES)
+MORE_NAMES = ("namespaceObject", "params", "variables")  # of policies, besides those of match conditions
+NAMES = (*INPUTS, *MORE_NAMES)
 
 
-def compile_expression(expression: str) -> Program:
+def environment(more_names: tuple[str, ...] = MORE_NAMES) -> Environment:
+    """The environment of policies; with fewer names, that of match conditions."""
+    return dynamic(*INPUTS, *more_names)
+
+
+def compile_expression(expression: str, more_names: tuple[str, ...] = MORE_NAMES) -> Program:
     """Return the program of an expression. Raises CompileError."""
-    return environment().compile(rewritten(expression))
+    return environment(more_names).compile(rewritten(expression))
 
 
 class Evaluation:

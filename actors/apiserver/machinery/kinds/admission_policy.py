@@ -52,8 +52,8 @@ class ValidatingAdmissionPolicyStrategy(WithStatus):
             detail = "validations or auditAnnotations must contain at least one item"
             causes += [field.required("spec.validations", detail), field.required("spec.auditAnnotations", detail)]
         for i, one in enumerate(validations):
-            causes += _validation_causes(one, f"spec.validations[{i}]")
-        return causes + _annotation_causes(annotations)
+            causes += _validation_causes(one, f"spec.validations[{i}]", spec)
+        return causes + _annotation_causes(spec)
 
 
 class MutatingAdmissionPolicyStrategy(Strategy):
@@ -79,7 +79,7 @@ class MutatingAdmissionPolicyStrategy(Strategy):
         if not mutations:
             causes.append(field.required("spec.mutations", "mutations must contain at least one item"))
         for i, one in enumerate(mutations):
-            causes += _mutation_causes(one, f"spec.mutations[{i}]")
+            causes += _mutation_causes(one, f"spec.mutations[{i}]", spec)
         return causes
 
 
@@ -118,8 +118,14 @@ def _common_causes(spec: Object) -> list[Cause]:
     if spec.get("matchConstraints") is None:
         causes.append(field.required("spec.matchConstraints"))
     causes += _match_causes(spec.get("matchConstraints"), "spec.matchConstraints", needs_rules=True)
-    causes += rules.match_condition_causes(spec.get("matchConditions"), "spec.matchConditions")
-    return causes + _variable_causes(spec.get("variables") or [])
+    more = tuple(name for name in names_of(spec) if name != "variables")
+    causes += rules.match_condition_causes(spec.get("matchConditions"), "spec.matchConditions", more)
+    return causes + _variable_causes(spec)
+
+
+def names_of(spec: Object) -> tuple[str, ...]:
+    """The variables of a policy's expressions: parameters only where it has some."""
+    return ("namespaceObject", *(("params",) if spec.get("paramKind") is not None else ()), "variables")
 
 
 def _match_causes(constraints: Object | None, at: str, *, needs_rules: bool) -> list[Cause]:
@@ -135,10 +141,10 @@ def _match_causes(constraints: Object | None, at: str, *, needs_rules: bool) -> 
     return causes
 
 
-def _variable_causes(variables: list[Object]) -> list[Cause]:
+def _variable_causes(spec: Object) -> list[Cause]:
     causes: list[Cause] = []
     seen: set[str] = set()
-    for i, variable in enumerate(variables):
+    for i, variable in enumerate(spec.get("variables") or ()):
         at, name = f"spec.variables[{i}]", variable.get("name", "")
         if not name:
             causes.append(field.required(f"{at}.name", "name is required"))
@@ -147,12 +153,12 @@ def _variable_causes(variables: list[Object]) -> list[Cause]:
         if name in seen:
             causes.append(field.duplicate(f"{at}.name", name))
         seen.add(name)
-        causes += _expression_causes(variable, f"{at}.expression")
+        causes += _expression_causes(variable, f"{at}.expression", (), spec)
     return causes
 
 
-def _validation_causes(validation: Object, at: str) -> list[Cause]:
-    causes = _expression_causes(validation, f"{at}.expression")
+def _validation_causes(validation: Object, at: str, spec: Object) -> list[Cause]:
+    causes = _expression_causes(validation, f"{at}.expression", rules.BOOL, spec)
     message, expression = validation.get("message"), (validation.get("expression") or "").strip()
     if message is not None:
         if not message.strip():
@@ -163,16 +169,17 @@ def _validation_causes(validation: Object, at: str) -> list[Cause]:
         detail = "message must be specified if expression contains line breaks"
         causes.append(field.required(f"{at}.message", detail))
     if validation.get("messageExpression"):
-        causes += rules.expression_causes(validation["messageExpression"], f"{at}.messageExpression")
+        text = validation["messageExpression"]
+        causes += rules.expression_causes(text, f"{at}.messageExpression", rules.STRING, names_of(spec))
     if validation.get("reason"):
         causes += field.one_of(f"{at}.reason", validation["reason"], REASONS)
     return causes
 
 
-def _annotation_causes(annotations: list[Object]) -> list[Cause]:
+def _annotation_causes(spec: Object) -> list[Cause]:
     causes: list[Cause] = []
     seen: set[str] = set()
-    for i, annotation in enumerate(annotations):
+    for i, annotation in enumerate(spec.get("auditAnnotations") or ()):
         at, key = f"spec.auditAnnotations[{i}]", annotation.get("key", "")
         if not key:
             causes.append(field.required(f"{at}.key"))
@@ -182,11 +189,11 @@ def _annotation_causes(annotations: list[Object]) -> list[Cause]:
             causes.append(field.duplicate(f"{at}.key", key))
         seen.add(key)
         value = {"expression": annotation.get("valueExpression")}
-        causes += _expression_causes(value, f"{at}.valueExpression")
+        causes += _expression_causes(value, f"{at}.valueExpression", rules.STRING_OR_NULL, spec)
     return causes
 
 
-def _mutation_causes(mutation: Object, at: str) -> list[Cause]:
+def _mutation_causes(mutation: Object, at: str, spec: Object) -> list[Cause]:
     kind = mutation.get("patchType")
     causes = field.needed_one_of(f"{at}.patchType", kind, PATCH_TYPES)
     for name, of_kind in (("applyConfiguration", "ApplyConfiguration"), ("jsonPatch", "JSONPatch")):
@@ -195,17 +202,17 @@ def _mutation_causes(mutation: Object, at: str) -> list[Cause]:
             if part is None:
                 causes.append(field.required(f"{at}.{name}", f"must be specified when patchType is {of_kind}"))
             else:
-                causes += _expression_causes(part, f"{at}.{name}.expression")
+                causes += _expression_causes(part, f"{at}.{name}.expression", (), spec)
         elif part is not None:
             causes.append(field.invalid(f"{at}.{name}", part, f"must not be specified when patchType is {kind}"))
     return causes
 
 
-def _expression_causes(part: Object, at: str) -> list[Cause]:
+def _expression_causes(part: Object, at: str, wanted: tuple[str, ...], spec: Object) -> list[Cause]:
     expression = part.get("expression") or ""
     if not expression.strip():
         return [field.required(at, "expression is not specified")]
-    return rules.expression_causes(expression, at)
+    return rules.expression_causes(expression, at, wanted, names_of(spec))
 
 
 def _param_ref_causes(reference: Object | None, at: str) -> list[Cause]:

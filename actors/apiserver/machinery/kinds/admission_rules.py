@@ -16,6 +16,8 @@ FAILURE_POLICIES = ("Fail", "Ignore")
 MATCH_POLICIES = ("Equivalent", "Exact")
 REINVOCATION_POLICIES = ("IfNeeded", "Never")
 MAX_MATCH_CONDITIONS = 64
+BOOL, STRING, STRING_OR_NULL = ("BOOL",), ("STRING",), ("STRING", "NULL")  # types of expressions
+_TYPE_NAMES = {"BOOL": "bool", "STRING": "string", "NULL": "null_type"}
 
 
 def default_rules(rules: list[dict[str, Any]] | None) -> None:
@@ -67,8 +69,10 @@ def selector_causes(part: dict[str, Any], at: str) -> list[Cause]:
     return causes + label_selector_causes(part.get("objectSelector"), f"{at}.objectSelector")
 
 
-def match_condition_causes(conditions: list[dict[str, Any]] | None, at: str) -> list[Cause]:
-    """Return what is wrong with the names of match conditions, and with missing expressions."""
+def match_condition_causes(
+    conditions: list[dict[str, Any]] | None, at: str, more_names: tuple[str, ...] = ()
+) -> list[Cause]:
+    """Return what is wrong with match conditions. `more_names` are of variables besides those of every condition."""
     causes: list[Cause] = []
     if len(conditions or ()) > MAX_MATCH_CONDITIONS:
         causes.append(field.too_many(at, len(conditions or ()), MAX_MATCH_CONDITIONS))
@@ -84,19 +88,26 @@ def match_condition_causes(conditions: list[dict[str, Any]] | None, at: str) -> 
         seen.add(name)
         expression = condition.get("expression") or ""
         if expression.strip():
-            causes += expression_causes(expression, f"{at}[{i}].expression")
+            causes += expression_causes(expression, f"{at}[{i}].expression", BOOL, more_names)
         else:
             causes.append(field.required(f"{at}[{i}].expression"))
     return causes
 
 
-def expression_causes(expression: str, at: str) -> list[Cause]:
-    """Return a cause when an expression does not compile."""
+def expression_causes(expression: str, at: str, wanted: tuple[str, ...], more_names: tuple[str, ...]) -> list[Cause]:
+    """Return a cause when an expression does not compile, or has a type that is none of those wanted (if any are).
+
+    What is not known before there is an object has the dynamic type, which will do.
+    """
     from actors.apiserver.cel.errors import CompileError  # loads CEL: not before somebody writes an expression
     from actors.apiserver.policies.expressions import compile_expression
 
     try:
-        compile_expression(expression)
+        made = compile_expression(expression, more_names).result_type()
     except CompileError as error:
         return [field.invalid(at, expression, f"compilation failed: {error}")]
-    return []
+    if not wanted or made in wanted or made == "DYN":
+        return []
+    names_of = [_TYPE_NAMES[one] for one in wanted]
+    said = names_of[0] if len(names_of) == 1 else f"one of [{' '.join(names_of)}]"
+    return [field.invalid(at, expression, f"must evaluate to {said}")]

@@ -46,6 +46,7 @@ class PodDisruptionBudgetStrategy(WithStatus):
 
 class PriorityClassStrategy(Strategy):
     def default(self, obj: dict[str, Any]) -> None:
+        obj.setdefault("value", 0)
         obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
 
     def prepare_for_create(self, obj: dict[str, Any]) -> None:

@@ -60,6 +60,9 @@ PODS = [  # what is added to the container, to the pod's spec; the field, what i
 POD = "metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]"
 WORKLOAD = f"selector: {{matchLabels: {{a: b}}}}, template: {{{POD}}}}}"
 JOB = f"template: {{{POD}, restartPolicy: Never}}}}"
+POLICY = (
+    "matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}"
+)
 SCALED = "scaleTargetRef: {kind: Deployment, name: a}, maxReplicas: 2"
 SPECS = [  # a kind, its spec; the field, what is said
     ("DaemonSet", f"{WORKLOAD}, updateStrategy: {{rollingUpdate: {{maxSurge: 1, maxUnavailable: 1}}}}",
@@ -108,6 +111,17 @@ SPECS = [  # a kind, its spec; the field, what is said
      "{type: Value}}}]", "spec.metrics[0].resource.target.averageUtilization", "must set either"),
     ("HorizontalPodAutoscaler", f"{SCALED}, behavior: {{scaleUp: {{stabilizationWindowSeconds: 4000}}}}",
      "spec.behavior.scaleUp.stabilizationWindowSeconds", "must be less than or equal to 3600"),
+    ("ValidatingAdmissionPolicy", f"{POLICY}, validations: [{{expression: '1'}}]", "spec.validations[0].expression",
+     'Invalid value: "1": must evaluate to bool'),
+    ("ValidatingAdmissionPolicy", f"{POLICY}, validations: [{{expression: object.a, messageExpression: 'true'}}]",
+     "spec.validations[0].messageExpression", "must evaluate to string"),
+    ("ValidatingAdmissionPolicy", f"{POLICY}, auditAnnotations: [{{key: a, valueExpression: '1'}}]",
+     "spec.auditAnnotations[0].valueExpression", "must evaluate to one of [string null_type]"),
+    ("ValidatingAdmissionPolicy", f"{POLICY}, validations: [{{expression: params.a}}]",
+     "spec.validations[0].expression", "undeclared reference to 'params'"),
+    ("ValidatingAdmissionPolicy", f"{POLICY}, validations: [{{expression: 'true'}}], "
+     "matchConditions: [{name: a, expression: variables.a}]", "spec.matchConditions[0].expression",
+     "undeclared reference to 'variables'"),
 ]  # fmt: skip
 
 
