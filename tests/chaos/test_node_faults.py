@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from actors.cluster.removal import Verb, execute
 from actors.kubelet.containerd.places import places_of
 from tests import traces
 from tests.chaos.control import Control, processes_of
-from tests.cluster import Cluster, eventually
+from tests.cluster import REAL_CONFIG, Cluster, eventually
 from tests.conformance.access import Api, Object, enter
 from tests.conformance.pods import (
     Space,
@@ -38,13 +39,15 @@ from tests.conformance.pods import (
     status_of,
     with_volumes,
 )
+from tests.conftest import brought_up
+from tests.real_tier import need_real
 
 pytestmark = [pytest.mark.real, pytest.mark.chaos, pytest.mark.timeout(300)]
 
 AWAY_S = float(os.environ.get("KUBUS_API_AWAY_S", "6"))
 STORMS = range(int(os.environ.get("KUBUS_SEED", "3")), int(os.environ.get("KUBUS_SEED", "3")) + int(
     os.environ.get("KUBUS_NODE_STORMS", "1")))  # fmt: skip
-STROKES = 40  # of a storm, each followed by up to 0.4 s of calm
+STROKES = 30  # of a storm, each followed by up to 0.4 s of calm
 KUBELET, CONTAINERD, API = "kubelet@w1", "containerd@w1", "apiserver@m1"
 ON_DISK = "/var/lib/cni"  # libcni's records of what it made
 STAY = "; trap 'exit 0' TERM; sleep 1000000 & wait"
@@ -70,6 +73,14 @@ class Marks:
     def starts(self, name: str) -> int:
         path = self.folder / name
         return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def own_real_cluster() -> Iterator[Cluster]:
+    """A cluster whose containers wait for seconds only, however often they were killed."""
+    need_real()
+    options = "lease_renew_s: 2, max_container_restart_period_s: 2"
+    yield from brought_up(real=True, config=REAL_CONFIG.replace("lease_renew_s: 2", options))
 
 
 @pytest.fixture(scope="module")
