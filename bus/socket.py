@@ -19,6 +19,7 @@ from bus.frames import MAX_BODY_BYTES
 DRAIN_MESSAGES = 256  # of one socket in one turn of the loop; more wait for the next turn
 QUEUE_MESSAGES = 10_000  # that ZeroMQ holds for a peer in each direction; past it a send fails
 LINGER_MS = 200  # at close, for what is still to be sent
+LOOKED_FOR = 3  # messages of a drain; few find more, and pyzmq's exception at the end costs twice as much as to look
 
 COPY_BYTES = 65_536  # a last frame shorter than this is copied, which is cheaper than sharing it with libzmq
 
@@ -92,8 +93,8 @@ class LoopSocket:
         """Hand on what has arrived; the hot path of every process."""
         self._drain_is_due = False
         socket = self._socket
-        for _ in range(DRAIN_MESSAGES):
-            if self.closed:
+        for number in range(DRAIN_MESSAGES):
+            if self.closed or (0 < number < LOOKED_FOR and not _option(socket, _EVENTS) & _POLLIN):
                 return
             try:
                 frames = [_receive(socket, _DONTWAIT, True, False)]
