@@ -226,17 +226,23 @@ def _check_doors(loaded: Loaded[ClusterConfig]) -> None:
 
 
 def _check_binds(loaded: Loaded[ClusterConfig]) -> None:
-    """What is listened at is an address of this machine, not a name of it."""
+    """What is listened at is an address or a name of this machine, without a port."""
     config = loaded.value
     binds: list[tuple[list[str], str]] = [(["apiserver", "bind"], config.apiserver.bind)]
     binds.append((["balancer", "bind"], config.balancer.bind))
     if config.state.etcd is not None:
         binds.append((["state", "etcd", "bind"], config.state.etcd.bind))
     for place, text in binds:
-        try:
-            ipaddress.ip_address("127.0.0.1" if text == "localhost" else text)
-        except ValueError as error:
-            raise loaded.error(place, f"expected an IP address, as 127.0.0.1 or 0.0.0.0, got {text!r}") from error
+        if not _is_host(text):
+            raise loaded.error(place, f"expected an IP address or a name, as 127.0.0.1 or 0.0.0.0, got {text!r}")
+
+
+def _is_host(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return all(_LABEL.fullmatch(part) for part in text.lower().split("."))
+    return True
 
 
 def _check_addresses(loaded: Loaded[ClusterConfig]) -> None:
