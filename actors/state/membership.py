@@ -109,6 +109,8 @@ class Membership:
         progress = self._node.progress.get(name)
         if progress is None:
             raise errors.member_not_found(name)
+        if name == self._node.name:
+            return True
         return progress.mode is Mode.REPLICATE and self._node.log.last_index - progress.match < CAUGHT_UP_ENTRIES
 
     async def _change(self, change: Callable[[Members], Members]) -> None:

@@ -162,6 +162,16 @@ def test_changes_that_come_at_once_are_made_one_after_the_other(alone):
     assert {member.name for member in leader.ask(m.MemberListRequest()).members} == {"state@m1", *names}
 
 
+def test_whoever_votes_already_is_not_waited_for_the_leader_least_of_all(group):
+    leader = group.wait_for_leader()
+    for name in group.names:
+        reply = leader.ask(m.MemberAddRequest(name), "cli@m1")
+        assert [member.votes for member in reply.members] == [True] * 3
+        with pytest.raises(RemoteError, match="votes already") as refused:
+            leader.ask(m.MemberPromoteRequest(name), "cli@m1")
+        assert refused.value.kind == "unhealthy"
+
+
 def test_a_name_that_no_member_can_have_is_refused(alone):
     for name in ("m4", "kubelet@m4", "state@", "state@m4/..", "state@m 4", "state@" + "m" * 200):
         with pytest.raises(RemoteError) as refused:
