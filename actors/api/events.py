@@ -40,7 +40,7 @@ class Outbox:
     def __init__(self, api: ApiClient, clock: Clock):
         self._api, self._clock = api, clock
         self._queue: deque[tuple[float, _Key, Object]] = deque()  # with the time when it was told
-        self._known: OrderedDict[_Key, Object] = OrderedDict()
+        self._known: OrderedDict[_Key, tuple[str, str, int]] = OrderedDict()  # name, namespace, count
         self._sending: asyncio.Task[None] | None = None
         self._tokens, self._filled_s = float(SENT_AT_ONCE), clock.monotonic()
         self._hurry = asyncio.Event()
@@ -104,17 +104,18 @@ class Outbox:
     async def _send(self, key: _Key, event: Object) -> Object:
         known = self._known.get(key)
         if known is not None:
-            metadata = known["metadata"]
-            patch: Any = {"count": known["count"] + 1, "lastTimestamp": event["lastTimestamp"]}
+            name, namespace, count = known
+            patch: Any = {"count": count + 1, "lastTimestamp": event["lastTimestamp"]}
             try:
-                return await self._api.patch("events", metadata["name"], patch, metadata["namespace"])
+                return await self._api.patch("events", name, patch, namespace)
             except ApiError as error:
                 if error.reason != "NotFound":
                     raise
         return await self._api.create("events", event)
 
     def _remember(self, key: _Key, event: Object) -> None:
-        self._known[key] = event
+        metadata = event["metadata"]
+        self._known[key] = metadata["name"], metadata["namespace"], event["count"]
         self._known.move_to_end(key)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
