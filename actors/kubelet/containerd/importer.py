@@ -7,6 +7,7 @@ Neighbours: `archive` builds the archives, `driver` calls `ensure`, `images` is 
 """
 
 import asyncio
+import contextlib
 import os
 import platform
 from collections.abc import Awaitable, Callable
@@ -106,6 +107,12 @@ async def _ensure(
 ) -> None:
     if await present(image):
         return
+    kept = archive_path(folder, image)
+    if kept.exists():  # `kubus up` has built it; to build it again would take 6 MB, of which malloc keeps a part
+        with contextlib.suppress(ImportFailed):
+            await import_archive(socket, kept)
+            await _known(image, present)
+            return
     try:
         path = await asyncio.to_thread(make, folder)
     except ArchiveError as error:
