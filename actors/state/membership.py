@@ -25,6 +25,7 @@ CATCH_UP_S = 600.0  # for a learner to be given everything; the caller's own dea
 CHANGE_S = 30.0  # for a majority to store a change
 CAUGHT_UP_ENTRIES = 1_000  # a learner that is less behind will be there before its vote is missed
 TRANSFER_S = 2.0  # for another member to take the lead
+ANSWER_S = 1.0  # for a majority to be heard of: several beats
 
 
 class Membership:
@@ -75,9 +76,7 @@ class Membership:
         if request.name == self._node.name and (heirs := self._node.heirs()):
             await self._hand_over(heirs[0])  # who then removes this one, when asked
             self._check_leads()
-        rest = members.voters - {request.name}
-        active = {name for name in rest if name == self._node.name or self._node.progress[name].is_active}
-        if request.name in members.voters and len(active) < len(rest) // 2 + 1:
+        if not await self._committer.until(lambda: not self._needs(request.name), ANSWER_S):
             raise errors.unhealthy(f"re-configuration failed: without {request.name} no majority would answer")
         await self._change(lambda members: members.without(request.name))
         return self._reply()
@@ -99,6 +98,16 @@ class Membership:
     def _is_awaited(self, name: str) -> bool:
         """Whether a learner may still catch up here. Never raises: the committer asks after each of its turns."""
         return self._committer.core.is_leader and name in self._node.progress and not self._is_caught_up(name)
+
+    def _needs(self, name: str) -> bool:
+        """Whether without a member there would be no majority that answers, as far as is known: one that has begun to
+        lead just now has heard nobody yet. Never raises, as above."""
+        node = self._node
+        if not self._committer.core.is_leader or name not in node.members.voters:
+            return False
+        rest = node.members.voters - {name}
+        active = [each for each in rest if each == node.name or node.progress[each].is_active]
+        return len(active) < len(rest) // 2 + 1
 
     def _check_leads(self) -> None:
         if not self._committer.core.is_leader:

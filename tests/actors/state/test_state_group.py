@@ -162,6 +162,16 @@ def test_changes_that_come_at_once_are_made_one_after_the_other(alone):
     assert {member.name for member in leader.ask(m.MemberListRequest()).members} == {"state@m1", *names}
 
 
+def test_a_leader_is_removed_by_the_one_that_has_just_taken_its_lead(group):
+    leader = group.wait_for_leader()
+    with pytest.raises(RemoteError) as refused:
+        leader.ask(m.MemberRemoveRequest(leader.name), "cli@m1")
+    assert refused.value.kind == "not_leader"
+    heir = group.members[refused.value.detail["leader"]]
+    reply = heir.ask(m.MemberRemoveRequest(leader.name), "cli@m1")
+    assert (reply.leader, len(reply.members)) == (heir.name, 2)
+
+
 def test_whoever_votes_already_is_not_waited_for_the_leader_least_of_all(group):
     leader = group.wait_for_leader()
     for name in group.names:
