@@ -15,9 +15,9 @@ _RENAMED = {  # the new form's name: the core form's
     "deprecatedSource": "source", "deprecatedFirstTimestamp": "firstTimestamp",
     "deprecatedLastTimestamp": "lastTimestamp", "deprecatedCount": "count",
 }  # fmt: skip
-_OF_THE_FACT = (
+_OF_THE_FACT = (  # without the note: Kubernetes' conformance has a new one patched in
     "action", "deprecatedCount", "deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedSource", "eventTime",
-    "note", "reason", "regarding", "related", "reportingController", "reportingInstance", "type",
+    "reason", "regarding", "related", "reportingController", "reportingInstance", "type",
 )  # fmt: skip
 _TO_NEW = {core: new for new, core in _RENAMED.items()}
 _NOT_OMITTED = {"reportingComponent": "", "reportingInstance": ""}  # Go writes them even when empty
