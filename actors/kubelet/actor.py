@@ -14,11 +14,14 @@ import asyncio
 import functools
 from typing import Any
 
+from prometheus_client import ProcessCollector
+
 from actors.api.client import ApiClient
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.events import Outbox
 from actors.api.network import instance_id
 from actors.kubelet.machine import machine_of, own_address, simulated_machine
+from actors.kubelet.metrics import MetricsServing
 from actors.kubelet.node import Machine
 from actors.kubelet.node_kubelet import BY_NODE, NodeKubelet, Shared, node_of
 from actors.kubelet.runtime import RuntimeDriver
@@ -69,12 +72,7 @@ class KubeletActor(Actor):
         self._nodes.on_change(self._node_changed)
         Serving(self._find, self.clock).register(self.server)
         StreamServing(self._find).register(self.server)
-        paths = NodePaths(names, self._pods_of, self.metrics)
-        paths.register(self.server)
-        stats = StatsServing({name: kubelet.sampler for name, kubelet in self._kubelets.items()})
-        stats.register(self.server)
-        for path, answer in stats.paths().items():
-            paths.serve(path, answer)
+        self._serve_paths()
         for informer in (self._pods, self._nodes, services):
             if informer is not None:
                 self.spawn(informer.run(), informer.name)
@@ -94,6 +92,16 @@ class KubeletActor(Actor):
         return {"nodes": len(kubelets), "pods": pods, "runtime": "simulated"}
 
     # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _serve_paths(self) -> None:
+        paths = NodePaths(self._kubelets, self._pods_of)
+        paths.register(self.server)
+        stats = StatsServing({name: kubelet.sampler for name, kubelet in self._kubelets.items()})
+        stats.register(self.server)
+        ProcessCollector(registry=self.metrics)
+        metrics = MetricsServing(self.metrics, {name: kubelet.metrics for name, kubelet in self._kubelets.items()})
+        for path, answer in (stats.paths() | metrics.paths()).items():
+            paths.serve(path, answer)
 
     def _node_names(self) -> list[str]:
         if self._config.count == 1:

@@ -20,10 +20,12 @@ from actors.kubelet.admission import Place, refusal, shortage
 from actors.kubelet.backoff import restart_backoff
 from actors.kubelet.checks import check
 from actors.kubelet.container_spec import NodeFacts
+from actors.kubelet.counts import Counts
 from actors.kubelet.eviction.eviction import Eviction
 from actors.kubelet.images import Images
 from actors.kubelet.log_rotation import rotate_for_ever
 from actors.kubelet.machine import has_apparmor
+from actors.kubelet.metrics import NodeMetrics, ProbeMetrics
 from actors.kubelet.node import Machine, Observation, allocatable
 from actors.kubelet.node_pods import NodePods
 from actors.kubelet.objects import Objects
@@ -104,9 +106,12 @@ class NodeKubelet:
         self.observer = Observer(driver, self._pod_changed, complete, self._owner, shared.log)
         self.observer.on_reachable = self._runtime_changed
         self.writer = StatusWriter(shared.api, shared.status_writes, shared.log)
-        self.pods = NodePods(self._equipment(), lambda: shared.pods.has_synced)
+        equipment = self._equipment()
+        self.pods = NodePods(equipment, lambda: shared.pods.has_synced)
         self.sampler = self._sampler()
         self.eviction = self._eviction()
+        own = NodeMetrics(name, equipment.counts, self.observer, self.pods, self.eviction.evictions)
+        self.metrics = (own, ProbeMetrics(equipment.prober))
         self.static = self._static()
         self.registration = Registration(
             name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
@@ -163,7 +168,7 @@ class NodeKubelet:
 
     def _equipment(self) -> Equipment:
         shared, driver = self._shared, self.driver
-        files, prober = self._files(), self._prober()
+        files, prober, counts = self._files(), self._prober(), Counts()
         images = Images(driver, self.recorder_tell, shared.clock)
         node = NodeFacts(
             memory_bytes=bytes_of(self._machine.capacity["memory"]),
@@ -173,7 +178,7 @@ class NodeKubelet:
         )
         starter = Starter(
             driver, self.observer, images, files, self._places, node, self.recorder_tell,
-            lambda: self._network_fault, shared.api.get, self._slots(), shared.clock,
+            lambda: self._network_fault, shared.api.get, self._slots(), counts, shared.clock,
         )  # fmt: skip
         return Equipment(
             driver=driver,
@@ -190,6 +195,7 @@ class NodeKubelet:
             backoff=restart_backoff(shared.config.kubelet.max_container_restart_period_s),
             limiter=RetryLimiter(base_s=0.05),
             tell=self.recorder_tell,
+            counts=counts,
             spawn=shared.spawn,
             runtime_name=lambda: self._version.name,
             host_ips=tuple(self._machine.addresses),

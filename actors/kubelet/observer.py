@@ -86,6 +86,9 @@ class Observer:
     def uids(self) -> list[str]:
         return list(self._pods)
 
+    def sandboxes(self) -> list[SandboxStatus]:
+        return list(self._sandboxes.values())
+
     def containers(self) -> list[ContainerStatus]:
         return list(self._containers.values())
 

@@ -5,7 +5,7 @@ probes, a task only while one is asked.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from runtime.background import spawn
 from runtime.clock import Clock
 
 NS_PER_S = 1_000_000_000
+PROBE_LABELS = ("probe_type", "result", "container", "pod", "namespace", "pod_uid")
 
 Check = Callable[[Target, dict[str, Any], float], Awaitable[Outcome]]
 
@@ -32,6 +33,9 @@ class Probing(Protocol):
     def freeze(self, uid: str) -> None: ...
 
     def forget(self, uid: str) -> None: ...
+
+    def results(self) -> Iterable[tuple[Sequence[str], int]]:
+        """Return how often which result was had, by PROBE_LABELS, of the pods that are here."""
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Prober:
         """`on_change(pod uid)` after a change of health; `on_failure(pod, container, reason, message)` after a no."""
         self._check, self._on_change, self._on_failure, self._clock = check, on_change, on_failure, clock
         self._watched: dict[str, dict[str, _Watched]] = {}  # pod uid -> container id
+        self._results: dict[str, dict[tuple[str, ...], int]] = {}  # pod uid -> PROBE_LABELS but the uid
 
     def follow(self, pod: pods.Pod, runtime: PodRuntime) -> None:
         """Probe the running containers of a pod, and no others any more."""
@@ -86,6 +91,12 @@ class Prober:
     def forget(self, uid: str) -> None:
         self.freeze(uid)
         self._watched.pop(uid, None)
+        self._results.pop(uid, None)
+
+    def results(self) -> Iterator[tuple[Sequence[str], int]]:
+        for uid, counts in self._results.items():
+            for labels, count in counts.items():
+                yield (*labels, uid), count
 
     def _begin(
         self, pod: pods.Pod, identity: str, container: dict[str, Any], started_ns: int, ips: Sequence[str]
@@ -119,6 +130,7 @@ class Prober:
     async def _ask_once(self, item: _Watched, kind: ProbeKind) -> None:
         spec = item.probes.spec(kind)
         outcome = await self._check(item.target, spec.handler, spec.timeout_s)
+        self._count(item, kind, outcome)
         if not outcome.is_known:
             why = f"{kind.value} probe errored and resulted in unknown state: {outcome.message}"
             self._on_failure(item.pod, item.target.container["name"], "Unhealthy", why)
@@ -129,6 +141,12 @@ class Prober:
         if item.probes.observe(kind, outcome.passed):
             self._on_change(pods.uid(item.pod))
         self._schedule(item)
+
+    def _count(self, item: _Watched, kind: ProbeKind, outcome: Outcome) -> None:
+        result = ("successful" if outcome.passed else "failed") if outcome.is_known else "unknown"
+        labels = (kind.value, result, item.target.container["name"], pods.name(item.pod), pods.namespace(item.pod))
+        counts = self._results.setdefault(pods.uid(item.pod), {})
+        counts[labels] = counts.get(labels, 0) + 1
 
     def _drop(self, item: _Watched) -> None:
         if item.timer is not None:

@@ -11,6 +11,7 @@ from actors.kubelet import pod as pods
 from actors.kubelet.checks import Target
 from actors.kubelet.compute import Start
 from actors.kubelet.container_spec import NodeFacts, container_spec, sandbox_spec
+from actors.kubelet.counts import Counts, container_type
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.hooks import POST_START_LIMIT_S, HookFailed, run_hook
 from actors.kubelet.images import ImageNotReady, Images, normalized
@@ -35,6 +36,7 @@ from runtime.failpoint import passing
 
 STARTING_S = 0.5  # until a start that another kubelet asked for is looked at again, if no event tells of it before
 START, CREATE, SANDBOX = range(3)  # the first comes first: a pod that was begun is ended before another is begun
+UNDER_WAY = "ContainerCreating"  # no fault: it is only not there yet
 RETRY_S = 10.0  # until the next try after a failure that has no backoff of its own
 
 
@@ -59,6 +61,7 @@ class Starter:
         network_fault: Callable[[], str],
         get_object: GetObject,
         slots: Slots,
+        counts: Counts,
         clock: Clock,
     ):
         """`network_fault` tells why pods can't have a network yet, empty when they can; `get_object` reads the API."""
@@ -66,13 +69,14 @@ class Starter:
         self._network_fault = network_fault
         self._driver, self._observer, self._images, self._files = driver, observer, images, files
         self._places, self._node, self._tell, self._clock = places, node, tell, clock
-        self._slots = slots
+        self._slots, self._counts = slots, counts
 
     async def start_sandbox(self, pod: pods.Pod, attempt: int) -> SandboxStatus:
         fault = "" if pods.is_host_network(pod) else self._network_fault()
         if fault:
             self._tell(pod, "Warning", "NetworkNotReady", f"network is not ready: {fault}")
-            raise StartFailed("ContainerCreating", "", self._clock.wall() + RETRY_S)
+            raise StartFailed(UNDER_WAY, "", self._clock.wall() + RETRY_S)
+        self._counts.sandbox_starts += 1
         try:
             _check_supported(pod)
             handler = await handler_of(pod, self._get_object)
@@ -82,17 +86,29 @@ class Starter:
             passing("kubelet.sandbox-made")
             status = await self._observer.refresh_sandbox(identity)
         except RuntimeUnreachable:
+            self._counts.sandbox_faults += 1
             raise
         except (RuntimeFault, RuntimeClassUnknown) as error:
+            self._counts.sandbox_faults += 1
             message = f"Failed to create pod sandbox: {error}"
             self._tell(pod, "Warning", "FailedCreatePodSandBox", message)
-            raise StartFailed("ContainerCreating", "", self._clock.wall() + RETRY_S) from error
+            raise StartFailed(UNDER_WAY, "", self._clock.wall() + RETRY_S) from error
         if status is None:
-            raise StartFailed("ContainerCreating", "", self._clock.wall())
+            raise StartFailed(UNDER_WAY, "", self._clock.wall())
         return status
 
     async def start_container(self, pod: pods.Pod, sandbox: SandboxStatus, start: Start) -> None:
         """Make one container, unless it was made already, start it, and run its postStart hook."""
+        kind = container_type(pod, start.name)
+        self._counts.container_starts[kind] += 1
+        try:
+            await self._start_container(pod, sandbox, start)
+        except StartFailed as error:
+            if error.reason != UNDER_WAY:
+                self._counts.container_faults[(kind, error.reason)] += 1
+            raise
+
+    async def _start_container(self, pod: pods.Pod, sandbox: SandboxStatus, start: Start) -> None:
         container = pods.find_container(pod, start.name)
         assert container is not None, f"{start.name} is not in {pods.key(pod)}"
         ips = sandbox.ips or _host_ips(pod)
@@ -115,7 +131,7 @@ class Starter:
         if start.adopts and status is not None and status.started_ns:
             return
         if start.adopts and status is not None and status.container.state is ContainerState.CREATED:
-            raise StartFailed("ContainerCreating", "", self._clock.wall() + STARTING_S) from error
+            raise StartFailed(UNDER_WAY, "", self._clock.wall() + STARTING_S) from error
         self._tell(pod, "Warning", "Failed", f"Error: {error}", start.name)
         again_s = 0.0 if has_exited(status) else RETRY_S  # an instance that ended is followed by another, with backoff
         raise StartFailed("RunContainerError", str(error), self._clock.wall() + again_s) from error

@@ -5,6 +5,7 @@ the pods that it names.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class Eviction:
         self._evicted: PodWorker | None = None  # the last one, until it has ended
         self._next_s = 0.0  # when another one may be chosen, though the last has not ended
         self.conditions: frozenset[str] = frozenset()
+        self.evictions: Counter[str] = Counter()  # by signal
 
     def _image_volumes(self) -> list[str]:
         return [name for worker in self._workers() for name in image_volumes.references(worker.pod)]
@@ -166,6 +168,7 @@ class Eviction:
         self._evicted = alive[pods.uid(chosen)]
         self._next_s = self._clock.monotonic() + grace_s + ENDING_LIMIT_S
         self._evicted.end(Ending(EVICTED, text, grace_s, is_disruption=True))
+        self.evictions[due.signal] += 1
         return True
 
     def _is_one_ending(self) -> bool:
@@ -186,8 +189,9 @@ class Eviction:
         acted = False
         for usage in (await self._sampler.with_disk()).pods:
             worker = limited.get(usage.uid)
-            broken = local_storage.excess(worker.pod, usage) if worker is not None else ""
-            if worker is not None and broken and not worker.is_ending:
-                worker.end(Ending(EVICTED, broken, CRITICAL_GRACE_S))
+            broken = local_storage.excess(worker.pod, usage) if worker is not None else None
+            if worker is not None and broken is not None and not worker.is_ending:
+                worker.end(Ending(EVICTED, broken.message, CRITICAL_GRACE_S))
+                self.evictions[broken.signal] += 1
                 acted = True
         return acted

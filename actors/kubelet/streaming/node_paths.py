@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from actors.kubelet.messages import NOT_FOUND, NodeReply, NodeRequest
 from bus import Context, RemoteError, Server
@@ -23,16 +22,12 @@ Path = Callable[[str, str], NodeReply]  # node, query -> answer
 class NodePaths:
     """`pods` gives the pods of a node, as the API shows them."""
 
-    def __init__(
-        self, nodes: Iterable[str], pods: Callable[[str], Iterable[dict[str, Any]]], metrics: CollectorRegistry
-    ) -> None:
+    def __init__(self, nodes: Iterable[str], pods: Callable[[str], Iterable[dict[str, Any]]]) -> None:
         self._nodes = frozenset(nodes)
         self._pods = pods
-        self._metrics = metrics
         self._paths: dict[str, Path] = {
             "/healthz": lambda node, query: NodeReply(200, TEXT, b"ok"),
             "/pods": self._pod_list,
-            "/metrics": self._own_metrics,
         }
 
     def register(self, server: Server) -> None:
@@ -59,6 +54,3 @@ class NodePaths:
         return NodeReply(
             200, JSON, orjson.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
         )
-
-    def _own_metrics(self, node: str, query: str) -> NodeReply:
-        return NodeReply(200, CONTENT_TYPE_LATEST, generate_latest(self._metrics))

@@ -8,6 +8,7 @@ from typing import Any
 from actors.api.client import ApiClient
 from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
+from actors.kubelet.counts import Counts
 from actors.kubelet.images import Images
 from actors.kubelet.observer import Observer
 from actors.kubelet.pod_files import Files
@@ -40,6 +41,7 @@ class Equipment:
     backoff: Backoff
     limiter: RetryLimiter
     tell: Tell
+    counts: Counts
     spawn: Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
     runtime_name: Callable[[], str]
     host_ips: tuple[str, ...]

@@ -39,6 +39,8 @@ class PodWorker:
         self._on_removed = on_removed
         self._task: asyncio.Task[None] | None = None
         self._dirty = False
+        # When the pod was seen first, until it runs.
+        self._seen_s = equipment.clock.monotonic() if pods.phase(pod) == "Pending" else None
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
         self._life = life = Life(pod)
         self._resizing = Resizing()
@@ -250,7 +252,16 @@ class PodWorker:
         )
         runtime = self._with.observer.pod(self.uid)
         last = self._with.writer.last(self.pod)
-        self._with.writer.submit(self.pod, status_of(self.pod, runtime, last, facts))
+        status = status_of(self.pod, runtime, last, facts)
+        self._with.writer.submit(self.pod, status)
+        self._count_start(status["phase"])
+
+    def _count_start(self, phase: str) -> None:
+        if self._seen_s is None or phase == "Pending":
+            return
+        if phase == "Running":
+            self._with.counts.pod_started(self._with.clock.monotonic() - self._seen_s)
+        self._seen_s = None
 
     def _matters(self, before: pods.Pod, after: pods.Pod) -> bool:
         """Tell whether a change of a pod is more than the echo of a status that was written from here."""

@@ -107,6 +107,7 @@ def test_the_next_pod_is_taken_when_the_last_has_ended() -> None:
     bomb.has_ended = True
     assert asyncio.run(eviction.look()) and calm.is_ending
     assert eviction.conditions == {"PIDPressure"}
+    assert eviction.evictions == {PIDS: 2}
 
 
 def test_a_pod_that_does_not_end_holds_up_the_next_for_a_while() -> None:
@@ -191,11 +192,15 @@ def test_limits_of_local_storage() -> None:
     limited = pod(container("c", resources={"limits": {"ephemeral-storage": "10Mi"}}))
     assert is_limited(limited)
     assert not is_limited(pod())
-    assert "exceeds the total limit" in excess(limited, usage("p", disk_bytes=11 << 20))
-    assert excess(limited, usage("p", disk_bytes=9 << 20)) == ""
+    broken = excess(limited, usage("p", disk_bytes=11 << 20))
+    assert broken is not None and broken.signal == "ephemeralpodfs.limit"
+    assert "exceeds the total limit" in broken.message
+    assert excess(limited, usage("p", disk_bytes=9 << 20)) is None
     volumes = [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]
     full = PodUsage("p", "default", "p", Usage(), volumes={"v": 2 << 20})
-    assert 'EmptyDir volume "v" exceeds the limit "1Mi"' in excess(pod(volumes=volumes), full)
+    broken = excess(pod(volumes=volumes), full)
+    assert broken is not None and broken.signal == "emptydirfs.limit"
+    assert 'EmptyDir volume "v" exceeds the limit "1Mi"' in broken.message
     memory = [{"name": "v", "emptyDir": {"sizeLimit": "1Mi", "medium": "Memory"}}]
     assert not is_limited(pod(volumes=memory)), "the kernel bounds those"
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from actors.kubelet.checks import Outcome, Target, check
 from actors.kubelet.compute import Health
+from actors.kubelet.metrics import ProbeMetrics
 from actors.kubelet.prober import Prober
 from actors.kubelet.runtime import ExecTimeout, RuntimeRefused, RuntimeUnreachable
 from runtime.virtual_time import VirtualClock, run
@@ -45,6 +47,44 @@ def probed(outcomes: Sequence[Outcome], **probes: Any) -> tuple[Health, list[str
         return health
 
     return run(main()), told
+
+
+def test_results_are_counted_while_the_pod_is_here() -> None:
+    async def main() -> None:
+        answers, done = iter([PASSED, FAILED, NOBODY, PASSED]), asyncio.Event()
+
+        async def ask(*_: Any) -> Outcome:
+            answer = next(answers, None)
+            if answer is None:
+                done.set()
+                await asyncio.Event().wait()
+            assert answer is not None
+            return answer
+
+        prober = Prober(ask, lambda uid: None, lambda *_: None, VirtualClock(asyncio.get_running_loop()))
+        web = container("web", readinessProbe=EXEC)
+        made = pod(web)
+        uid, name = made["metadata"]["uid"], made["metadata"]["name"]
+        assert "{" not in shown(prober)
+        prober.follow(made, runtime(instance(web)))
+        await done.wait()
+        where = f'container="web",namespace="default",pod="{name}",pod_uid="{uid}",probe_type="Readiness"'
+        lines = [line for line in shown(prober).splitlines() if not line.startswith("#")]
+        assert sorted(lines) == [
+            f'prober_probe_total{{{where},result="failed"}} 1.0',
+            f'prober_probe_total{{{where},result="successful"}} 2.0',
+            f'prober_probe_total{{{where},result="unknown"}} 1.0',
+        ]
+        prober.forget(uid)
+        assert "{" not in shown(prober)
+
+    run(main())
+
+
+def shown(prober: Prober) -> str:
+    registry = CollectorRegistry()
+    registry.register(ProbeMetrics(prober))
+    return generate_latest(registry).decode()
 
 
 def test_each_failure_is_told() -> None:

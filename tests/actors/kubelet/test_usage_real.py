@@ -42,4 +42,5 @@ def test_top_summary_and_metrics(real_cluster: Cluster) -> None:
     resource = node.kubectl("get", "--raw", f"{base}/metrics/resource")
     assert 'container_cpu_usage_seconds_total{container="c",namespace="default",pod="busy"}' in resource
     assert "container_memory_rss" in node.kubectl("get", "--raw", f"{base}/metrics/cadvisor")
+    assert 'kubelet_running_containers{container_state="running"}' in node.kubectl("get", "--raw", f"{base}/metrics")
     remove(node, "busy")
