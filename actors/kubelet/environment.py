@@ -1,7 +1,8 @@
 """The environment variables of a container, and the expansion of $(VAR) in commands and variables.
 
-Pure: objects that are referred to come through `Lookup`. What is missing raises `ConfigError`, which the pod's status
-and an event tell. Precedence, lowest first: services, envFrom in order, env in order.
+Pure: objects that are referred to come through `Lookup`, files through `env_files`. What is missing raises
+`ConfigError`, which the pod's status and an event tell. Precedence, lowest first: services, envFrom in order, env in
+order.
 """
 
 import base64
@@ -10,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actors.kubelet import env_files
 from actors.kubelet import pod as pods
 from actors.kubelet.downward import ConfigError, field_value, resource_value
+from actors.kubelet.env_files import EnvFiles
 
 Lookup = Callable[
     [str, str], dict[str, Any] | None
@@ -23,6 +26,10 @@ _KEY_KINDS = {"configMapKeyRef": "configmaps", "secretKeyRef": "secrets"}
 _SINGULAR = {"configmaps": "configmap", "secrets": "secret"}
 
 
+def no_files(volume: str, path: str) -> None:
+    """What volumes hold where there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an environment is made of besides the pod."""
@@ -32,16 +39,18 @@ class Surroundings:
     pod_ips: Sequence[str] = ()
     host_ips: Sequence[str] = ()
     allocatable: Mapping[str, str] | None = None
+    env_file: env_files.Read = no_files
 
 
 def environment(pod: pods.Pod, container: pods.ContainerDict, around: Surroundings) -> list[tuple[str, str]]:
     """Return the variables of a container, in a stable order."""
     services = service_variables(pod, around.services)
     variables: dict[str, str] = {}
+    files = EnvFiles(around.env_file)
     for source in container.get("envFrom") or ():
         variables |= _all_of(source, around.lookup)
     for entry in container.get("env") or ():
-        value = _value(pod, container, entry, around, services | variables)
+        value = _value(pod, container, entry, around, files, services | variables)
         if value is not None:
             variables[entry["name"]] = value
     return list((services | variables).items())
@@ -103,6 +112,7 @@ def _value(
     container: pods.ContainerDict,
     entry: dict[str, Any],
     around: Surroundings,
+    files: EnvFiles,
     known: Mapping[str, str],
 ) -> str | None:
     """Return one variable's value; None where an optional reference is missing."""
@@ -113,6 +123,8 @@ def _value(
         return field_value(pod, origin["fieldRef"]["fieldPath"], around.pod_ips, around.host_ips)
     if origin.get("resourceFieldRef"):
         return resource_value(pod, container["name"], origin["resourceFieldRef"], around.allocatable or {})
+    if origin.get("fileKeyRef"):
+        return _key_of_file(origin["fileKeyRef"], files)
     for field, kind in _KEY_KINDS.items():
         if origin.get(field):
             return _key_of(kind, origin[field], around.lookup)
@@ -132,6 +144,16 @@ def _key_of(kind: str, ref: dict[str, Any], lookup: Lookup) -> str | None:
         what = "ConfigMap" if kind == "configmaps" else "Secret"
         raise ConfigError(f"couldn't find key {ref['key']} in {what} {found['metadata']['namespace']}/{ref['name']}")
     return data[ref["key"]]
+
+
+def _key_of_file(ref: dict[str, Any], files: EnvFiles) -> str | None:
+    found = files.variables(ref["volumeName"], ref["path"])
+    value = None if found is None else found.get(ref["key"])
+    if value is not None or ref.get("optional"):
+        return value
+    if found is None:
+        raise ConfigError(f'env file "{ref["path"]}" not found in volume "{ref["volumeName"]}"')
+    raise ConfigError(f'environment variable key "{ref["key"]}" not found in file "{ref["path"]}"')
 
 
 def _all_of(source: dict[str, Any], lookup: Lookup) -> dict[str, str]:

@@ -241,6 +241,7 @@ class PodFiles:
             pod_ips=pod_ips or (self._host_ips if pods.is_host_network(pod) else ()),
             host_ips=self._host_ips,
             allocatable=self._allocatable(),
+            env_file=functools.partial(self._volumes.env_file, pod),
         )
 
     def _hosts(self, pod: pods.Pod, pod_ips: Sequence[str]) -> Mount:

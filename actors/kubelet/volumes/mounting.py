@@ -180,27 +180,49 @@ def bind_subpath(volume: Path, subpath: str, target: Path) -> None:
         os.close(handle)
 
 
-def _open_below(volume: Path, subpath: str) -> int:
-    """Return an O_PATH handle of a path inside a volume."""
+def read_below(volume: Path, path: str, limit_bytes: int) -> bytes:
+    """Return what a file in a volume holds, links followed as far as they stay inside.
+
+    FileNotFoundError when it is not there; OSError when it leads out, is no regular file, or holds more.
+    """
+    handle = _open_below(volume, path, makes=False)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, f"'{path}' is not a regular file")
+        with open(f"/proc/self/fd/{handle}", "rb") as file:
+            content = file.read(limit_bytes + 1)
+    finally:
+        os.close(handle)
+    if len(content) > limit_bytes:
+        raise OSError(errno.EFBIG, f"'{path}' is larger than {limit_bytes} bytes")
+    return content
+
+
+def _open_below(volume: Path, subpath: str, makes: bool = True) -> int:
+    """Return an O_PATH handle of a path inside a volume; `makes` the directories that are missing."""
+    if "\0" in subpath:
+        raise OSError(errno.EINVAL, "a path can't have a NUL in it")
     root = volume.resolve()
-    wanted = (root / subpath).resolve()
+    wanted = Path(os.path.realpath(root / subpath))  # takes a loop of links as it is; opening it fails
     if wanted != root and root not in wanted.parents:
-        raise OSError(errno.EACCES, f"subPath '{subpath}' leads out of its volume")
+        raise OSError(errno.EACCES, f"'{subpath}' leads out of its volume")
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(root, flags | os.O_DIRECTORY)
     for part in wanted.relative_to(root).parts:
         try:
-            inner = _enter(handle, part, flags)
+            inner = _enter(handle, part, flags, makes)
         finally:
             os.close(handle)
         handle = inner
     return handle
 
 
-def _enter(parent: int, part: str, flags: int) -> int:
+def _enter(parent: int, part: str, flags: int, makes: bool) -> int:
     try:
         inner = os.open(part, flags, dir_fd=parent)
     except FileNotFoundError:
+        if not makes:
+            raise
         os.mkdir(part, dir_fd=parent)
         inner = os.open(part, flags, dir_fd=parent)
         os.chmod(f"/proc/self/fd/{inner}", stat.S_IMODE(os.stat(f"/proc/self/fd/{parent}").st_mode))

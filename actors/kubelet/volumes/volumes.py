@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.api.quantity import bytes_of
+from actors.kubelet import env_files, qos
 from actors.kubelet import pod as pods
-from actors.kubelet import qos
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings, expand_strictly
 from actors.kubelet.places import Places
@@ -91,6 +91,18 @@ class Volumes:
             return place.path
         source = next((name for name in volume if name != "name"), "none")
         raise ConfigError(f"volume source {source} is not supported on this node")
+
+    def env_file(self, pod: pods.Pod, name: str, path: str) -> bytes | None:
+        """Return what a file in an emptyDir holds, None when it is not there. ConfigError when it can't be read."""
+        volume = next((item for item in pod["spec"].get("volumes") or () if item["name"] == name), None)
+        if volume is None or "emptyDir" not in volume:
+            raise ConfigError(f'volume "{name}" of env file "{path}" is not an emptyDir of the pod')
+        try:
+            return mounting.read_below(self.path(pod, volume), path, env_files.MAX_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f'can\'t read env file "{path}" of volume "{name}": {error.strerror}') from error
 
     def mounts(self, pod: pods.Pod, container: pods.ContainerDict, variables: Mapping[str, str]) -> list[Mount]:
         """Return the mounts of a container; makes the bind mounts that its sub-paths need."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from actors.kubelet.downward import ConfigError, field_value, resource_value
+from actors.kubelet.env_files import MAX_FILES
 from actors.kubelet.environment import Surroundings, environment, expand, expand_strictly, references
 
 from .pods import container, pod
@@ -89,6 +90,64 @@ def test_sources() -> None:
 def test_what_is_missing_is_named(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         variables(**fields)
+
+
+def from_file(content: bytes | None, **ref: Any) -> dict[str, str]:
+    source = {"volumeName": "v", "path": "a.env", "key": "A", **ref}
+    files = {("v", "a.env"): content}
+    around = Surroundings(lookup=AROUND.lookup, env_file=lambda volume, path: files[volume, path])
+    return variables(around, env=[{"name": "X", "valueFrom": {"fileKeyRef": source}}])
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"A='1'", "1"),
+        (b"# of A\n\n \t\n  A = '1' \nB='2'\n", "1"),
+        (b"A='1'\nA='2'\n", "2"),
+        (b"B='A=7'\r\nA=''\r\n", ""),
+        (b"C='it # is'\nA='two\nlines = \"$HOME\" \\n'\n", 'two\nlines = "$HOME" \\n'),
+        ("A='\u00e4'".encode(), "\u00e4"),
+    ],
+)
+def test_a_variable_of_a_file(content: bytes, value: str) -> None:
+    assert from_file(content) == {"X": value}
+
+
+def test_what_a_file_lacks() -> None:
+    assert from_file(None, optional=True) == from_file(b"B='1'", optional=True) == {}
+    with pytest.raises(ConfigError, match='env file "a.env" not found in volume "v"'):
+        from_file(None)
+    with pytest.raises(ConfigError, match='environment variable key "A" not found in file "a.env"'):
+        from_file(b"B='1'")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"A=1", b'A="1"', b"A='1''2'", b"A='1'$B", b"A='1", b"A", b"='1'", b"A=x'1'", b"A=='1'", b"A='\0'", b"A=1\nB='2'"],
+)
+def test_what_is_no_file_of_variables(line: bytes) -> None:
+    with pytest.raises(ConfigError, match="line 2 is not of the form NAME='value'"):
+        from_file(b"# first\n" + line, optional=True)
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        from_file(b"A='\xff'")
+
+
+def test_a_file_is_read_once_and_not_too_many_are() -> None:
+    read = []
+
+    def env_file(volume: str, path: str) -> bytes:
+        read.append(path)
+        return b"A='1'"
+
+    def entry(path: str) -> dict[str, Any]:
+        return {"name": path, "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": path, "key": "A"}}}
+
+    around = Surroundings(lookup=AROUND.lookup, env_file=env_file)
+    variables(around, env=[entry("a"), entry("b"), entry("a")])
+    assert read == ["a", "b"]
+    with pytest.raises(ConfigError, match=f"more than {MAX_FILES} env files"):
+        variables(around, env=[entry(str(number)) for number in range(MAX_FILES + 1)])
 
 
 def test_references_of_all_containers() -> None:

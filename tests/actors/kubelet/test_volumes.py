@@ -10,9 +10,10 @@ import pytest
 
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings
+from actors.kubelet.places import Places
 from actors.kubelet.volumes import atomic, content, mounting
 from actors.kubelet.volumes.content import File
-from actors.kubelet.volumes.volumes import huge_page_bytes, memory_bound
+from actors.kubelet.volumes.volumes import Volumes, huge_page_bytes, memory_bound
 from tests.real_tier import need_real
 
 from .pods import container, pod
@@ -123,6 +124,44 @@ def test_sub_paths_stay_inside(tmp_path: Path) -> None:
     for bad in ("out", "out/passwd", "..", "in/../../x"):
         with pytest.raises(OSError, match="leads out|link"):
             mounting._open_below(volume, bad)
+
+
+def test_what_a_container_left_in_a_file_is_read_from_inside_the_volume_only(tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    (volume / "in").mkdir(parents=True)
+    (volume / "in/file").write_bytes(b"12345")
+    (tmp_path / "secret").write_text("of the node")
+    for name, target in {"link": "in/file", "out": "../secret", "away": "/etc/passwd", "loop": "loop"}.items():
+        (volume / name).symlink_to(target)
+    os.mkfifo(volume / "pipe")
+    for good in ("in/file", "link"):
+        assert mounting.read_below(volume, good, 5) == b"12345"
+    with pytest.raises(FileNotFoundError):
+        mounting.read_below(volume, "new/file", 5)
+    assert not (volume / "new").exists()
+    refused = {
+        "out": "leads out", "away": "leads out", "loop": "link", "pipe": "regular", "in": "regular", "a\0b": "NUL",
+    }  # fmt: skip
+    for bad, why in refused.items():
+        with pytest.raises(OSError, match=why):
+            mounting.read_below(volume, bad, 5)
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        mounting.read_below(volume, "in/file", 4)
+
+
+def test_a_file_of_variables(tmp_path: Path) -> None:
+    volumes = Volumes(Places(tmp_path), lambda uid, name: None, None)
+    made = pod(volumes=[{"name": "v", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "/etc"}}])
+    place = volumes.path(made, made["spec"]["volumes"][0])
+    place.mkdir(parents=True)
+    assert volumes.env_file(made, "v", "a.env") is None
+    (place / "a.env").write_text("A='1'")
+    assert volumes.env_file(made, "v", "a.env") == b"A='1'"
+    (place / "a.env").write_bytes(b"#" * (64 * 1024 + 1))
+    with pytest.raises(ConfigError, match='can\'t read env file "a.env" of volume "v": .* is larger than 65536 bytes'):
+        volumes.env_file(made, "v", "a.env")
+    with pytest.raises(ConfigError, match='volume "h" of env file "passwd" is not an emptyDir of the pod'):
+        volumes.env_file(made, "h", "passwd")
 
 
 def test_how_large_a_volume_in_memory_may_grow() -> None:

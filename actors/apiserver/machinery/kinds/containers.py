@@ -67,7 +67,7 @@ def _container_causes(
     causes += field.needed_one_of(f"{path}.terminationMessagePolicy", policy, _TERMINATION_POLICIES)
     causes += field.needed_one_of(f"{path}.imagePullPolicy", container.get("imagePullPolicy", ""), _PULL_POLICIES)
     causes += ports_causes(container.get("ports"), f"{path}.ports")
-    causes += _env_causes(container, path)
+    causes += _env_causes(container, mounted, path)
     causes += volumes.mounts_causes(container, mounted, path)
     causes += probes.container_causes(container, path, spec)
     causes += _resize_policy_causes(container.get("resizePolicy"), f"{path}.resizePolicy", spec)
@@ -137,7 +137,7 @@ def _host_port_causes(container: dict, taken: set[tuple], host_network: bool, pa
     return causes
 
 
-def _env_causes(container: dict[str, Any], path: str) -> list[Cause]:
+def _env_causes(container: dict[str, Any], mounted: dict[str, dict], path: str) -> list[Cause]:
     causes = []
     for i, variable in enumerate(container.get("env") or ()):
         at, name = f"{path}.env[{i}]", variable.get("name", "")
@@ -146,7 +146,7 @@ def _env_causes(container: dict[str, Any], path: str) -> list[Cause]:
         else:
             causes += field.messages(f"{at}.name", name, names.env_name(name))
         if "valueFrom" in variable:
-            causes += _env_source_causes(variable, f"{at}.valueFrom")
+            causes += _env_source_causes(variable, mounted, f"{at}.valueFrom")
     for i, source in enumerate(container.get("envFrom") or ()):
         at = f"{path}.envFrom[{i}]"
         if prefix := source.get("prefix"):
@@ -161,7 +161,7 @@ def _env_causes(container: dict[str, Any], path: str) -> list[Cause]:
     return causes
 
 
-def _env_source_causes(variable: dict[str, Any], at: str) -> list[Cause]:
+def _env_source_causes(variable: dict[str, Any], mounted: dict[str, dict], at: str) -> list[Cause]:
     source = variable["valueFrom"]
     given = [kind for kind in _VARIABLE_SOURCES if kind in source]
     if not given:
@@ -181,6 +181,26 @@ def _env_source_causes(variable: dict[str, Any], at: str) -> list[Cause]:
             for needed in ("name", "key"):
                 if not reference.get(needed):
                     causes.append(field.required(f"{at}.{kind}.{needed}"))
+        elif kind == "fileKeyRef":
+            causes += _file_key_causes(reference, mounted, f"{at}.{kind}")
+    return causes
+
+
+def _file_key_causes(reference: dict[str, Any], mounted: dict[str, dict], at: str) -> list[Cause]:
+    """Return what is wrong with a FileKeySelector: its file has to be one that a container of the pod leaves there."""
+    causes = [field.required(f"{at}.{needed}") for needed in ("volumeName", "path", "key") if not reference.get(needed)]
+    if volume := reference.get("volumeName"):
+        if volume not in mounted:
+            causes.append(field.not_found(f"{at}.volumeName", volume))
+        elif "emptyDir" not in mounted[volume]:
+            causes.append(field.invalid(f"{at}.volumeName", volume, "must be a volume of type emptyDir"))
+    if path := reference.get("path"):
+        wrong = volumes.relative_path_causes(path, f"{at}.path")
+        if not wrong and path.startswith(".."):
+            wrong = [field.invalid(f"{at}.path", path, "must not start with '..'")]
+        causes += wrong
+    if key := reference.get("key"):
+        causes += field.messages(f"{at}.key", key, names.env_name(key))
     return causes
 
 

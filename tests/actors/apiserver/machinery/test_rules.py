@@ -6,6 +6,12 @@ from actors.api.errors import ApiError
 from tests.actors.apiserver.machinery.objects import causes, created, loaded, refused, updated
 
 CONTAINER = "spec.containers[0]"
+
+
+def of_file(path: str, key: str) -> str:
+    return f"env: [{{name: a, valueFrom: {{fileKeyRef: {{volumeName: v, path: {path}, key: {key}}}}}}}]"
+
+
 PODS = [  # what is added to the container, to the pod's spec; the field, what is said
     ("resources: {limits: {hugepages-2Mi: 4Mi}}", "", f"{CONTAINER}.resources", "HugePages require cpu or memory"),
     ("resources: {limits: {hugepages-2Mi: 3Mi, cpu: 1}}", "", f"{CONTAINER}.resources.limits[hugepages-2Mi]",
@@ -18,6 +24,16 @@ PODS = [  # what is added to the container, to the pod's spec; the field, what i
      f"{CONTAINER}.resizePolicy[0].resourceName", 'Unsupported value: "gpu"'),
     ("env: [{name: a, valueFrom: {resourceFieldRef: {resource: limits.x}}}]", "",
      f"{CONTAINER}.env[0].valueFrom.resourceFieldRef.resource", "Unsupported value"),
+    (of_file("f", "k"), "volumes: [{name: v, secret: {secretName: s}}]",
+     f"{CONTAINER}.env[0].valueFrom.fileKeyRef.volumeName", "must be a volume of type emptyDir"),
+    (of_file("/f", "k"), "volumes: [{name: v, emptyDir: {}}]",
+     f"{CONTAINER}.env[0].valueFrom.fileKeyRef.path", "must be a relative path"),
+    (of_file("a/../../f", "k"), "volumes: [{name: v, emptyDir: {}}]",
+     f"{CONTAINER}.env[0].valueFrom.fileKeyRef.path", "must not contain '..'"),
+    (of_file("..f", "k"), "volumes: [{name: v, emptyDir: {}}]",
+     f"{CONTAINER}.env[0].valueFrom.fileKeyRef.path", "must not start with '..'"),
+    (of_file("f", "k="), "volumes: [{name: v, emptyDir: {}}]",
+     f"{CONTAINER}.env[0].valueFrom.fileKeyRef.key", "other than '='"),
     ("envFrom: [{prefix: 'a=', configMapRef: {name: a}}]", "", f"{CONTAINER}.envFrom[0].prefix", "other than '='"),
     ("ports: [{containerPort: 1, hostPort: 2}]", "hostNetwork: true", f"{CONTAINER}.ports[0].hostPort",
      "must match `containerPort` when `hostNetwork` is true"),

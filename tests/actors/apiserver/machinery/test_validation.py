@@ -90,6 +90,8 @@ def test_pod_specs(spec, field, said):
         ("ports: [{containerPort: 1, hostPort: 1}, {containerPort: 2, hostPort: 1}]", "ports[1].hostPort", "Duplicate value"),
         ("env: [{value: x}]", "env[0].name", "Required value"),
         ("env: [{name: a=b}]", "env[0].name", "environment variable name"),
+        ("env: [{name: a, valueFrom: {fileKeyRef: {volumeName: v, path: f}}}]", "env[0].valueFrom.fileKeyRef.key", "Required value"),
+        ("env: [{name: a, valueFrom: {fileKeyRef: {volumeName: v, path: f, key: k}}}]", "env[0].valueFrom.fileKeyRef.volumeName", 'Not found: "v"'),
         ("env: [{name: a, value: x, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]", "env[0].valueFrom", "may not be specified when `value` is not empty"),
         ("env: [{name: a, valueFrom: {fieldRef: {fieldPath: metadata.nope}}}]", "env[0].valueFrom.fieldRef.fieldPath", "Unsupported value"),
         ("env: [{name: a, valueFrom: {secretKeyRef: {name: x}}}]", "env[0].valueFrom.secretKeyRef.key", "Required value"),
