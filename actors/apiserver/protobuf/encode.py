@@ -21,11 +21,11 @@ from typing import Any
 import orjson
 
 from actors.apiserver.protobuf.catalog import Field, Message, find, name_of
+from actors.apiserver.protobuf.pieces import BYTES, FIXED64, VARINT, delimited, varint
 from actors.apiserver.protobuf.wire import MAGIC
 
 Encode = Callable[[Any], bytes]  # a value -> the bytes of it, without its tag
 
-_VARINT, _FIXED64, _BYTES = 0, 1, 2
 _LIST = "List"
 _UINT64 = (1 << 64) - 1
 
@@ -49,13 +49,13 @@ def encode(obj: Mapping[str, Any]) -> bytes:
         raw = encoder(obj)
     except (TypeError, ValueError, AttributeError, struct.error) as error:
         raise Unencodable(f"{api_version} {kind}: {error}") from error
-    named = _delimited(1, _delimited(1, api_version.encode()) + _delimited(2, kind.encode()))
-    return b"%b%b%b\x1a\x00\x22\x00" % (MAGIC, named, _delimited(2, raw))  # no content encoding, no content type
+    named = delimited(1, delimited(1, api_version.encode()) + delimited(2, kind.encode()))
+    return b"%b%b%b\x1a\x00\x22\x00" % (MAGIC, named, delimited(2, raw))  # no content encoding, no content type
 
 
 def frame(kind: str, obj: Mapping[str, Any]) -> bytes:
     """Return the frame of a watch stream that tells of an object. Raises Unencodable."""
-    event = _delimited(1, kind.encode()) + _delimited(2, _delimited(1, encode(obj)))
+    event = delimited(1, kind.encode()) + delimited(2, delimited(1, encode(obj)))
     return len(event).to_bytes(4, "big") + event
 
 
@@ -122,23 +122,23 @@ def _of_either(message: Message) -> Encode:
 def _putter(number: int, field: Field) -> Callable[[Any], list[bytes]]:
     """Return what makes of a field's value its bytes, tags and all."""
     wire, encode_value = _by_kind(field.kind)
-    tag = _varint(number << 3 | wire)
-    is_sized = wire == _BYTES
+    tag = varint(number << 3 | wire)
+    is_sized = wire == BYTES
 
     def one(value: Any) -> bytes:
         data = encode_value(value)
-        return b"%b%b%b" % (tag, _varint(len(data)), data) if is_sized else tag + data
+        return b"%b%b%b" % (tag, varint(len(data)), data) if is_sized else tag + data
 
     if field.is_map:
-        outer, inner = _varint(number << 3 | _BYTES), _varint(2 << 3 | wire)
+        outer, inner = varint(number << 3 | BYTES), varint(2 << 3 | wire)
 
         def entries(value: Any) -> list[bytes]:
             out = []
             for key in sorted(value):
                 data = encode_value(value[key])
-                sized = b"%b%b" % (_varint(len(data)), data) if is_sized else data
-                entry = b"%b%b%b" % (_delimited(1, key.encode()), inner, sized)
-                out += [outer, _varint(len(entry)), entry]
+                sized = b"%b%b" % (varint(len(data)), data) if is_sized else data
+                entry = b"%b%b%b" % (delimited(1, key.encode()), inner, sized)
+                out += [outer, varint(len(entry)), entry]
             return out
 
         return entries
@@ -154,7 +154,7 @@ def _by_kind(kind: str) -> tuple[int, Encode]:
     if scalar is not None:
         return scalar
     special = _SPECIAL.get(kind)
-    return _BYTES, special if special is not None else _encoder(kind)
+    return BYTES, special if special is not None else _encoder(kind)
 
 
 def _number(value: Any) -> bytes:
@@ -162,7 +162,7 @@ def _number(value: Any) -> bytes:
         if type(value) is bool or int(value) != value:
             raise TypeError(f"{value!r} is no integer")
         value = int(value)
-    return _varint(value & _UINT64)  # a negative number is its two's complement of 64 bits
+    return varint(value & _UINT64)  # a negative number is its two's complement of 64 bits
 
 
 def _raw_bytes(value: str) -> bytes:
@@ -175,52 +175,34 @@ def _raw_bytes(value: str) -> bytes:
 def _time(value: str) -> bytes:
     moment = datetime.fromisoformat(value).astimezone(UTC)
     seconds, nanos = int(moment.timestamp()), moment.microsecond * 1000
-    return _varint(1 << 3) + _number(seconds) + _varint(2 << 3) + _number(nanos)
+    return varint(1 << 3) + _number(seconds) + varint(2 << 3) + _number(nanos)
 
 
 def _int_or_string(value: int | str) -> bytes:
     if isinstance(value, str):
-        return b"\x08\x01\x10\x00" + _delimited(3, value.encode())
+        return b"\x08\x01\x10\x00" + delimited(3, value.encode())
     return b"\x08\x00\x10" + _number(value) + b"\x1a\x00"
 
 
 def _embedded(value: Any) -> bytes:
-    return _delimited(1, orjson.dumps(value))
+    return delimited(1, orjson.dumps(value))
 
 
 _SCALARS: Mapping[str, tuple[int, Encode]] = {
-    "string": (_BYTES, str.encode),
-    "bytes": (_BYTES, _raw_bytes),
-    "bool": (_VARINT, lambda value: b"\x01" if value else b"\x00"),
-    "int32": (_VARINT, _number),
-    "int64": (_VARINT, _number),
-    "uint32": (_VARINT, _number),
-    "double": (_FIXED64, lambda value: struct.pack("<d", value)),
+    "string": (BYTES, str.encode),
+    "bytes": (BYTES, _raw_bytes),
+    "bool": (VARINT, lambda value: b"\x01" if value else b"\x00"),
+    "int32": (VARINT, _number),
+    "int64": (VARINT, _number),
+    "uint32": (VARINT, _number),
+    "double": (FIXED64, lambda value: struct.pack("<d", value)),
 }
 _SPECIAL: Mapping[str, Encode] = {
     "Time": _time,
     "MicroTime": _time,
-    "Quantity": lambda value: _delimited(1, str(value).encode()),
+    "Quantity": lambda value: delimited(1, str(value).encode()),
     "IntOrString": _int_or_string,
     "RawExtension": _embedded,
     "FieldsV1": _embedded,
     "JSON": _embedded,
 }
-
-
-def _delimited(number: int, data: bytes) -> bytes:
-    return b"%b%b%b" % (_varint(number << 3 | _BYTES), _varint(len(data)), data)
-
-
-_SMALL = tuple(bytes([number]) for number in range(0x80))
-
-
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return _SMALL[number]
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from actors.apiserver.protobuf.catalog import Field, Message, find
+from actors.apiserver.protobuf.pieces import VARINT, delimited, varint
 
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
-_VARINT, _BYTES = 0, 2
 _TEXTS = ("format", "title", "description", "pattern", "required")
 
 
@@ -77,7 +77,7 @@ def _message(message: Message, values: Mapping[str, Any]) -> bytes:
 
 def _put(out: bytearray, number: int, field: Field, value: Any) -> None:
     if field.kind == "bool":
-        out += _varint(number << 3 | _VARINT) + _varint(int(value))
+        out += varint(number << 3 | VARINT) + varint(int(value))
         return
     if field.kind == "string":
         data = value.encode()
@@ -85,13 +85,4 @@ def _put(out: bytearray, number: int, field: Field, value: Any) -> None:
         message = find(field.kind)
         assert message is not None, f"{field.kind} is used and not declared"
         data = _message(message, value)
-    out += _varint(number << 3 | _BYTES) + _varint(len(data)) + data
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    out += delimited(number, data)
