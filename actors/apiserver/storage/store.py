@@ -13,9 +13,14 @@ id meanwhile (it was restarted), the compare fails on our own write. A creation 
 for no two creations share a uid. An update is decided anew: that somebody has written the very same does not make it
 ours, for two who both count from 1 to 2 must not both succeed.
 
+A write of what the API server itself looks at for other requests (roles, webhooks, quotas, namespaces) is answered when
+it is in the cache: whoever has been told that a webhook is gone does not meet it again.
+
 Neighbours: `client` carries txns; `verbs` decide what to write; `machinery` encodes.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +49,11 @@ from actors.state.messages import (
 from bus import RemoteError
 
 MAX_ATTEMPTS = 64  # of one guaranteed update; so many lost races mean that the object is written without pause
+SEEN_S = 1.0  # that an answer waits for the cache at most; it may have lost the state for a moment
+
+# Of one namespace, what decides about others; and of none, what does not, and is written often.
+_DECIDING = frozenset({"limitranges", "resourcequotas", "rolebindings", "roles", "serviceaccounts"})
+_BUSY = frozenset({"certificatesigningrequests", "csinodes", "nodes", "persistentvolumes", "volumeattachments"})
 
 
 class ClaimTaken(Exception):
@@ -109,6 +119,8 @@ class Store:
             txn.failure.extend(_ranges(claims, charges))
         reply = await (self._txn(resource, txn, put.lease) if limited else self._state.txn(txn))
         if reply.result.succeeded:
+            if _decides(resource):
+                await self._seen(reply.revision)
             return self._written(key, value, reply.revision)
         existing = _found(reply.result)
         if existing is None:
@@ -166,6 +178,11 @@ class Store:
         self._cache.expect(entry)
         return entry
 
+    async def _seen(self, revision: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SEEN_S):
+                await self._cache.wait_for(revision)
+
     async def _lease(self, resource: Resource) -> int:
         """The lease that ends objects of this resource; 0 where they live for ever."""
         prefix = resource.storage_prefix
@@ -199,6 +216,8 @@ class Store:
         )
         reply = await self._txn(resource, txn, lease)
         if reply.result.succeeded:
+            if _decides(resource):
+                await self._seen(reply.revision)
             return (_outcome(old, None, wanted) if value is None else self._written(key, value, reply.revision)), None
         existing = _found(reply.result)
         if existing is None:
@@ -206,6 +225,11 @@ class Store:
         if existing.mod_revision == old.revision:
             raise _refusal(reply.result, claims, charges)
         return None, _entry(existing)
+
+
+def _decides(resource: Resource) -> bool:
+    """Whether the API server looks at such objects when it handles other requests."""
+    return resource.plural in _DECIDING if resource.namespaced else resource.plural not in _BUSY
 
 
 def _outcome(old: Entry, value: bytes | None, wanted: Write) -> Entry:

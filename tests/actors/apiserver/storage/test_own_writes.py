@@ -2,11 +2,16 @@
 
 import asyncio
 
+import pytest
+
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.storage import watch_cache
 from actors.apiserver.storage.entry import Entry
+from actors.apiserver.storage.lifetimes import Lifetimes
+from actors.apiserver.storage.store import Store
 from actors.apiserver.storage.watch_cache import WatchCache
-from actors.state.messages import Event, KeyValue
+from actors.state.messages import Event, KeyValue, TxnReply, TxnResult
+from runtime.clock import SystemClock
 
 KEY = b"/registry/configmaps/default/c"
 VALUE = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"","name":"c"},"data":{"k":"%b"}}'
@@ -64,5 +69,37 @@ def test_what_was_told_of_before_it_was_answered_is_not_waited_for(monkeypatch):
             entry.key += b"%d" % revision
             cache.expect(entry)
         assert len(cache._own) <= 2
+
+    asyncio.run(main())
+
+
+class Answering:
+    """A state that stores everything, at revision 11."""
+
+    async def txn(self, txn):
+        return TxnReply(11, TxnResult(True, []))
+
+
+@pytest.mark.parametrize(
+    ("group", "plural", "waits"),
+    [
+        ("", "configmaps", False),
+        ("", "nodes", False),
+        ("", "namespaces", True),
+        ("rbac.authorization.k8s.io", "rolebindings", True),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations", True),
+    ],
+)
+def test_a_write_that_decides_about_others_is_answered_when_it_is_in_the_cache(group, plural, waits):
+    async def main():
+        cache = await loaded()
+        store = Store(Answering(), cache, Lifetimes(Answering(), SystemClock(), {}))
+        resource = REGISTRY.lookup(group, "v1", plural)
+        obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"name": "a"}}
+        writing = asyncio.ensure_future(store.create(resource, "default" if resource.namespaced else "", "a", obj))
+        await asyncio.sleep(0.01)
+        assert writing.done() is not waits
+        cache.apply([], 11)
+        assert (await writing).revision == 11
 
     asyncio.run(main())
