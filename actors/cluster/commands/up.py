@@ -52,16 +52,14 @@ def command(
         asked = load_cluster(config or again).value
         affordable_config = affordable(asked, install_missing=install_missing, say=report.note)
         wanted = adjusted(affordable_config, nodes=nodes, port=port)
+        lacking = adjusted(asked, port=port) if affordable_config is not asked else None
         here = only or (recorded_here(data_dir) if again else ())
         check_here(wanted, here)
     except ConfigError as error:
         fail(str(error), exits.BAD_CONFIG)
     if again:
         report.note(f"Without --config: as it last ran here, by {again}.")
-    wish = Wish(
-        wanted, data_dir, begun, detached=detach, here=here, join=join, bundle=bundle,
-        asked=asked if affordable_config is not asked else None,
-    )  # fmt: skip
+    wish = Wish(wanted, data_dir, begun, detached=detach, here=here, join=join, bundle=bundle, asked=lacking)
     if detach:
         from actors.cluster.detach import run_detached
 

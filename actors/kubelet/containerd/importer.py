@@ -109,7 +109,7 @@ async def _ensure(
         return
     kept = archive_path(folder, image)
     if kept.exists():  # `kubus up` has built it; to build it again would take 6 MB, of which malloc keeps a part
-        with contextlib.suppress(ImportFailed):
+        with contextlib.suppress(ImportFailed):  # it is damaged, and built again
             await import_archive(socket, kept)
             await _known(image, present)
             return
