@@ -6,15 +6,14 @@ the Kubernetes documentation.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actors.api import names
+
 LONGEST = 65_536  # characters of a selector in a query; more is refused
 
-_NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_KEY = re.compile(rf"^(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}$")
-_VALUE = re.compile(rf"^(?:{_NAME})?$")
 _TOKENS = re.compile(r"\s*(!=|==|=|>|<|!|\(|\)|,|[^\s,()=!<>]+)")
 
 
@@ -149,16 +148,14 @@ class _LabelParser:
 
     def _key(self) -> str:
         key = self._next()
-        if not _KEY.match(key):
-            raise self._error(f"{key!r} is no label key")
+        self._refuse(key, names.qualified_name(key))
         return key
 
     def _value(self) -> str:
         if self._peek() in ("", ","):
             return ""
         value = self._next()
-        if not _VALUE.match(value):
-            raise self._error(f"{value!r} is no label value")
+        self._refuse(value, names.label_value(value))
         return value
 
     def _number(self) -> str:
@@ -186,6 +183,10 @@ class _LabelParser:
         token = self._peek()
         self._at += 1
         return token
+
+    def _refuse(self, word: str, wrong: Sequence[str]) -> None:
+        if wrong:
+            raise self._error(f"{word[:256]!r}: {'; '.join(wrong)}")
 
     def _error(self, why: str) -> SelectorError:
         return SelectorError(f"unable to parse requirement: {why} in {self._text[:256]!r}")

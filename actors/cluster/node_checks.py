@@ -8,9 +8,10 @@ Neighbours: `plan` calls `check_node`; the kubelet's `machine`, `node` and `evic
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
+from actors.api import names
 from actors.api.config import EVICTION_SIGNALS, ClusterConfig, KubeletConfig
 from actors.api.quantity import parse_quantity
 from runtime.config import Loaded, suggestion
@@ -20,12 +21,7 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 TAINT_KEYS = ("key", "value", "effect")
 RESOURCES = ("cpu", "memory", "ephemeral-storage", "pods")  # beside hugepages-SIZE and extended ones, DOMAIN/NAME
 AMOUNT = "expected an amount, as 500m, 2 or 64Gi"
-PER_CENT = re.compile(r"\d+(\.\d+)?%")
-
-_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_DOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-_KEY = re.compile(rf"({_DOMAIN}/)?{_PART}")
-_VALUE = re.compile(rf"({_PART})?")
+PER_CENT = re.compile(r"[0-9]+(\.[0-9]+)?%")
 
 
 def check_node(loaded: Loaded[ClusterConfig], name: str) -> None:
@@ -52,11 +48,11 @@ def check_node(loaded: Loaded[ClusterConfig], name: str) -> None:
 
 def _check_labels(loaded: Loaded[ClusterConfig], place: list[str], labels: Mapping[str, str]) -> None:
     for key, value in labels.items():
-        if not _is_key(key):
+        if names.qualified_name(key):
             raise loaded.error(
                 [*place, "labels", key], "is no key of a label; expected a word, as zone or example.com/zone"
             )
-        if not _is_value(value):
+        if names.label_value(value):
             raise loaded.error(
                 [*place, "labels", key], f"{value!r} is no value of a label: letters, digits, '-', '_', '.'"
             )
@@ -69,9 +65,9 @@ def _check_taint(loaded: Loaded[ClusterConfig], place: list[str | int], taint: M
             raise loaded.error([*place, key], f"unknown key; {suggestion(key, TAINT_KEYS)}")
     if "key" not in taint or "effect" not in taint:
         raise loaded.error(place, f"{'key' if 'key' not in taint else 'effect'} is missing; {example}")
-    if not _is_key(taint["key"]):
+    if names.qualified_name(taint["key"]):
         raise loaded.error([*place, "key"], f"{taint['key']!r} is no key of a taint; {example}")
-    if not _is_value(taint.get("value", "")):
+    if names.label_value(taint.get("value", "")):
         raise loaded.error([*place, "value"], f"{taint['value']!r} is no value of a taint; {example}")
     if taint["effect"] not in EFFECTS:
         complaint = f"{taint['effect']!r} is no effect of a taint; {suggestion(taint['effect'], EFFECTS)}"
@@ -129,16 +125,8 @@ def _check_eviction(loaded: Loaded[ClusterConfig], place: list[str], kubelet: Ku
             raise loaded.error([*place, "eviction_soft", signal], complaint)
 
 
-def _is_key(text: str) -> bool:
-    return _KEY.fullmatch(text) is not None and len(text.rpartition("/")[0]) <= 253
-
-
-def _is_value(text: str) -> bool:
-    return _VALUE.fullmatch(text) is not None
-
-
 def _is_amount(text: str) -> bool:
     try:
         return parse_quantity(text) >= Decimal(0)
-    except (ValueError, InvalidOperation):
+    except ValueError:
         return False

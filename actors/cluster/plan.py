@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.api import names
 from actors.api.addresses import (
     PORTS_PER_NODE,
     Address,
@@ -34,7 +35,6 @@ MAX_STATE_MEMBERS = 5  # more would only make writes slower: four of seven must 
 MAX_PROCESSES = 16  # of one API server: each is fed with all changes, so that more hardly get more done
 MAX_NODE_NAME = 52  # so that a socket's path, which holds `controller-manager@NAME.control`, fits in a run directory
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _ENDPOINT = re.compile(r"https?://[^/:\s]+:\d+$|https?://\[[0-9a-fA-F:.]+\]:\d+$")
 _BRIDGE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,14}")  # the kernel's limit
 _PORT_RANGE = re.compile(r"(\d+)-(\d+)$")
@@ -129,11 +129,11 @@ def check(loaded: Loaded[ClusterConfig]) -> None:
 
 
 def _check_names(loaded: Loaded[ClusterConfig]) -> None:
-    if not _LABEL.fullmatch(loaded.value.name):
+    if names.dns_label(loaded.value.name):
         complaint = f"expected lower-case letters, digits and '-', got {loaded.value.name!r}"
-        raise loaded.error(["name"], complaint)
+        raise loaded.error(["name"], f"{complaint}; at most {names.DNS_LABEL_MAX}")
     for name in loaded.value.nodes:
-        if not all(_LABEL.fullmatch(part) for part in name.split(".")) or len(name) > MAX_NODE_NAME:
+        if names.dns_subdomain(name) or len(name) > MAX_NODE_NAME:
             raise loaded.error(
                 ["nodes", name], f"a node's name is at most {MAX_NODE_NAME} lower-case letters, digits, '-' and '.'"
             )
@@ -241,7 +241,7 @@ def _is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return all(_LABEL.fullmatch(part) for part in text.lower().split("."))
+        return not names.dns_subdomain(text.lower())
     return True
 
 
@@ -275,7 +275,7 @@ def _check_address(loaded: Loaded[ClusterConfig], name: str, node: NodeConfig) -
 
 def _check_networks(loaded: Loaded[ClusterConfig]) -> None:
     network = loaded.value.network
-    if not all(_LABEL.fullmatch(part) for part in network.domain.split(".")):
+    if names.dns_subdomain(network.domain):
         raise loaded.error(["network", "domain"], f"expected a DNS domain, as cluster.local, got {network.domain!r}")
     if network.bridge and not _BRIDGE.fullmatch(network.bridge):
         complaint = f"expected the name of a network interface, up to 15 letters and digits, got {network.bridge!r}"

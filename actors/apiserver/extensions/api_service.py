@@ -5,9 +5,10 @@ Neighbours: `aggregator` keeps those of our own groups, and watches over the oth
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
 from actors.api.meta import get_condition, set_condition
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.columns.cells import AGE, NAME, computed
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.resource import Resource

@@ -8,11 +8,12 @@ Neighbours: `version_checks` looks at the versions; `controller` serves what is 
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
 from actors.api.meta import get_condition
 from actors.apiserver.extensions import conditions, version_checks
 from actors.apiserver.extensions.schema import structural
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.columns.cells import CREATED_AT, NAME
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.resource import Resource

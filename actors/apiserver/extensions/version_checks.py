@@ -5,12 +5,13 @@ Neighbours: `definition` asks; `schema.structural`, `schema.default_checks` and 
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.extensions import columns
 from actors.apiserver.extensions.jsonpath import BadPath, compile_path, field_steps
 from actors.apiserver.extensions.schema import default_checks, structural
 from actors.apiserver.extensions.schema.node import Node
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 
 MAX_SELECTABLE_FIELDS = 8  # Kubernetes' limit: each is read out of every object that a selector looks at
 

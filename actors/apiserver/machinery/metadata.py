@@ -6,8 +6,9 @@ Neighbours: `validation` joins these causes with the kind's own; `prepare` carri
 from collections.abc import Callable
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.resource import Resource
 
 MAX_ANNOTATIONS_BYTES = 256 * 1024  # Kubernetes' limit of all annotations together: keys and values

@@ -41,6 +41,21 @@ def test_nonsense_is_refused(text):
         parse_label_selector(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a..b/c=d", "prefix part a lowercase RFC 1123 subdomain"),  # a match of characters alone would let it pass
+        (f"{'a' * 64}=b", "name part must be no more than 63 bytes"),
+        (f"a={'b' * 64}", "must be no more than 63 bytes"),
+        ("a/b/c=d", "a qualified name must consist of"),
+    ],
+)
+def test_keys_and_values_of_a_query_are_those_of_labels(text, why):
+    with pytest.raises(SelectorError, match="unable to parse requirement: ") as error:
+        parse_label_selector(text)
+    assert why in str(error.value)
+
+
 def test_a_missing_selector_matches_nothing_and_an_empty_one_everything():
     assert not from_label_selector(None).matches(LABELS)
     assert from_label_selector({}).matches(LABELS)

@@ -1,7 +1,7 @@
 """`format.dns1123Label().validate('a_b')`: what is wrong with a text, as an optional list of messages.
 
 Source: Kubernetes' CEL library `format`. Neighbours: `methods` writes `validate` and `format.named` as the calls that
-are declared here; `machinery.names` has the checks of names.
+are declared here; `actors.api.names` has the checks of names.
 """
 
 import base64
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from actors.api import names
 from actors.apiserver.cel import opaque
 from actors.apiserver.cel.library.declaring import DYN, FORMAT, STRING, Type, declare, function
-from actors.apiserver.machinery import names
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE).fullmatch
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)").fullmatch

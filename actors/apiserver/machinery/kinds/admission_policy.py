@@ -7,8 +7,9 @@ evaluates them, and tells by the status what their types say.
 import re
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds import admission_rules as rules
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus

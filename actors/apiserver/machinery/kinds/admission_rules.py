@@ -6,8 +6,9 @@ Source: Kubernetes' documentation of dynamic admission control. Neighbours: `web
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")

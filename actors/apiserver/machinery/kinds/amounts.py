@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names, quantities
+from actors.apiserver.machinery import field, quantities
 from actors.apiserver.machinery.kinds.resource_lists import amount_causes
 
 _LIMIT_TYPES = ("Container", "Pod", "PersistentVolumeClaim")

@@ -14,8 +14,9 @@ from typing import Any
 
 from cryptography import x509
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
 GROUP = "certificates.k8s.io"

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.placement import taints_causes
 from actors.apiserver.machinery.kinds.resource_lists import amount_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus

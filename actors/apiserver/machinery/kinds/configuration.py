@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.resource import Strategy
 
 MAX_DATA_BYTES = 1024 * 1024  # of all values of one ConfigMap or Secret; Kubernetes' limit

@@ -5,8 +5,9 @@ No driver runs here: these objects are kept for those that users bring.
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names, quantities
+from actors.apiserver.machinery import field, quantities
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.resource import Strategy

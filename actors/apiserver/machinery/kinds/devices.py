@@ -5,8 +5,9 @@ No driver runs here: slices are kept for those that users bring. Neighbour: `csi
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.csi import driver_name_causes, fixed
 from actors.apiserver.machinery.kinds.placement import node_selector_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus

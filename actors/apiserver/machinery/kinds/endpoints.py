@@ -3,8 +3,9 @@
 import ipaddress
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.resource import Strategy
 
 MAX_ENDPOINTS = 1000  # of one slice; Kubernetes' limit

@@ -8,8 +8,9 @@ Source: flowcontrol.apiserver.k8s.io/v1's documentation. Neighbours: `fairness` 
 import math
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
 GROUP = "flowcontrol.apiserver.k8s.io"

@@ -5,8 +5,9 @@ Source: batch/v1's documentation, and Kubernetes' validation. Neighbours: `batch
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 
 MAX_RULES = 20
 MAX_EXIT_CODES = 255

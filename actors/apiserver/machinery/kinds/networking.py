@@ -3,8 +3,9 @@
 import ipaddress
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.probes import port_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus

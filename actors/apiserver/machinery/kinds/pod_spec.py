@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds import containers, resource_lists
 from actors.apiserver.machinery.kinds.operating_systems import operating_system_causes
 from actors.apiserver.machinery.kinds.placement import placement_causes

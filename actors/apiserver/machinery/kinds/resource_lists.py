@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names, quantities
+from actors.apiserver.machinery import field, quantities
 
 STANDARD = ("cpu", "memory", "ephemeral-storage")
 _HUGE_PAGES = "hugepages-"

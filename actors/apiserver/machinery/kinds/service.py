@@ -6,8 +6,9 @@ fields consistent, so that only what is really missing gets allocated.
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds import service_families
 from actors.apiserver.machinery.kinds.endpoints import address_causes
 from actors.apiserver.machinery.kinds.probes import port_causes

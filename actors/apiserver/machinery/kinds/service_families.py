@@ -9,8 +9,9 @@ Source: Kubernetes' registry/core/service/storage, and its documentation of dual
 import ipaddress
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 
 OWN = "IPv4"  # the cluster's family
 FAMILIES = ("IPv4", "IPv6")

@@ -9,8 +9,9 @@ Source: networking.k8s.io/v1's documentation.
 import ipaddress
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.resource import Strategy
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names, quantities
+from actors.apiserver.machinery import field, quantities
 from actors.apiserver.machinery.kinds.placement import label_selector_causes, node_selector_causes
 from actors.apiserver.machinery.kinds.resource_lists import amount_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus

@@ -8,8 +8,9 @@ import binascii
 from typing import Any
 from urllib.parse import urlsplit
 
+from actors.api import names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds import admission_rules as rules
 from actors.apiserver.machinery.resource import Strategy
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from actors.api import selectors
+from actors.api import names, selectors
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, names
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
