@@ -12,7 +12,7 @@ import functools
 import importlib
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,8 @@ from actors.cluster.report import Report
 from actors.cluster.simulate import runs_containers
 from actors.cluster.wish import Wish
 from bus.keys import BadKeys
-from runtime.supervisor.datadir import DataDir, DataDirError, DataDirInUse
+from runtime.full_disk import NoRoom, room_at
+from runtime.supervisor.datadir import REMEDY, DataDir, DataDirError, DataDirInUse
 from runtime.supervisor.records import LeftOver, Recorder
 from runtime.warm.link import WarmLink
 
@@ -59,6 +60,9 @@ def serve(wish: Wish, report: Report) -> int:
     except CannotStart as error:
         report.failed(str(error), error.status)
         return error.status
+    except NoRoom as error:
+        report.failed(str(error), exits.FAILURE)
+        return exits.FAILURE
     finally:
         data_dir.close()
 
@@ -74,9 +78,10 @@ def _open(path: Path) -> DataDir:
 
 def _serve_in(data_dir: DataDir, wish: Wish, report: Report) -> int:
     setproctitle("kubus: supervisor")
-    if wish.detached:
-        _redirect(data_dir.path / "logs" / "supervisor.log")
-    link = WarmLink(data_dir.path / "logs" / "warm-parent.log", preload_of(wish.config, wish.here))
+    with room_at(data_dir.path, REMEDY):
+        if wish.detached:
+            _redirect(data_dir.path / "logs" / "supervisor.log")
+        link = WarmLink(data_dir.path / "logs" / "warm-parent.log", preload_of(wish.config, wish.here))
     try:
         wish, composition, run_dir = _prepare(data_dir.path, wish)
     except CannotStart:
@@ -91,34 +96,40 @@ def _serve_in(data_dir: DataDir, wish: Wish, report: Report) -> int:
 
 def _prepare(data_dir: Path, wish: Wish) -> tuple[Wish, Composition, Path]:
     """Make everything that must be there before the first actor starts; raises CannotStart."""
-    config, here = wish.config, wish.here
     if (data_dir / UNFINISHED).exists():
         fault = f"`kubus snapshot restore` into {data_dir} was broken off"
         raise CannotStart(f"{fault}: repeat it, or remove what is there with `kubus down --purge`")
     try:
-        Recorder(data_dir).end_left_over()
-        if wish.join:
-            forget_beginnings(config, data_dir, here)
-        joining = tuple(new_members(config, data_dir, here)) if wish.join else ()
-        config = with_founders(config, data_dir, here, join=wish.join)
-        _check_ports(config, here)
-        _check_networks(config, data_dir, here)
-        _take_bundle(data_dir, wish)
-        make_pki = functools.partial(_prepare_pki, data_dir, config, here)
-        aside = Aside([make_pki, *preparations_of(config, data_dir, here)])
-        _record(data_dir, config, here, wish.asked)
-        # The imports that the loop needs cost as much as the work aside: so they come while that goes on.
-        from runtime.supervisor import rundir
-
-        importlib.import_module("actors.cluster.supervise")
-        run_dir = rundir.prepare(data_dir, [*actor_names(config, here), "supervisor"])
-        aside.wait()
+        with room_at(data_dir, REMEDY):
+            wish, run_dir = _make(data_dir, wish)
     except BadFounders as error:
         raise CannotStart(str(error), exits.BAD_CONFIG) from error
     except (AsideFailed, DataDirError, LeftOver, OSError) as error:
         raise CannotStart(str(error)) from error
-    wish = replace(wish, config=config, joining=joining)
-    return wish, compose(config, data_dir, run_dir, here), run_dir
+    return wish, compose(wish.config, data_dir, run_dir, wish.here), run_dir
+
+
+def _make(data_dir: Path, wish: Wish) -> tuple[Wish, Path]:
+    config, here = wish.config, wish.here
+    Recorder(data_dir).end_left_over()
+    if wish.join:
+        forget_beginnings(config, data_dir, here)
+    joining = tuple(new_members(config, data_dir, here)) if wish.join else ()
+    config = with_founders(config, data_dir, here, join=wish.join)
+    _check_ports(config, here)
+    _check_networks(config, data_dir, here)
+    _take_bundle(data_dir, wish)
+    make_pki = functools.partial(_prepare_pki, data_dir, config, here)
+    makers: list[Callable[[], object]] = [make_pki, *preparations_of(config, data_dir, here)]
+    aside = Aside([room_at(data_dir, REMEDY)(make) for make in makers])
+    _record(data_dir, config, here, wish.asked)
+    # The imports that the loop needs cost as much as the work aside: so they come while that goes on.
+    from runtime.supervisor import rundir
+
+    importlib.import_module("actors.cluster.supervise")
+    run_dir = rundir.prepare(data_dir, [*actor_names(config, here), "supervisor"])
+    aside.wait()
+    return replace(wish, config=config, joining=joining), run_dir
 
 
 def _redirect(log_path: Path) -> None:

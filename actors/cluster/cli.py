@@ -4,6 +4,7 @@ Imports here and on the way to a command are kept few: `kubus status` shall answ
 """
 
 import importlib
+import os
 import sys
 
 import click
@@ -69,6 +70,13 @@ def main() -> None:
     except BrokenPipeError:  # as in `kubus logs x | head`
         sys.stderr.close()
         sys.exit(exits.OK)
+    except OSError as error:
+        from runtime.full_disk import is_full
+
+        if not is_full(error):
+            raise
+        sys.stderr.write(f"kubus: {error if error.filename else 'no room is left where its output goes'}\n")
+        os._exit(exits.FAILURE)  # without another attempt to write what could not be written
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import os
 import sys
 from typing import IO, Any, Protocol
 
+from runtime.full_disk import is_full
+
 QUIET = frozenset({"starting", "stopping", "stopped"})  # not worth a line of their own
 MARKS = {
     "serving": ("✓", "32"),
@@ -63,13 +65,21 @@ class ConsoleReport:
 
     def failed(self, message: str, status: int) -> None:
         self.status = status
-        print(f"kubus: {message}", file=sys.stderr, flush=True)
+        self._say(f"kubus: {message}", sys.stderr)
 
     def _print(self, line: str) -> None:
         try:
-            print(line, file=self._out, flush=True)
+            self._say(line, self._out)
         except BrokenPipeError:  # as in `kubus up | head`: nobody reads on, and the cluster does not mind
             self._out = open(os.devnull, "w")  # noqa: SIM115 - lives as long as the report
+
+    @staticmethod
+    def _say(line: str, out: IO[str]) -> None:
+        try:
+            print(line, file=out, flush=True)
+        except OSError as error:
+            if not is_full(error):  # as in `kubus up > log`: what there is no room for is lost, and nothing else
+                raise
 
 
 class PipeReport:

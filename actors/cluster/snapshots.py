@@ -14,6 +14,7 @@ Neighbours: `commands.snapshot` is the command; `actors.state.archive` is the fi
 state actors' directories.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -131,7 +132,7 @@ def plan(file: Path, data_dir: Path, config: ClusterConfig | None, only: Iterabl
 
 
 def carry_out(wanted: Plan) -> None:
-    """Make the data directory, or leave it as it was. CannotRestore, DataDirError, OSError."""
+    """Make the data directory, or leave it as it was. DataDirError, OSError."""
     is_new = not wanted.data_dir.exists()
     lock = DataDir(wanted.data_dir)  # nobody starts on it meanwhile
     try:
@@ -144,7 +145,7 @@ def carry_out(wanted: Plan) -> None:
         if is_new:
             shutil.rmtree(wanted.data_dir)
         if isinstance(error, restoring.NoRoom):
-            raise CannotRestore(str(error)) from error
+            raise OSError(errno.ENOSPC, str(error)) from error
         raise
     finally:
         lock.close()

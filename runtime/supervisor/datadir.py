@@ -9,9 +9,12 @@ import fcntl
 import os
 from pathlib import Path
 
+from runtime.full_disk import room_at
+
 LOCK = "lock"
 TAKE_ATTEMPTS = 10
 MODE = 0o700  # it holds private keys and everybody's Secrets
+REMEDY = "make some there, or name another --data-dir"
 
 
 class DataDirError(Exception):
@@ -33,18 +36,17 @@ class DataDir:
         """Make it if need be, and lock it. Raises DataDirInUse, DataDirError."""
         self.path = Path(os.path.abspath(path))
         try:
-            self._make()
-            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with room_at(self.path, REMEDY):
+                self._make()
+                self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DataDirError(f"data directory {self.path}: {error.strerror}") from error
         try:
             self._take()
-        except (OSError, DataDirInUse):
+            self._settle()
+        except (OSError, DataDirError):
             os.close(self._lock)
             raise
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
-        (self.path / "logs").mkdir(mode=MODE, exist_ok=True)
 
     def close(self) -> None:
         os.close(self._lock)
@@ -63,6 +65,16 @@ class DataDir:
             else:
                 return
         raise DataDirInUse(self.path, 0)
+
+    def _settle(self) -> None:
+        """Write down who holds it."""
+        try:
+            with room_at(self.path, REMEDY):
+                os.ftruncate(self._lock, 0)
+                os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+                (self.path / "logs").mkdir(mode=MODE, exist_ok=True)
+        except OSError as error:
+            raise DataDirError(f"data directory {self.path}: {error.strerror}") from error
 
     def _make(self) -> None:
         self.path.mkdir(mode=MODE, parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.full_disk import Forbearing
+from runtime.full_disk import Forbearing, NoRoom, room_at
 from runtime.supervisor import journal, records
 from runtime.supervisor.journal import Journal, turn_over
 from runtime.supervisor.records import Recorder
@@ -118,3 +118,25 @@ def test_a_long_log_is_cut_on_a_full_disk_too(disk, tmp_path, monkeypatch):
     disk.errno = errno.EDQUOT
     assert turn_over(tmp_path, limit_bytes=1000) == ["a.log"]
     assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [("a.log", 0)]
+
+
+def test_what_has_no_room_is_told_with_its_place_and_what_helps(tmp_path):
+    place = tmp_path / "not" / "there" / "yet"
+    with pytest.raises(NoRoom, match=rf"no room is left on the disk of {place} \(.* MB free\): do this") as told:
+        with room_at(place, "do this"):
+            with room_at(tmp_path, "do that"):
+                pass
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert told.value.errno == errno.ENOSPC
+    with pytest.raises(NoRoom, match="of inner .*: do that"), room_at(place, "do this"):
+        room_at(Path("inner"), "do that")(Disk.check)(full_of(errno.ENOSPC))
+    with pytest.raises(NoRoom, match="this user's disk quota is used up"), room_at(place):
+        full_of(errno.EDQUOT).check()
+    with pytest.raises(PermissionError), room_at(place):
+        full_of(errno.EACCES).check()
+
+
+def full_of(number):
+    disk = Disk()
+    disk.errno = number
+    return disk

@@ -33,17 +33,20 @@ def create(nodes: tuple[str, ...], data_dir: Path, config: Path | None) -> None:
     from actors.cluster.plan import load_cluster
     from bus import BadKeys
     from runtime.config import ConfigError
+    from runtime.full_disk import room_at
 
     data_dir = data_dir.absolute()
     try:
         cluster = load_cluster(config).value if config is not None else recorded_config(data_dir)
         if cluster is None:
             fail(f"no cluster has run on {data_dir}", exits.NOT_RUNNING)
-        click.echo(make(data_dir, cluster, nodes), nl=False)
+        with room_at(data_dir):
+            text = make(data_dir, cluster, nodes)
     except ConfigError as error:
         fail(str(error), exits.BAD_CONFIG)
     except (BadBundle, BadKeys, OSError) as error:
         fail(str(error))
+    click.echo(text, nl=False)
 
 
 @command.command("introduce")
@@ -63,9 +66,10 @@ def introduce(nodes: tuple[str, ...], data_dir: Path) -> None:
         names = [name for name in keys.allowed(directory) if node_of(name) in nodes]
         if unknown := sorted(set(nodes) - {node_of(name) for name in names}):
             fail(f"there are no keys of {', '.join(unknown)}; `kubus bundle create` makes them")
-        click.echo(bus_keys.introduction(directory, names), nl=False)
+        text = bus_keys.introduction(directory, names)
     except (BadKeys, OSError) as error:
         fail(str(error))
+    click.echo(text, nl=False)
 
 
 @command.command("accept")
@@ -78,9 +82,11 @@ def accept(file: IO[bytes], data_dir: Path) -> None:
     """
     from actors.cluster import bus_keys
     from bus import BadKeys
+    from runtime.full_disk import room_at
 
     try:
-        names = bus_keys.unpack(bus_keys.directory_of(data_dir.absolute()), file.read())
+        with room_at(data_dir.absolute()):
+            names = bus_keys.unpack(bus_keys.directory_of(data_dir.absolute()), file.read())
     except (BadKeys, OSError) as error:
         fail(str(error))
     click.echo(f"{', '.join(names)} are believed")

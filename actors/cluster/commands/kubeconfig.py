@@ -17,8 +17,9 @@ def command(data_dir: Path) -> None:
     """
     path = data_dir.absolute() / "kubeconfig"
     try:
-        click.echo(path.read_text(), nl=False)
+        text = path.read_text()
     except FileNotFoundError:
         fail(f"there is no {path} yet; `kubus up` makes it", exits.NOT_RUNNING)
     except OSError as error:
         fail(f"{path}: {error.strerror}")
+    click.echo(text, nl=False)

@@ -33,12 +33,14 @@ def save(file: Path, data_dir: Path) -> None:
     run_dir, _ = running(data_dir)
     from actors.cluster.bringup import recorded_config
     from bus.errors import BusError
+    from runtime.full_disk import room_at
 
     data_dir = data_dir.absolute()
     config = recorded_config(data_dir)
     assert config is not None, "what runs is recorded"
     try:
-        revision = asyncio.run(_save(file, data_dir, run_dir, config))
+        with room_at(file.absolute()):
+            revision = asyncio.run(_save(file, data_dir, run_dir, config))
     except OSError as error:
         fail(f"{file} was not written: {error}")
     except BusError as error:
@@ -62,13 +64,15 @@ def restore(file: Path, data_dir: Path, config: Path | None, only: tuple[str, ..
     from actors.cluster import snapshots
     from actors.cluster.plan import load_cluster
     from runtime.config import ConfigError
-    from runtime.supervisor.datadir import DataDirError
+    from runtime.full_disk import room_at
+    from runtime.supervisor.datadir import REMEDY, DataDirError
 
     data_dir = data_dir.absolute()
     try:
         loaded = load_cluster(config).value if config is not None else None
         plan = snapshots.plan(file, data_dir, loaded, only)
-        snapshots.carry_out(plan)
+        with room_at(data_dir, REMEDY):
+            snapshots.carry_out(plan)
     except ConfigError as error:
         fail(str(error), exits.BAD_CONFIG)
     except (snapshots.CannotRestore, DataDirError, OSError) as error:
