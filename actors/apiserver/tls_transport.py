@@ -72,9 +72,10 @@ class TlsTransport(asyncio.Transport):
             self._keep(memoryview(data))
             return
         try:
-            sent = self._socket.send(data)
-            if sent < len(data):
-                self._send_rest(memoryview(data)[sent:])
+            if len(data) > RECORD_BYTES:
+                self._send_records(memoryview(data))
+            elif (sent := self._socket.send(data)) < len(data):  # to a peer that takes smaller records only
+                self._send_records(memoryview(data)[sent:])
         except NotYet:
             self._keep(memoryview(data))
         except OSError as error:
@@ -167,13 +168,17 @@ class TlsTransport(asyncio.Transport):
             self._is_told = True
             self._protocol.pause_writing()
 
-    def _send_rest(self, rest: memoryview) -> None:
-        """TLS writes a record at a time."""
+    def _send_records(self, rest: memoryview) -> None:
+        """Write more than one record: as one to the kernel, so that the peer wakes once for all of them."""
+        connection = self._socket
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         try:
             while rest:
-                rest = rest[self._socket.send(rest) :]
+                rest = rest[connection.send(rest) :]
         except NotYet:
             self._keep(rest)
+        finally:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
     def _writable(self) -> None:
         unsent = self._unsent

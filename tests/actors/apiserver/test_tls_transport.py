@@ -154,6 +154,28 @@ def test_what_is_large_arrives_whole_both_ways(pki):
     run(test())
 
 
+def test_several_records_reach_the_kernel_as_one_and_are_not_kept_there(pki):
+    """A write of several records wakes the peer once, and its last bytes don't wait for a full segment."""
+
+    async def test():
+        with door(pki) as opened:
+            with await asyncio.to_thread(opened.client) as connection:
+                await eventually(lambda: opened.made)
+                transport = opened.made[0].transport
+                began = asyncio.get_running_loop().time()
+                for _ in range(20):
+                    transport.write(b"r" * 40_001)
+                    received = 0
+                    while received < 40_001:
+                        received += len(await asyncio.to_thread(connection.recv, 1 << 18))
+                took_s = asyncio.get_running_loop().time() - began
+                is_corked = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)
+            assert not is_corked
+            assert took_s < 20 * 0.2  # what the kernel keeps back it keeps for 0.2 s
+
+    run(test())
+
+
 def test_connections_share_a_buffer_and_not_what_is_in_it(pki):
     async def test():
         with door(pki) as opened:

@@ -79,8 +79,22 @@ def test_duplicate_fields():
 @pytest.mark.parametrize(
     "body",
     [
+        b'{"metadata": {"name": "a"}, "data": {"k": "1:1", "k": "2:2"}}',
+        b'{"metadata":{"name":"a"},"data":{"k":"1","k":"2\\u003a"}}',
+        b'{"metadata":{"name":"a"},"data":{"k":"\\u003A","k" : "2"}}',
+        b'{"metadata":{"name":"a","generation":1,"generation":1000},"data":{"k":"1","\\u006b":"2","k":"3"}}',
+    ],
+)
+def test_no_duplicate_is_missed(body):
+    assert 'duplicate field "' in refusal("ConfigMap", body).message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         b' { "metadata" : {"name": "a"},\n "data": {"k": "1"} }\n',
         b'{"metadata":{"name":"\\u0061"},"data":{"k":"\\/"}}',
+        b'{"metadata":{"name":"a"},"data":{"k":"1:2","l":"\\u003a"}}',
         b'{"metadata":{"name":"a"},"data":{"k":"{\\"k\\":1,\\"k\\":2}"}}',
     ],
 )
