@@ -96,9 +96,8 @@ def path_not_found() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
-def method_not_allowed(resource: str, verb: str) -> ApiError:
-    message = f"{verb} is not supported on resources of kind {resource!r}".replace("'", '"')
-    return ApiError(405, "MethodNotAllowed", message, _details(resource))
+def method_not_allowed() -> ApiError:
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
 def not_acceptable(message: str) -> ApiError:

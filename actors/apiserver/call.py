@@ -65,7 +65,7 @@ class ApiCall:
     """
 
     __slots__ = (
-        "accept", "annotations", "answer_head", "body", "content_type", "deadline", "encoding", "identity",
+        "accept", "annotations", "answer_head", "audit_id", "body", "content_type", "deadline", "encoding", "identity",
         "impersonator", "method", "others", "query", "raw_path", "source", "task", "unhurried", "upgrade",
         "user_agent",
     )  # fmt: skip
@@ -84,6 +84,7 @@ class ApiCall:
         deadline: float = 0.0,
         upgrade: str = "",
         others: Sequence[tuple[bytes, bytes]] = (),
+        audit_id: str = "",
     ) -> None:
         self.identity = identity
         self.method = method
@@ -96,6 +97,7 @@ class ApiCall:
         self.deadline = deadline
         self.upgrade = upgrade
         self.others = others
+        self.audit_id = audit_id  # by which the audit log, and the client, know the request
         self.annotations: dict[str, str] = {}  # what the audit log is told of the request besides
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`

@@ -293,14 +293,12 @@ class Handler:
             offered = resource.subresources.get(subresource)
             if offered is None:
                 raise errors.path_not_found()
-            if verb not in offered.verbs and verb != "options":  # which no discovery tells of, and a proxy passes on
-                raise errors.method_not_allowed(f"{resource.group_resource}/{subresource}", verb)
             found = _SUBRESOURCES.get((subresource, verb))
-            if found is None:
-                raise errors.method_not_allowed(f"{resource.group_resource}/{subresource}", verb)
+            if found is None or (verb not in offered.verbs and verb != "options"):  # which a proxy passes on, untold
+                raise errors.method_not_allowed()
             return found
         if verb not in resource.verbs or (verb in ("update", "patch") and not info.name):
-            raise errors.method_not_allowed(resource.group_resource, verb)
+            raise errors.method_not_allowed()
         if resource.verbs == COMPUTED:
             return metrics if resource.group else component_statuses
         if resource.is_virtual:
@@ -309,7 +307,7 @@ class Handler:
             if info.name:
                 raise errors.path_not_found()
             if verb == "deletecollection":  # of one namespace at a time
-                raise errors.method_not_allowed(resource.group_resource, verb)
+                raise errors.method_not_allowed()
         return _VERBS[verb]
 
     async def _bind_by_name(self, server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:

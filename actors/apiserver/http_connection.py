@@ -332,7 +332,7 @@ class Connection(asyncio.Protocol):
     def _head_of(self, answer: Answer, headers: bytes) -> bytes:
         return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
             _STATUS_LINES[answer.status],
-            _COMMON,
+            b"" if b"cache-control:" in headers else _COMMON,
             answer.content_type.encode("latin-1"),
             answer.size_bytes,
             headers,

@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 
 from actors.api import errors
+from actors.apiserver import compression
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.bearer import BearerTokens
 from actors.apiserver.auth.impersonation import impersonated
@@ -26,8 +27,10 @@ from actors.apiserver.call import (
 from actors.apiserver.handler import Handler
 from actors.apiserver.http_connection import Connection
 from actors.apiserver.http_request import Request
+from actors.apiserver.machinery.uids import new_uid
 from actors.apiserver.streams.wire import WireClosed
 
+MAX_AUDIT_ID_CHARS = 64  # of one that a client chose; a longer one would fill the log, and is not used
 MAX_WARNINGS = 20  # Warning headers of one answer; more are cut, as they would burst a client's header limit
 
 
@@ -62,15 +65,18 @@ class HttpFront:
         if isinstance(answer, Answer):
             if self._handler.stopping:
                 connection.closing = True
-            head = call.answer_head + _headers(answer)
-            if isinstance(answer, LongAnswer) and request.method != "HEAD":
+            head = b"audit-id: %b\r\n%b%b" % (call.audit_id.encode("latin-1"), call.answer_head, _headers(answer))
+            if answer.size_bytes > compression.GZIP_FROM_BYTES and compression.wanted_for(request, answer):
+                await self._compressed(connection, answer, head + compression.HEAD)
+            elif isinstance(answer, LongAnswer) and request.method != "HEAD":
                 await connection.write_long_answer(answer, head)
             else:
                 connection.write_answer(answer, head, is_head=request.method == "HEAD")
         elif isinstance(answer, UpgradeAnswer):
             await self._upgrade(connection, answer)
         else:
-            await self._stream(connection, answer, _headers(answer) + call.answer_head)
+            head = b"audit-id: %b\r\n%b%b" % (call.audit_id.encode("latin-1"), _headers(answer), call.answer_head)
+            await self._stream(connection, answer, head)
 
     def failed(self, error: BaseException) -> None:
         """A connection's own machinery broke: it is closed, and we are told."""
@@ -101,6 +107,22 @@ class HttpFront:
         if found is None:
             raise errors.unauthorized()
         return found
+
+    async def _compressed(self, connection: Connection, answer: Answer, head: bytes) -> None:
+        """Write an answer compressed: piece by piece where it comes in pieces, for then its length is not known."""
+        if not isinstance(answer, LongAnswer):
+            connection.write_answer(await compression.compressed(answer), head, is_head=False)
+            return
+        whole = False
+        try:
+            connection.begin_stream(answer.status, answer.content_type, head)
+            async for piece in compression.pieces(answer):
+                await connection.write_chunk(piece)
+                if connection.is_lost:
+                    return
+            whole = True
+        finally:
+            connection.end_stream(whole=whole)
 
     async def _upgrade(self, connection: Connection, answer: UpgradeAnswer) -> None:
         """Leave the connection to another protocol until that is done with it; then it is closed."""
@@ -151,7 +173,16 @@ def _call_of(request: Request) -> ApiCall:
         user_agent=request.user_agent,
         upgrade=_upgrade_of(request) if request.upgrades else "",
         others=request.others,
+        audit_id=_audit_id_of(request),
     )
+
+
+def _audit_id_of(request: Request) -> str:
+    """Return the id by which the client wants a request to be known; a new one if it does not care."""
+    for name, value in request.others:
+        if name == b"audit-id" and 0 < len(value) <= MAX_AUDIT_ID_CHARS:
+            return value.decode("latin-1")
+    return new_uid()
 
 
 def _upgrade_of(request: Request) -> str:

@@ -5,7 +5,9 @@ Neighbours: `machinery` has the documents of discovery, OpenAPI and version; `ha
 
 import hashlib
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import orjson
 from prometheus_client import generate_latest
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 PUBLIC_PATHS = health.PATHS | {"/version", "/version/"}  # all that a stranger may ask
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENAPI_V2_TYPE = "application/json"
+OPENAPI_KEPT_S = 365 * 86_400  # how long a document may be kept that is asked for by its hash
 AGGREGATED = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 Checks = Callable[[], dict[str, str]]  # name of a check -> what is wrong, empty when it is well
@@ -35,7 +38,7 @@ Checks = Callable[[], dict[str, str]]  # name of a check -> what is wrong, empty
 def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> Answer:
     """Answer a path, or raise ApiError."""
     if info.verb not in ("get", "head"):
-        raise errors.ApiError(405, "MethodNotAllowed", f"the server does not allow {call.method} on {info.path}")
+        raise errors.method_not_allowed()
     path = info.path.rstrip("/") or "/"
     if health.is_health(path):
         return health.answer(path, call.query, checks())
@@ -46,7 +49,7 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
     if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
         return _discovery(server, call, path)
     if path.startswith("/openapi/"):
-        return _openapi(server, path, call.accept)
+        return _openapi(server, call, path)
     if path == "/openid/v1/jwks":
         return Answer(200, orjson.dumps(server.tokens.key_set()), "application/jwk-set+json")
     if path == "/.well-known/openid-configuration":
@@ -98,7 +101,7 @@ def _unless_known(call: ApiCall, body: bytes, content_type: str) -> Answer:
     return Answer(200, body, content_type, headers)
 
 
-def _openapi(server: Server, path: str, accept: str) -> Answer:
+def _openapi(server: Server, call: ApiCall, path: str) -> Answer:
     registry = server.registry
     if path == "/openapi/v3":
         index = openapi.openapi_v3_index(registry)
@@ -106,16 +109,34 @@ def _openapi(server: Server, path: str, accept: str) -> Answer:
             document = orjson.loads(index)
             document["paths"] |= {at: {"serverRelativeURL": url} for at, url in others.items()}
             index = orjson.dumps(document)
-        return Answer(200, index)
-    if path == "/openapi/v2" and "protobuf" in accept:
-        return Answer(200, openapi.openapi_v2_protobuf(registry), OPENAPI_V2_PROTOBUF)
+        return _unless_known(call, index, JSON)
+    if path == "/openapi/v2" and "protobuf" in call.accept:
+        return _unless_known(call, openapi.openapi_v2_protobuf(registry), OPENAPI_V2_PROTOBUF)
     if path == "/openapi/v2":
-        return Answer(200, openapi.openapi_v2(registry), OPENAPI_V2_TYPE)
+        return _unless_known(call, openapi.openapi_v2(registry), OPENAPI_V2_TYPE)
     if path.startswith("/openapi/v3/"):
-        document = openapi.openapi_v3(path.removeprefix("/openapi/v3/"), registry)
-        if document is not None:
-            return Answer(200, document)
+        return _openapi_v3(server, call, path.removeprefix("/openapi/v3/"))
     raise errors.path_not_found()
+
+
+def _openapi_v3(server: Server, call: ApiCall, name: str) -> Answer:
+    """Answer with one document. One that is asked for by its hash never changes, so that clients may keep it."""
+    found = openapi.document_paths(server.registry).get(name)
+    if found is None:
+        raise errors.path_not_found()
+    current = openapi.document_hash(*found, server.registry)
+    asked = dict(parse_qsl(call.query)).get("hash", "")
+    if asked and asked != current:
+        return Answer(301, b"", headers={"Location": f"/openapi/v3/{name}?hash={current}"})
+    headers = {"ETag": f'"{current}"', "Vary": "Accept"}
+    if asked:
+        expires = formatdate(server.clock.wall() + OPENAPI_KEPT_S, usegmt=True)
+        headers |= {"Cache-Control": "public, immutable", "Expires": expires}
+    if headers["ETag"] in call.header("if-none-match"):
+        return Answer(304, b"", JSON, headers)
+    document = openapi.openapi_v3(name, server.registry)
+    assert document is not None, "its path was just found"
+    return Answer(200, document, JSON, headers)
 
 
 def _openid(server: Server) -> dict:

@@ -1,10 +1,9 @@
 """What the handler tells of requests, and what of it the audit log gets.
 
-A request that the policy has a rule for gets a trail: an id, told to the client as Audit-Id, and an event at each of
-its stages that the rule does not omit. Neighbours: `policy`, `event`, `file`; `handler` begins and ends trails.
+A request that the policy has a rule for gets a trail: an event at each of its stages that the rule does not omit, under
+the id that its client is told as Audit-Id. Neighbours: `policy`, `event`, `file`; `handler` begins and ends trails.
 """
 
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from actors.apiserver.audit import event
 from actors.apiserver.audit.file import LineWriter
 from actors.apiserver.audit.policy import COMPLETE, PANIC, RECEIVED, STARTED, Policy, Rule
 from actors.apiserver.call import JSON, Answer, ApiCall, StreamAnswer
+from actors.apiserver.machinery.uids import new_uid
 from actors.apiserver.request_info import RequestInfo
 from runtime.clock import Clock
 
@@ -31,9 +31,8 @@ class Trail:
         self._rule = rule
         self._call = call
         self._info = info
-        audit_id = str(uuid.uuid4())
-        call.answer_head += f"audit-id: {audit_id}\r\n".encode()
-        self._event = event.begun(audit_id, rule, call, info, auditor.clock.wall())
+        call.audit_id = call.audit_id or new_uid()
+        self._event = event.begun(call.audit_id, rule, call, info, auditor.clock.wall())
         self._tell(RECEIVED)
 
     def end(self, answer: Answer | StreamAnswer, *, is_panic: bool = False) -> None:

@@ -66,6 +66,10 @@ class Version:
         self._is_closed = False
 
     @property
+    def stored_api_version(self) -> str:
+        return self._conversion.storage_version
+
+    @property
     def cache(self) -> "VersionCache":
         """The objects as this version shows them."""
         if self._cache is None:

@@ -4,10 +4,14 @@ aggregated one (apidiscovery.k8s.io/v2), from which kubectl learns all with two 
 Everything is computed from a registry; the built-in one unless another is given.
 """
 
+import base64
+import hashlib
 from typing import Any
 
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.machinery.resource import Registry, Resource, Subresource
+
+STORAGE_HASH_BYTES = 8  # of a storageVersionHash, as in Kubernetes
 
 
 def api_versions(server_address: str = "") -> dict[str, Any]:
@@ -44,6 +48,7 @@ def api_resource_list(group: str, version: str, registry: Registry = REGISTRY) -
     for resource in resources:
         rows.append(_api_resource(resource))
         rows += [_api_subresource(resource, part) for part in resource.subresources.values()]
+    rows.sort(key=lambda row: row["name"])
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": resources[0].api_version, "resources": rows}
 
 
@@ -59,7 +64,16 @@ def _api_resource(resource: Resource) -> dict[str, Any]:
         row["shortNames"] = list(resource.short_names)
     if resource.categories:
         row["categories"] = list(resource.categories)
+    if not resource.is_virtual:
+        row["storageVersionHash"] = _storage_version_hash(resource)
     return row
+
+
+def _storage_version_hash(resource: Resource) -> str:
+    """Return what tells one storage version from another: storage migrators, and Kubernetes itself, compare it."""
+    group, _, version = resource.stored_api_version.rpartition("/")
+    digest = hashlib.sha256(f"{group}/{version}/{resource.kind}".encode()).digest()
+    return base64.b64encode(digest[:STORAGE_HASH_BYTES]).decode()
 
 
 def _api_subresource(resource: Resource, part: Subresource) -> dict[str, Any]:
@@ -90,6 +104,7 @@ def aggregated(core_only: bool, registry: Registry = REGISTRY) -> dict[str, Any]
 
 def _discovered_version(registry: Registry, group: str, version: str) -> dict[str, Any]:
     resources = [_discovered(resource) for resource in registry.of_group_version(group, version)]
+    resources.sort(key=lambda row: row["resource"])
     return {"version": version, "resources": resources, "freshness": "Current"}
 
 
@@ -112,6 +127,6 @@ def _discovered(resource: Resource) -> dict[str, Any]:
                 "responseKind": {"group": part.group, "version": part.version, "kind": part.kind},
                 "verbs": list(part.verbs),
             }
-            for part in resource.subresources.values()
+            for part in sorted(resource.subresources.values(), key=lambda part: part.name)
         ]
     return row

@@ -87,6 +87,9 @@ class Custom(Protocol):
     @property
     def cache(self) -> Any: ...
 
+    @property
+    def stored_api_version(self) -> str: ...
+
     async def view(self, entry: Any) -> Any: ...
 
     async def to_stored(self, obj: dict[str, Any]) -> dict[str, Any]: ...
@@ -195,6 +198,16 @@ class Resource:
             ("storage_prefix", prefix.encode()),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def stored_api_version(self) -> str:
+        """The API version in which objects are written."""
+        if self.custom is not None:
+            return self.custom.stored_api_version
+        if self.conversion is None:
+            return self.api_version
+        group, version = self.conversion.stored_group, self.conversion.stored_version
+        return f"{group}/{version}" if group else version
 
     def key(self, namespace: str | None, name: str) -> bytes:
         """Return the storage key of an object; `namespace` is ignored for cluster-scoped resources."""

@@ -90,7 +90,7 @@ async def _ask_kubelet(server: Server, call: ApiCall, target: Target, path: str)
     """Let a kubelet answer for itself: it has no HTTP server, but the same paths on the bus."""
     is_checkpoint = call.method == "POST" and path.startswith("/checkpoint/")  # which the kubelet refuses in its words
     if call.method not in ("GET", "HEAD") and not is_checkpoint:
-        raise errors.method_not_allowed("nodes/proxy", call.method)
+        raise errors.method_not_allowed()
     try:
         reply = await server.kubelets.ask(target.node, NodeRequest(target.node, path or "/", call.query))
     except BusError as error:

@@ -37,7 +37,7 @@ CLAIM_ATTEMPTS = 64  # addresses tried for one Service before giving up
 
 async def create(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
     if info.name or (resource.namespaced and not info.namespace):
-        raise errors.method_not_allowed(resource.group_resource, "create")
+        raise errors.method_not_allowed()
     dry_run = is_dry_run(info)
     obj, warnings = decode(resource, call.body, call.content_type, field_validation(info))
     metadata = obj.setdefault("metadata", {})

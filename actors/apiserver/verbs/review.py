@@ -30,7 +30,7 @@ Reviewer = Callable[[Server, ApiCall, RequestInfo, dict[str, Any]], Status | Awa
 async def review(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
     reviewer = _REVIEWERS.get((resource.group, resource.plural))
     if reviewer is None:
-        raise errors.method_not_allowed(resource.group_resource, "create")
+        raise errors.method_not_allowed()
     negotiate(call.accept, has_table=False)  # an answer is nothing that could be listed
     obj, warnings = decode(resource, call.body, call.content_type, field_validation(info))
     metadata = obj.setdefault("metadata", {})

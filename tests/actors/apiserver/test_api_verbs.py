@@ -38,7 +38,7 @@ async def test_create_refusals(api):
         (CMS, config_map("b", namespace="other"), 400, "does not match the namespace"),
         (CMS, config_map("b", resourceVersion="5"), 400, "should not be set"),
         (CMS, config_map("Not_A_Name"), 422, "is invalid"),
-        ("/api/v1/configmaps", config_map("b"), 405, "not supported"),
+        ("/api/v1/configmaps", config_map("b"), 405, "does not allow this method"),
         ("/api/v1/namespaces/default/nothings", config_map("b"), 404, "could not find the requested resource"),
     ):
         status, answer = await api.post(path, body)

@@ -32,13 +32,26 @@ def test_every_resource_is_in_both_forms():
 
 def test_a_row():
     rows = discovery.api_resource_list("apps", "v1")["resources"]
-    assert rows[0] == {
+    assert [row["name"] for row in rows] == sorted(row["name"] for row in rows)
+    assert next(item for item in rows if item["name"] == "deployments") == {
         "name": "deployments", "singularName": "deployment", "namespaced": True, "kind": "Deployment",
         "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
-        "shortNames": ["deploy"], "categories": ["all"],
+        "shortNames": ["deploy"], "categories": ["all"], "storageVersionHash": "8aSe+NMegvE=",
     }  # fmt: skip
     scale = next(item for item in rows if item["name"] == "deployments/scale")
     assert (scale["kind"], scale["group"], scale["version"]) == ("Scale", "autoscaling", "v1")
+    assert "storageVersionHash" not in scale
+
+
+def test_storage_versions_are_told_apart():
+    def hash_of(group: str, version: str, name: str) -> str | None:
+        rows = discovery.api_resource_list(group, version)["resources"]
+        return next(row for row in rows if row["name"] == name).get("storageVersionHash")
+
+    assert hash_of("", "v1", "pods") == "xPOwRZ+Yhw8="  # as everywhere in Kubernetes
+    assert hash_of("autoscaling", "v1", "horizontalpodautoscalers") == "qwQve8ut294="  # stored as v2
+    assert hash_of("events.k8s.io", "v1", "events") == hash_of("", "v1", "events") == "r2yiGXH7wu8="
+    assert hash_of("authorization.k8s.io", "v1", "subjectaccessreviews") is None
 
 
 def test_groups():
