@@ -4,70 +4,30 @@ Each file holds one Pod. The pod runs as long as its file is there and unchanged
 others see it, the API gets a mirror of it (a Pod of the same name that nobody binds and nobody else may start), which
 is made again when somebody deletes it. Without the API, static pods run all the same.
 
-`read_manifest`, `mirror_of` and `merged` are pure. Neighbours: `node_kubelet` runs it and hands it the mirrors that the
-informer shows; `node_pods` runs the pods. Source: "Create static Pods" of Kubernetes' documentation.
+`mirror_of` and `merged` are pure. Neighbours: `manifest` reads a file; `node_kubelet` runs this and hands it the
+mirrors that the informer shows; `node_pods` runs the pods. Source: "Create static Pods" of Kubernetes' documentation.
 """
 
 import asyncio
 import copy
-import hashlib
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from actors.api.client import ApiClient
 from actors.api.errors import ApiError
 from actors.api.meta import key_of, split_key
 from actors.kubelet import pod as pods
-from actors.kubelet.pod import CONFIG_HASH, CONFIG_MIRROR, CONFIG_SOURCE, FILE
+from actors.kubelet.manifest import MAX_BYTES, BadManifest, read_manifest
+from actors.kubelet.pod import CONFIG_MIRROR
 from bus import BusError
 
 LOOK_S = 1.0  # between two looks at the directory, a handful of small files
-MAX_BYTES = 1024 * 1024  # of a file; more is no Pod that an API server would take
 SUFFIXES = (".yaml", ".yml", ".json")
 MIRRORED_METADATA = ("uid", "resourceVersion", "generation")
 
 PodChanged = Callable[[str, pods.Pod | None, pods.Pod | None], None]
-
-
-class BadManifest(Exception):
-    """A file holds no Pod that can run here. The message says why."""
-
-
-def read_manifest(data: bytes, path: str, node: str) -> pods.Pod:
-    """Return the pod of a file, named after its node, with the hash of the file as its uid."""
-    try:
-        pod = msgspec.yaml.decode(data)
-    except msgspec.DecodeError as error:
-        raise BadManifest(f"{path} is neither YAML nor JSON: {error}") from error
-    if not isinstance(pod, dict) or pod.get("kind") != "Pod" or pod.get("apiVersion") != "v1":
-        raise BadManifest(f"{path} holds no v1 Pod")
-    metadata, spec = dict(pod.get("metadata") or {}), dict(pod.get("spec") or {})
-    if not metadata.get("name") or not spec.get("containers"):
-        raise BadManifest(f"{path} holds a Pod without a name, or without containers")
-    digest = hashlib.md5(f"{node}\0{path}\0".encode() + data, usedforsecurity=False).hexdigest()
-    metadata |= {
-        "name": f"{metadata['name']}-{node}",
-        "namespace": metadata.get("namespace") or "default",
-        "uid": digest,
-        "annotations": {**(metadata.get("annotations") or {}), CONFIG_SOURCE: FILE, CONFIG_HASH: digest},
-    }
-    _default(spec, node)
-    return {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": {}}
-
-
-def _default(spec: dict[str, Any], node: str) -> None:
-    """Fill in what the API server would have, as far as a node cares."""
-    spec["nodeName"] = node
-    spec.setdefault("restartPolicy", "Always")
-    spec.setdefault("terminationGracePeriodSeconds", pods.DEFAULT_GRACE_PERIOD_S)
-    tolerations = list(spec.get("tolerations") or ())
-    spec["tolerations"] = [*tolerations, {"operator": "Exists", "effect": "NoExecute"}]
-    spec["priority"] = spec.get("priority") or 0
-    for name in ("serviceAccountName", "serviceAccount"):
-        spec.pop(name, None)
 
 
 def mirror_of(pod: pods.Pod, node: dict[str, Any] | None) -> pods.Pod:
@@ -157,8 +117,7 @@ class StaticPods:
             if path.suffix not in SUFFIXES or path.name.startswith("."):
                 continue
             try:
-                with open(path, "rb") as file:
-                    pod = read_manifest(file.read(MAX_BYTES), str(path), self._node)
+                pod = read_manifest(_content(path), str(path), self._node)
             except (OSError, BadManifest) as error:
                 self._complain(path, str(error))
                 continue
@@ -209,3 +168,11 @@ class StaticPods:
         except ApiError as error:
             if error.reason not in ("NotFound", "Conflict"):
                 raise
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds, or one byte more than it may. BadManifest for what may never end, as a pipe."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BadManifest(f"{path} is not a file")
+    with open(path, "rb") as file:
+        return file.read(MAX_BYTES + 1)

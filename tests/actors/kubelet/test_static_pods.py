@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.kubelet import pod as pods
-from actors.kubelet.static_pods import BadManifest, is_mirror, merged, mirror_of, read_manifest
+from actors.kubelet.manifest import MAX_BYTES, BadManifest, read_manifest
+from actors.kubelet.static_pods import _content, is_mirror, merged, mirror_of
 
 from .test_node_kubelet import World, scenario
 
@@ -35,11 +37,44 @@ def test_a_file_is_a_pod_of_its_node() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "kind: Pod", "apiVersion: v1\nkind: Service", "{apiVersion: v1, kind: Pod}"]
-)
+    "text",
+    [
+        "{", "[]", "kind: Pod", "apiVersion: v1\nkind: Service", "{apiVersion: v1, kind: Pod}",
+        *(
+            f"{{apiVersion: v1, kind: Pod, metadata: {metadata}, spec: {spec}}}"
+            for metadata, spec in (
+                ("web", "{containers: [{name: c}]}"),
+                ("[a]", "{containers: [{name: c}]}"),
+                ("{name: ../../web}", "{containers: [{name: c, image: i}]}"),
+                ("{name: web, namespace: a/b}", "{containers: [{name: c, image: i}]}"),
+                ("{name: web, annotations: [a]}", "{containers: [{name: c, image: i}]}"),
+                ("{name: web, labels: {a: 1}}", "{containers: [{name: c, image: i}]}"),
+                ("{name: web}", "{containers: 3}"),
+                ("{name: web}", "{containers: [c]}"),
+                ("{name: web}", "{containers: [{image: i}]}"),
+                ("{name: web}", "{containers: [{name: c, image: i}], initContainers: [{name: ../x, image: i}]}"),
+                ("{name: web}", "{containers: [{name: c, image: i}], volumes: [v]}"),
+                ("{name: web}", "{containers: [{name: c, image: i, volumeMounts: [{name: v}]}]}"),
+                ("{name: web}", "{containers: [{name: c, image: i, resources: {limits: {cpu: much}}}]}"),
+                ("{name: web}", "{containers: [{name: c, image: i}], securityContext: 3}"),
+                ("{name: web}", "{containers: [{name: c, image: i}], terminationGracePeriodSeconds: soon}"),
+            )
+        ),
+    ],
+)  # fmt: skip
 def test_what_is_no_pod(text: str) -> None:
     with pytest.raises(BadManifest):
         read_manifest(text.encode(), "/m/x.yaml", "w1")
+
+
+def test_what_is_too_long_or_never_ends_is_not_read(tmp_path: Path) -> None:
+    long, pipe = tmp_path / "long.yaml", tmp_path / "pipe.yaml"
+    long.write_bytes(json.dumps(MANIFEST).encode() + b" " * MAX_BYTES)
+    with pytest.raises(BadManifest, match="more than"):
+        read_manifest(_content(long), str(long), "w1")
+    os.mkfifo(pipe)
+    with pytest.raises(BadManifest, match="not a file"):
+        _content(pipe)
 
 
 def test_a_mirror_gives_its_identity_and_nothing_else() -> None:
