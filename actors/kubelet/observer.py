@@ -61,6 +61,8 @@ class Observer:
         self._sandboxes: dict[str, SandboxStatus] = {}
         self._containers: dict[str, ContainerStatus] = {}
         self._asked: dict[str, int] = {}  # id -> ticket of the answer that is kept
+        self._under_way = 0  # questions that were not answered yet
+        self._gone: dict[str, int] = {}  # id -> ticket of its removal, as long as an older answer may come
         self._pods: dict[str, set[str]] = {}  # uid -> ids
         self._built: dict[str, PodRuntime] = {}
         self._looked_after: Counter[str] = Counter()
@@ -96,24 +98,35 @@ class Observer:
 
     async def refresh_container(self, container_id: str) -> ContainerStatus | None:
         """Ask for one container; None when it is gone."""
-        ticket = next(self._ticket)
-        try:
-            status = await self._driver.container_status(container_id)
-        except NotInRuntime:
-            self._drop(container_id, ticket)
-            return None
-        self._keep_container(self._complete(status), ticket)
+        with self._question() as ticket:
+            try:
+                status = await self._driver.container_status(container_id)
+            except NotInRuntime:
+                self._drop(container_id, ticket)
+                return None
+            self._keep_container(self._complete(status), ticket)
         return status
 
     async def refresh_sandbox(self, sandbox_id: str) -> SandboxStatus | None:
-        ticket = next(self._ticket)
-        try:
-            status = await self._driver.sandbox_status(sandbox_id)
-        except NotInRuntime:
-            self._drop(sandbox_id, ticket)
-            return None
-        self._keep_sandbox(status, ticket)
+        with self._question() as ticket:
+            try:
+                status = await self._driver.sandbox_status(sandbox_id)
+            except NotInRuntime:
+                self._drop(sandbox_id, ticket)
+                return None
+            self._keep_sandbox(status, ticket)
         return status
+
+    @contextmanager
+    def _question(self) -> Iterator[int]:
+        """Around a question to the runtime and what its answer leads to; gives its ticket."""
+        self._under_way += 1
+        try:
+            yield next(self._ticket)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._gone.clear()
 
     def expect(self, identity: str) -> None:
         """Note that a sandbox or container was made: from now on its events count, however early they come.
@@ -241,7 +254,7 @@ class Observer:
 
     def _keep_sandbox(self, status: SandboxStatus, ticket: int) -> None:
         identity = status.sandbox.id
-        if self._asked.get(identity, 0) > ticket:
+        if self._is_outdated(identity, ticket):
             return
         self._asked[identity] = ticket
         before = self._sandboxes.get(identity)
@@ -251,7 +264,7 @@ class Observer:
 
     def _keep_container(self, status: ContainerStatus, ticket: int) -> None:
         identity = status.container.id
-        if self._asked.get(identity, 0) > ticket:
+        if self._is_outdated(identity, ticket):
             return
         self._asked[identity] = ticket
         self._expected.discard(identity)
@@ -260,9 +273,15 @@ class Observer:
         if before != status:
             self._changed(status.container.pod_uid, identity)
 
+    def _is_outdated(self, identity: str, ticket: int) -> bool:
+        """Tell whether a later answer of a thing is known already, or that it was removed."""
+        return max(self._asked.get(identity, 0), self._gone.get(identity, 0)) > ticket
+
     def _drop(self, identity: str, ticket: int) -> None:
-        if self._asked.get(identity, 0) > ticket:
+        if self._is_outdated(identity, ticket):
             return
+        if self._under_way:
+            self._gone[identity] = ticket
         self._expected.discard(identity)
         sandbox, container = self._sandboxes.pop(identity, None), self._containers.pop(identity, None)
         self._asked.pop(identity, None)

@@ -84,3 +84,22 @@ def test_an_oom_kill_is_asked_after_until_the_runtime_has_put_it_down():
         return observer.pod("pod1").containers[0].reason
 
     assert asyncio.run(scenario()) == OOM_KILLED
+
+
+def test_an_answer_from_before_a_removal_does_not_bring_back_what_was_removed():
+    async def scenario() -> tuple[int, int]:
+        runtime = SlowRuntime()
+        observer = observer_of(runtime)
+        observer.expect("c1")
+        runtime.first_may_arrive.set()
+        await observer.refresh_container("c1")
+        runtime.asked.clear()
+        runtime.first_may_arrive.clear()
+        asking = asyncio.ensure_future(observer.refresh_container("c1"))
+        await runtime.asked.wait()
+        observer.forget("c1")
+        runtime.first_may_arrive.set()
+        await asking
+        return len(observer.containers()), len(observer._gone)
+
+    assert asyncio.run(scenario()) == (0, 0)
