@@ -162,10 +162,15 @@ class PodFiles:
         prepare = functools.partial(
             self._volumes.prepare, pod, self._around(pod, ()), lambda source: self._tokens.get(pod, source)
         )
-        if claim_volumes(pod):
-            await asyncio.to_thread(prepare)
-        else:
+        if not claim_volumes(pod):
             prepare()
+            return
+        preparing = asyncio.ensure_future(asyncio.to_thread(prepare))
+        try:
+            await asyncio.shield(preparing)
+        except asyncio.CancelledError:
+            await asyncio.wait((preparing,))  # a thread can't be told to stop, and must not make what others remove
+            raise
 
     def renew_at_s(self, pod: pods.Pod) -> float | None:
         return self._tokens.renew_at_s(pod, content.token_sources(pod))

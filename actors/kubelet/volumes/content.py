@@ -98,7 +98,7 @@ def _of_object(kind: str, part: dict[str, Any], mode: int, around: Surroundings)
     files = {}
     for item in items:
         if item["key"] in data:
-            files[item["path"]] = File(data[item["key"]], item.get("mode") or mode)
+            files[item["path"]] = File(data[item["key"]], _mode(item, mode))
         elif not part.get("optional"):
             raise ConfigError(f"references non-existent {kind.removesuffix('s')} key: {item['key']}")
     return files
@@ -111,5 +111,10 @@ def _of_downward(pod: pods.Pod, part: dict[str, Any], mode: int, around: Surroun
             text = field_value(pod, item["fieldRef"]["fieldPath"], around.pod_ips, around.host_ips)
         else:
             text = resource_value(pod, "", item["resourceFieldRef"], around.allocatable or {})
-        files[item["path"]] = File(text.encode(), item.get("mode") or mode)
+        files[item["path"]] = File(text.encode(), _mode(item, mode))
     return files
+
+
+def _mode(item: Mapping[str, Any], default: int) -> int:
+    """Return the mode of one file: 0 is one, too."""
+    return default if item.get("mode") is None else int(item["mode"])

@@ -35,6 +35,10 @@ def test_config_maps_and_secrets() -> None:
     items = [{"key": "pw", "path": "deep/er", "mode": 0o400}]
     assert files({"secret": {"secretName": "s", "items": items}}) == {"deep/er": (b"hush", 0o400)}
     assert files({"secret": {"secretName": "s", "defaultMode": 0o600}}) == {"pw": (b"hush", 0o600)}
+    closed = [{"key": "pw", "path": "pw", "mode": 0}]
+    assert files({"secret": {"secretName": "s", "items": closed}}) == {"pw": (b"hush", 0)}
+    field = [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}, "mode": 0}]
+    assert files({"downwardAPI": {"items": field}}) == {"name": (b"p", 0)}
 
 
 def test_what_is_missing() -> None:
