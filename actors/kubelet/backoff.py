@@ -50,6 +50,14 @@ class Backoff:
     def forget(self, key: str) -> None:
         self._entries.pop(key, None)
 
+    def forget_all(self, prefix: str) -> None:
+        """Forget every key that begins so: those of a pod that is gone."""
+        for key in [key for key in self._entries if key.startswith(prefix)]:
+            del self._entries[key]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def _live(self, key: str, failed_s: float) -> _Entry | None:
         entry = self._entries.get(key)
         if entry is not None and failed_s - entry.updated_s > FORGET_AFTER_S:

@@ -11,11 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actors.api.protobuf_wire import delimited
 from actors.kubelet.http_get import HttpFailure, http_get
 from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault, RuntimeUnreachable
 
 GRPC_METHOD = "/grpc.health.v1.Health/Check"
+GRPC_SERVICE_FIELD = 1  # of a HealthCheckRequest
 GRPC_SERVING = 1
+# Each probe connects by itself, and to the pod: no proxy of the kubelet's environment, no backoff of an earlier one.
+GRPC_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 MAX_OUTPUT = 10 * 1024  # of an exec check's output in a message
 
 
@@ -113,9 +117,10 @@ async def _grpc(target: Target, action: dict[str, Any], timeout_s: float) -> Out
     import grpc.aio
 
     service = (action.get("service") or "").encode()
-    request = bytes([0x0A, len(service)]) + service if service else b""
-    address = f"{target.host(action)}:{target.port(action['port'])}"
-    async with grpc.aio.insecure_channel(address) as channel:
+    request = delimited(GRPC_SERVICE_FIELD, service) if service else b""
+    host = target.host(action)
+    address = f"{f'[{host}]' if ':' in host else host}:{target.port(action['port'])}"
+    async with grpc.aio.insecure_channel(address, GRPC_OPTIONS) as channel:
         call = channel.unary_unary(GRPC_METHOD, request_serializer=bytes, response_deserializer=bytes)
         try:
             answer = await call(request, timeout=timeout_s)

@@ -341,4 +341,9 @@ def ended_s(status: ContainerStatus, now_s: float) -> float:
 def backoff_key(pod: pods.Pod, container_name: str) -> str:
     """Return a key that changes with the container's image: a new one starts without delay."""
     container = pods.find_container(pod, container_name)
-    return f"{pods.uid(pod)}/{container_name}/{pods.container_hash(container) if container else ''}"
+    return f"{backoff_prefix(pods.uid(pod))}{container_name}/{pods.container_hash(container) if container else ''}"
+
+
+def backoff_prefix(uid: str) -> str:
+    """Return how the keys of a pod's containers begin."""
+    return f"{uid}/"

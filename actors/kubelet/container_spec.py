@@ -45,6 +45,7 @@ class NodeFacts:
     owner: str
     seccomp_root: Path
     cluster_domain: str = "cluster.local"
+    host_ips: tuple[str, ...] = ()
 
 
 def log_directory(logs_root: Path, pod: pods.Pod) -> Path:

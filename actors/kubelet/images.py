@@ -138,8 +138,8 @@ class Images:
             return await self._driver.pull_image(reference, auths[-1] if auths else None)
 
     def forget(self, uid: str) -> None:
+        self._backoff.forget_all(f"{uid}/")
         for key in [key for key in self._failures if key.startswith(f"{uid}/")]:
-            self._backoff.forget(key)
             del self._failures[key]
 
 

@@ -175,6 +175,7 @@ class NodeKubelet:
             owner=self._owner,
             seccomp_root=self._places.seccomp,
             cluster_domain=shared.cluster.network.domain,
+            host_ips=tuple(self._machine.addresses),
         )
         starter = Starter(
             driver, self.observer, images, files, self._places, node, self.recorder_tell,
@@ -187,7 +188,7 @@ class NodeKubelet:
             images=images,
             files=files,
             starter=starter,
-            terminator=Terminator(driver, self.observer, self.recorder_tell, shared.clock),
+            terminator=Terminator(driver, self.observer, self.recorder_tell, shared.clock, self._machine.addresses),
             writer=self.writer,
             refusal=self._refusal,
             resize_refusal=self._resize_refusal,
@@ -288,7 +289,8 @@ class NodeKubelet:
         if isinstance(self.driver, SimulatedDriver):
             return SimulatedProber()
         ask = functools.partial(check, self.driver)
-        return Prober(ask, self._pod_changed, self._tell_of_probe, self._shared.clock)
+        changed = lambda uid: self.pods.health_changed(uid)  # noqa: E731 - the pods are made of it
+        return Prober(ask, changed, self._tell_of_probe, self._shared.clock, self._machine.addresses)
 
     def _tell_of_probe(self, pod: pods.Pod, container: str, reason: str, message: str) -> None:
         self.recorder_tell(pod, "Warning", reason, message, container)

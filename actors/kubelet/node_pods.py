@@ -85,6 +85,12 @@ class NodePods:
         elif self._is_orphan(uid):
             self._end_orphan(uid)
 
+    def health_changed(self, uid: str) -> None:
+        """A probe of a pod has found out something new."""
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.health_changed()
+
     def objects_changed(self, uid: str) -> None:
         worker = self._workers.get(uid)
         if worker is not None:

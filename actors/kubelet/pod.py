@@ -4,7 +4,7 @@ Pods are plain dicts as the API server sends them, shared with the informer's ca
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Pod = dict[str, Any]
@@ -103,6 +103,12 @@ def grace_period_s(pod: Pod) -> float:
 
 def is_host_network(pod: Pod) -> bool:
     return bool(pod["spec"].get("hostNetwork"))
+
+
+def addresses(pod: Pod, of_sandbox: Sequence[str], of_node: Sequence[str]) -> tuple[str, ...]:
+    """Return where a pod is reached on its node: at its sandbox's addresses, or as its node, if it shares its network.
+    The API knows them later."""
+    return tuple(of_sandbox) or (tuple(of_node) if is_host_network(pod) else ())
 
 
 def annotations(pod: Pod) -> dict[str, str]:

@@ -9,6 +9,7 @@ is asked any more: the instance is going to be killed.
 """
 
 import enum
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,7 @@ class ContainerProbes:
                 spec = ProbeSpec.of(container[field])
                 self._series[kind] = _Series(spec, kind is ProbeKind.LIVENESS, started_s + spec.initial_delay_s)
         self._failed: ProbeKind | None = None
+        self._is_ending = False
 
     @staticmethod
     def wanted(container: dict[str, Any]) -> bool:
@@ -105,9 +107,14 @@ class ContainerProbes:
             grace_s=self._series[self._failed].spec.grace_s if self._failed else None,
         )
 
-    def next_due(self) -> tuple[float, ProbeKind] | None:
-        """Return when which probe is to be asked next; None when never again."""
-        asked = [(series.due_s, kind) for kind, series in self._series.items() if self._is_asked(kind)]
+    def end(self) -> None:
+        """The container is being ended: from now on it matters only whether it is ready."""
+        self._is_ending = True
+
+    def next_due(self, but: Container[ProbeKind] = ()) -> tuple[float, ProbeKind] | None:
+        """Return when which probe is to be asked next, but for some; None when never again."""
+        every = self._series.items()
+        asked = [(series.due_s, kind) for kind, series in every if kind not in but and self._is_asked(kind)]
         return min(asked, key=lambda item: item[0], default=None)
 
     def begin(self, kind: ProbeKind, now_s: float) -> None:
@@ -134,7 +141,7 @@ class ContainerProbes:
             self._series[ProbeKind.READINESS].verdict = ready
 
     def _is_asked(self, kind: ProbeKind) -> bool:
-        if self._failed is not None:
+        if self._failed is not None or (self._is_ending and kind is not ProbeKind.READINESS):
             return False
         startup = self._series.get(ProbeKind.STARTUP)
         waiting_for_start = startup is not None and not startup.verdict

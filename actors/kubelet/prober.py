@@ -1,7 +1,7 @@
 """Asks the probes of the containers on a node when they are due, and keeps what they say.
 
-The thresholds are `probe`'s; the asking is `checks`'. One timer for a container with
-probes, a task only while one is asked.
+The thresholds are `probe`'s; the asking is `checks`'. One timer for a container with probes, a task only while one is
+asked. A probe is asked again when its answer is there, and not before: one that hangs must not be asked by hundreds.
 """
 
 import asyncio
@@ -30,7 +30,8 @@ class Probing(Protocol):
 
     def healths(self, uid: str) -> Mapping[str, Health]: ...
 
-    def freeze(self, uid: str) -> None: ...
+    def end(self, uid: str, runtime: PodRuntime) -> None:
+        """A pod is being ended: what runs of it is asked whether it is ready, and nothing else any more."""
 
     def forget(self, uid: str) -> None: ...
 
@@ -44,7 +45,7 @@ class _Watched:
     target: Target
     probes: ContainerProbes
     timer: asyncio.TimerHandle | None = None
-    asking: set["asyncio.Task[None]"] = field(default_factory=set)
+    asking: dict[ProbeKind, "asyncio.Task[None]"] = field(default_factory=dict)
 
 
 class Prober:
@@ -54,8 +55,11 @@ class Prober:
         on_change: Callable[[str], None],
         on_failure: Callable[[pods.Pod, str, str, str], None],
         clock: Clock,
+        host_ips: Sequence[str] = (),
     ):
-        """`on_change(pod uid)` after a change of health; `on_failure(pod, container, reason, message)` after a no."""
+        """`on_change(pod uid)` after a change of health; `on_failure(pod, container, reason, message)` after a no;
+        `host_ips` is where pods in the node's own network are."""
+        self._host_ips = host_ips
         self._check, self._on_change, self._on_failure, self._clock = check, on_change, on_failure, clock
         self._watched: dict[str, dict[str, _Watched]] = {}  # pod uid -> container id
         self._results: dict[str, dict[tuple[str, ...], int]] = {}  # pod uid -> PROBE_LABELS but the uid
@@ -73,7 +77,7 @@ class Prober:
         sandbox = runtime.ready_sandbox
         for identity, (container, status) in wanted.items():
             if identity not in of_pod and sandbox is not None:
-                ips = tuple(sandbox.ips) or _recorded_ips(pod)
+                ips = pods.addresses(pod, sandbox.ips, self._host_ips)
                 of_pod[identity] = self._begin(pod, identity, container, status.started_ns, ips)
         if of_pod:
             self._watched[pods.uid(pod)] = of_pod
@@ -83,14 +87,20 @@ class Prober:
     def healths(self, uid: str) -> dict[str, Health]:
         return {identity: item.probes.health for identity, item in self._watched.get(uid, {}).items()}
 
-    def freeze(self, uid: str) -> None:
-        """Ask no more, but keep what was said: the pod is being terminated."""
-        for item in self._watched.get(uid, {}).values():
-            self._drop(item)
+    def end(self, uid: str, runtime: PodRuntime) -> None:
+        """What was said of containers that run no more is kept, for the pod's last statuses."""
+        running = {status.container.id for status in runtime.containers if is_running(status)}
+        for identity, item in self._watched.get(uid, {}).items():
+            item.probes.end()
+            if identity in running:
+                self._stop_asking(item, (ProbeKind.STARTUP, ProbeKind.LIVENESS))
+                self._schedule(item)
+            else:
+                self._drop(item)
 
     def forget(self, uid: str) -> None:
-        self.freeze(uid)
-        self._watched.pop(uid, None)
+        for item in self._watched.pop(uid, {}).values():
+            self._drop(item)
         self._results.pop(uid, None)
 
     def results(self) -> Iterator[tuple[Sequence[str], int]]:
@@ -114,7 +124,7 @@ class Prober:
         if item.timer is not None:
             item.timer.cancel()
             item.timer = None
-        due = item.probes.next_due()
+        due = item.probes.next_due(but=item.asking)
         if due is not None:
             delay_s = max(0.0, due[0] - self._clock.monotonic())
             item.timer = asyncio.get_running_loop().call_later(delay_s, self._ask, item, due[1])
@@ -122,14 +132,17 @@ class Prober:
     def _ask(self, item: _Watched, kind: ProbeKind) -> None:
         item.timer = None
         item.probes.begin(kind, self._clock.monotonic())
-        task = spawn(self._ask_once(item, kind), f"{kind.value} probe of {pods.key(item.pod)}")
-        item.asking.add(task)
-        task.add_done_callback(item.asking.discard)
+        item.asking[kind] = spawn(self._ask_once(item, kind), f"{kind.value} probe of {pods.key(item.pod)}")
         self._schedule(item)
 
     async def _ask_once(self, item: _Watched, kind: ProbeKind) -> None:
         spec = item.probes.spec(kind)
         outcome = await self._check(item.target, spec.handler, spec.timeout_s)
+        item.asking.pop(kind, None)
+        self._take(item, kind, outcome)
+        self._schedule(item)
+
+    def _take(self, item: _Watched, kind: ProbeKind, outcome: Outcome) -> None:
         self._count(item, kind, outcome)
         if not outcome.is_known:
             why = f"{kind.value} probe errored and resulted in unknown state: {outcome.message}"
@@ -140,7 +153,6 @@ class Prober:
             self._on_failure(item.pod, name, "Unhealthy", f"{kind.value} probe failed: {outcome.message}")
         if item.probes.observe(kind, outcome.passed):
             self._on_change(pods.uid(item.pod))
-        self._schedule(item)
 
     def _count(self, item: _Watched, kind: ProbeKind, outcome: Outcome) -> None:
         result = ("successful" if outcome.passed else "failed") if outcome.is_known else "unknown"
@@ -152,10 +164,10 @@ class Prober:
         if item.timer is not None:
             item.timer.cancel()
             item.timer = None
-        for task in list(item.asking):
-            task.cancel()
+        self._stop_asking(item, list(item.asking))
 
-
-def _recorded_ips(pod: pods.Pod) -> tuple[str, ...]:
-    """Return the addresses of a host-network pod: its node's, which the API has."""
-    return tuple(item["ip"] for item in (pod.get("status") or {}).get("hostIPs") or ())
+    @staticmethod
+    def _stop_asking(item: _Watched, kinds: Iterable[ProbeKind]) -> None:
+        for kind in kinds:
+            if (task := item.asking.pop(kind, None)) is not None:
+                task.cancel()

@@ -111,7 +111,7 @@ class Starter:
     async def _start_container(self, pod: pods.Pod, sandbox: SandboxStatus, start: Start) -> None:
         container = pods.find_container(pod, start.name)
         assert container is not None, f"{start.name} is not in {pods.key(pod)}"
-        ips = sandbox.ips or _host_ips(pod)
+        ips = pods.addresses(pod, sandbox.ips, self._node.host_ips)
         identity = start.adopts or await self._create(pod, container, sandbox, start, ips)
         passing("kubelet.container-made")
         try:
@@ -204,7 +204,3 @@ def _check_supported(pod: pods.Pod) -> None:
     """containerd before 2.0 and runc before 1.2 would run the pod as the node's own users without a word."""
     if pod["spec"].get("hostUsers") is False:
         raise RuntimeRefused("the container runtime does not support user namespaces (hostUsers: false)")
-
-
-def _host_ips(pod: pods.Pod) -> tuple[str, ...]:
-    return tuple(item["ip"] for item in (pod.get("status") or {}).get("hostIPs") or ())

@@ -45,8 +45,12 @@ class Grace:
 
 
 class Terminator:
-    def __init__(self, driver: RuntimeDriver, observer: Observer, tell: Tell, clock: Clock):
+    def __init__(
+        self, driver: RuntimeDriver, observer: Observer, tell: Tell, clock: Clock, host_ips: Sequence[str] = ()
+    ):
+        """`host_ips` is where pods in the node's own network are."""
         self._driver, self._observer, self._tell, self._clock = driver, observer, tell, clock
+        self._host_ips = host_ips
 
     async def end_pod(self, pod: pods.Pod, runtime: PodRuntime, grace: Grace) -> None:
         """End every container, then every sandbox. Records and files stay."""
@@ -93,7 +97,7 @@ class Terminator:
     async def _pre_stop(
         self, pod: pods.Pod, status: ContainerStatus, container: dict[str, Any], hook: dict[str, Any], grace: Grace
     ) -> None:
-        target = Target(status.container.id, container, _ips(pod, self._observer.pod(pods.uid(pod))))
+        target = Target(status.container.id, container, self._ips(pod))
         running = asyncio.ensure_future(run_hook(self._driver, target, hook, grace.left_s))
         shrinking = asyncio.ensure_future(grace.shrunk())
         try:
@@ -106,12 +110,9 @@ class Terminator:
             running.cancel()
             shrinking.cancel()
 
-
-def _ips(pod: pods.Pod, runtime: PodRuntime) -> Sequence[str]:
-    sandbox = runtime.ready_sandbox
-    if sandbox is not None and sandbox.ips:
-        return sandbox.ips
-    return tuple(item["ip"] for item in (pod.get("status") or {}).get("hostIPs") or ())
+    def _ips(self, pod: pods.Pod) -> Sequence[str]:
+        sandbox = self._observer.pod(pods.uid(pod)).ready_sandbox
+        return pods.addresses(pod, sandbox.ips if sandbox is not None else (), self._host_ips)
 
 
 async def _all(ends: Iterable[Any]) -> None:

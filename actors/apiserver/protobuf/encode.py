@@ -20,8 +20,8 @@ from typing import Any
 
 import orjson
 
+from actors.api.protobuf_wire import BYTES, FIXED64, VARINT, delimited, varint
 from actors.apiserver.protobuf.catalog import Field, Message, find, name_of
-from actors.apiserver.protobuf.pieces import BYTES, FIXED64, VARINT, delimited, varint
 from actors.apiserver.protobuf.wire import MAGIC
 
 Encode = Callable[[Any], bytes]  # a value -> the bytes of it, without its tag

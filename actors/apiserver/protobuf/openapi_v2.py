@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from actors.api.protobuf_wire import VARINT, delimited, varint
 from actors.apiserver.protobuf.catalog import Field, Message, find
-from actors.apiserver.protobuf.pieces import VARINT, delimited, varint
 
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 

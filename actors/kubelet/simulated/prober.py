@@ -30,7 +30,7 @@ class SimulatedProber:
     def healths(self, uid: str) -> dict[str, Health]:
         return self._healths.get(uid, {})
 
-    def freeze(self, uid: str) -> None:
+    def end(self, uid: str, runtime: PodRuntime) -> None:
         """Nothing is asked, so nothing stops."""
 
     def forget(self, uid: str) -> None:

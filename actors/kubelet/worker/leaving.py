@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from actors.api.errors import ApiError
 from actors.kubelet import pod as pods
+from actors.kubelet.compute import backoff_prefix
 from actors.kubelet.terminator import Grace
 from actors.kubelet.worker.equipment import EARLY_STATUS_S, Equipment
 from actors.kubelet.worker.life import Life
@@ -20,7 +21,7 @@ from runtime.failpoint import passing
 
 
 class Leaving:
-    __slots__ = ("ended", "is_done", "_with", "_life", "_report", "_grace")
+    __slots__ = ("ended", "is_done", "_with", "_life", "_report", "_grace", "_is_cleared")
 
     def __init__(self, equipment: Equipment, life: Life, report: Callable[[], None]):
         """`report` has the status written."""
@@ -28,6 +29,7 @@ class Leaving:
         self.is_done = False  # nothing of the pod is left here
         self._with, self._life, self._report = equipment, life, report
         self._grace: Grace | None = None
+        self._is_cleared = False  # no volume is left
 
     def shrink(self, grace_s: float) -> None:
         """The grace has become shorter."""
@@ -39,12 +41,14 @@ class Leaving:
         self._life.ending_begun.set()
         if not self._life.has_ended:
             await self._end_processes()
+        if not self._is_cleared:
+            await self._clear()
         if self._life.is_gone or pods.is_deleting(self._life.pod):
             await self._remove()
 
     async def _end_processes(self) -> None:
         with_ = self._with
-        with_.prober.freeze(self._life.uid)
+        with_.prober.end(self._life.uid, with_.observer.pod(self._life.uid))
         early = asyncio.get_running_loop().call_later(EARLY_STATUS_S, self._report)
         try:
             await self._end_containers()
@@ -58,7 +62,11 @@ class Leaving:
             await with_.writer.flushed(self._life.pod["metadata"]["uid"])
         with_.prober.forget(self._life.uid)
         passing("kubelet.pod-ended")
-        await with_.files.remove_volumes(self._life.uid)
+
+    async def _clear(self) -> None:
+        """Remove what only processes needed: the pod's records and logs stay as long as the API has it."""
+        await self._with.files.remove_volumes(self._life.uid)
+        self._is_cleared = True
         passing("kubelet.volumes-removed")
 
     def _grace_s(self) -> float:
@@ -92,6 +100,7 @@ class Leaving:
             await self._delete_from_api()
         self.is_done = True
         with_.images.forget(self._life.uid)
+        with_.backoff.forget_all(backoff_prefix(self._life.uid))
         with_.writer.forget(self._life.pod["metadata"]["uid"])
 
     async def _delete_from_api(self) -> None:

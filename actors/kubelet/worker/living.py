@@ -65,6 +65,7 @@ class Living:
             finally:
                 if preparing is not None:
                     preparing.cancel()
+                    await asyncio.wait((preparing,))
             if sandbox is not None and ready:
                 await self._start(actions, sandbox)
             self._note_back_off(actions)
@@ -87,6 +88,9 @@ class Living:
             self._with.tell(self._life.pod, "Warning", "FailedMount", str(error))
         except ApiError as error:
             self._with.tell(self._life.pod, "Warning", "FailedMount", f"MountVolume.SetUp failed: {error}")
+        except OSError as error:
+            why = error.strerror or str(error)
+            self._with.tell(self._life.pod, "Warning", "FailedMount", f"MountVolume.SetUp failed: {why}")
         finally:
             self.files_are_stale = self.files_are_stale or not ready
         if ready:

@@ -84,9 +84,16 @@ class PodWorker:
         """Look at the pod soon."""
         if self._life.must_end:
             self._life.ending_begun.set()
+            self._with.prober.end(self.uid, self._with.observer.pod(self.uid))
         self._dirty = True
         if self._task is None and not self.is_removed:
             self._task = self._with.spawn(self._run(), f"pod {pods.key(self.pod)}")
+
+    def health_changed(self) -> None:
+        """A probe has found out something new. A pod that is being ended is still asked whether it is ready."""
+        if self.is_ending and not self.has_ended:
+            self._report()
+        self.poke()
 
     def end(self, ending: Ending) -> None:
         """End the pod on the kubelet's own account: it fails, and is not started again."""
@@ -142,9 +149,11 @@ class PodWorker:
                     await self._sync()
                     limiter.forget(self.uid)
                 except (RuntimeFault, ApiError, BusError) as error:
-                    delay_s = min(limiter.delay_s(self.uid), MAX_RETRY_S)
                     self._with.log.debug("will try a pod again", pod=pods.key(self.pod), error=str(error))
-                    self._wake_at(self._with.clock.wall() + delay_s)
+                    self._try_later()
+                except OSError as error:  # the node's disk is full, or worse: that is no other pod's fault
+                    self._with.log.warning("the node fails a pod", pod=pods.key(self.pod), error=str(error))
+                    self._try_later()
         finally:
             self._task = None
         if self.is_removed:
@@ -153,6 +162,10 @@ class PodWorker:
             self._on_removed(self)
         elif self._dirty:
             self.poke()
+
+    def _try_later(self) -> None:
+        delay_s = min(self._with.limiter.delay_s(self.uid), MAX_RETRY_S)
+        self._wake_at(self._with.clock.wall() + delay_s)
 
     async def _sync(self) -> None:
         if not self._with.observer.synced.is_set():

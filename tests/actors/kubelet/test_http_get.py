@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.kubelet.http_get import MAX_HEAD_BYTES, HttpFailure, http_get
+from actors.kubelet.http_get import MAX_HEAD_BYTES, HttpFailure, _unchecked, http_get
 
 
 def answer_to(*said: bytes) -> tuple[int, bytes]:
@@ -49,3 +49,8 @@ def test_a_redirect_is_followed():
 def test_what_is_no_answer(said: bytes, why: str):
     with pytest.raises(HttpFailure, match=why):
         answer_to(said)
+
+
+def test_no_certificates_are_loaded_that_nobody_checks():
+    assert _unchecked().cert_store_stats() == {"x509": 0, "crl": 0, "x509_ca": 0}
+    assert _unchecked() is _unchecked()

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from prometheus_client import CollectorRegistry, generate_latest
 
 from actors.kubelet.checks import Outcome, Target, check
@@ -14,7 +17,24 @@ from actors.kubelet.prober import Prober
 from actors.kubelet.runtime import ExecTimeout, RuntimeRefused, RuntimeUnreachable
 from runtime.virtual_time import VirtualClock, run
 
-from .pods import container, instance, pod, runtime
+from .pods import container, instance, pod, runtime, sandbox
+
+# The request of grpc.health.v1, as Google's own library writes it.
+_FILE = descriptor_pb2.FileDescriptorProto(name="health_of_tests.proto", package="health_of_tests", syntax="proto3")
+_MESSAGE = _FILE.message_type.add(name="HealthCheckRequest")
+_MESSAGE.field.add(
+    name="service",
+    number=1,
+    type=descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
+    label=descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL,
+)
+
+
+def health_request(service: str) -> bytes:
+    known = message_factory.GetMessages([_FILE], pool=descriptor_pool.DescriptorPool())
+    message = known["health_of_tests.HealthCheckRequest"](service=service)
+    return bytes(message.SerializeToString())
+
 
 PASSED, FAILED = Outcome(True), Outcome(False, "sick")
 NOBODY = Outcome(False, "containerd does not answer", is_known=False)
@@ -112,3 +132,100 @@ def test_what_an_exec_probe_makes_of_a_fault(fault: Exception, is_known: bool) -
     target = Target("web-0", container("web"), ())
     outcome = asyncio.run(check(Driver(), target, {"exec": {"command": ["x"]}}, 1.0))  # type: ignore[arg-type]
     assert (outcome.passed, outcome.is_known) == (False, is_known)
+
+
+class Asked:
+    """Probes that are answered by name, or not at all; who was asked, and where."""
+
+    def __init__(self, **answers: Outcome | None):
+        self.answers = answers
+        self.targets: list[Target] = []
+
+    async def ask(self, target: Target, handler: dict[str, Any], timeout_s: float) -> Outcome:
+        self.targets.append(target)
+        answer = self.answers[handler["exec"]["command"][0]]
+        if answer is None:
+            await asyncio.Event().wait()
+        assert answer is not None
+        return answer
+
+    def prober(self, **how: Any) -> Prober:
+        clock = VirtualClock(asyncio.get_running_loop())
+        return Prober(self.ask, lambda uid: None, lambda *_: None, clock, **how)
+
+
+def exec_probe(name: str, **fields: Any) -> dict[str, Any]:
+    return {"exec": {"command": [name]}, "periodSeconds": 1, **fields}
+
+
+def test_a_probe_that_takes_longer_than_its_period_is_not_asked_again_meanwhile() -> None:
+    async def main() -> None:
+        asked = Asked(hangs=None)
+        web = container("web", livenessProbe=exec_probe("hangs", timeoutSeconds=3600))
+        prober = asked.prober()
+        prober.follow(pod(web), runtime(instance(web)))
+        await asyncio.sleep(60)
+        assert len(asked.targets) == 1
+        prober.forget("u1")
+
+    run(main())
+
+
+def test_a_pod_that_is_being_ended_still_says_whether_it_is_ready_but_not_whether_it_lives() -> None:
+    async def main() -> None:
+        asked = Asked(lives=PASSED, ready=PASSED)
+        web = container(
+            "web", livenessProbe=exec_probe("lives"), readinessProbe=exec_probe("ready", failureThreshold=1)
+        )
+        prober = asked.prober()
+        prober.follow(pod(web), runtime(instance(web)))
+        await asyncio.sleep(3)
+        assert prober.healths("u1")["web-0"].ready
+        prober.end("u1", runtime(instance(web)))
+        asked.answers.update(lives=FAILED, ready=FAILED)
+        await asyncio.sleep(60)
+        health = prober.healths("u1")["web-0"]
+        assert (health.ready, health.failed) == (False, "")
+        prober.end("u1", runtime(instance(web, "exited")))
+        asked.targets.clear()
+        await asyncio.sleep(60)
+        assert asked.targets == []
+        assert not prober.healths("u1")["web-0"].ready
+        prober.forget("u1")
+
+    run(main())
+
+
+def test_a_pod_in_its_nodes_network_is_asked_at_the_nodes_address_before_the_api_knows_of_it() -> None:
+    async def main() -> None:
+        asked = Asked(ready=PASSED)
+        web = container("web", readinessProbe=exec_probe("ready"))
+        prober = asked.prober(host_ips=("192.0.2.1",))
+        prober.follow(pod(web, hostNetwork=True), runtime(instance(web), sandboxes=(sandbox(ips=()),)))
+        await asyncio.sleep(2)
+        assert {tuple(target.ips) for target in asked.targets} == {("192.0.2.1",)}
+        prober.forget("u1")
+
+    run(main())
+
+
+@pytest.mark.parametrize("service", ["", "web", "s" * 127, "s" * 300])
+def test_a_grpc_probe_names_its_service_and_knows_no_proxy(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    expected = health_request(service)
+
+    class Health(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            return grpc.unary_unary_rpc_method_handler(lambda request, _: b"\x08\x01" if request == expected else b"")
+
+    async def main() -> Outcome:
+        server = grpc.aio.server(handlers=[Health()])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            target = Target("web-0", container("web"), ("127.0.0.1",))
+            return await check(None, target, {"grpc": {"port": port, "service": service}}, 5.0)  # type: ignore[arg-type]
+        finally:
+            await server.stop(None)
+
+    assert asyncio.run(main()) == PASSED

@@ -1,6 +1,7 @@
 """The smallest pieces of Protobuf's wire, as they are written: a varint, and bytes with their number and length.
 
-Source: Protobuf's documentation of its encoding. Neighbours: `encode` and `openapi_v2` write messages of them.
+Source: Protobuf's documentation of its encoding. Neighbours: the API server's `encode` and `openapi_v2` write messages
+of them, and so does the kubelet for its probes.
 """
 
 VARINT, FIXED64, BYTES = 0, 1, 2  # wire types

@@ -1,0 +1,58 @@
+"""What one pod's worker bears, and what it leaves behind: faults of the node's disk, crashes, a slow end."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.kubelet.backoff import Backoff
+from actors.kubelet.pod_files import NoFiles
+
+from .pods import container
+from .test_node_kubelet import World, scenario
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("what", ["prepare", "remove_volumes", "remove"])
+def test_a_disk_that_fails_a_pod_is_tried_again_and_ends_no_kubelet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    faults = [FULL, FULL]
+    works = getattr(NoFiles, what)
+
+    async def failing(self: NoFiles, *arguments: Any) -> None:
+        if faults:
+            raise faults.pop()
+        await works(self, *arguments)
+
+    monkeypatch.setattr(NoFiles, what, failing)
+
+    async def play(world: World) -> None:
+        world.create()
+        await world.until(world.ready)
+        world.api.request_deletion("p", 0)
+        await world.until(lambda: world.api.pod("p") is None)
+        assert faults == []
+        told = [event["message"] for event in world.api.events if event["reason"] == "FailedMount"]
+        assert told == (["MountVolume.SetUp failed: No space left on device"] if what == "prepare" else [])
+
+    scenario(tmp_path, play)
+
+
+def test_the_backoff_of_a_pods_containers_goes_with_it(tmp_path: Path) -> None:
+    def kept(world: World) -> Backoff:
+        assert world.node is not None
+        return world.node.pods._with.backoff
+
+    async def play(world: World) -> None:
+        world.create(container("web"), rules={"exit-code": "1", "run-seconds": "0.5"})
+        await world.until(lambda: world.status().get("containerStatuses") and world.only()["restartCount"] > 1, 120)
+        assert len(kept(world)) == 1
+        world.api.request_deletion("p", 0)
+        await world.until(lambda: world.api.pod("p") is None)
+        assert len(kept(world)) == 0
+
+    scenario(tmp_path, play)
