@@ -4,7 +4,7 @@ Pure. The numbers are those of Kubernetes: 1,024 CPU shares for one CPU, quotas 
 class. Neighbours: `sandbox_spec` and `container_spec` pass the results to the runtime, which owns the cgroups.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ MIN_QUOTA_US = 1_000  # the kernel refuses less
 GUARANTEED_OOM_SCORE_ADJ = -997
 BEST_EFFORT_OOM_SCORE_ADJ = 1000
 HUGEPAGES = "hugepages-"
+NODE_CRITICAL = "system-node-critical"  # the priority class of what a node can't do without
 
 
 def qos_class(pod: pods.Pod) -> str:
@@ -39,9 +40,10 @@ def qos_class(pod: pods.Pod) -> str:
 
 
 def container_resources(pod: pods.Pod, container: pods.ContainerDict, node_memory_bytes: int) -> Resources:
-    """Return the cgroup parameters of one container."""
+    """Return the cgroup parameters of one container: without a limit of its own it has its pod's, if there is one."""
     resources = _of(container)
-    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    requests = resources.get("requests") or {}
+    limits = {**(_pod_level(pod).get("limits") or {}), **(resources.get("limits") or {})}
     request_milli = cpu_millis(requests.get("cpu") or limits.get("cpu") or 0)
     return Resources(
         cpu_shares=shares_of(request_milli),
@@ -51,7 +53,7 @@ def container_resources(pod: pods.Pod, container: pods.ContainerDict, node_memor
         oom_score_adj=oom_score_adj(pod, container, node_memory_bytes),
         hugepage_limits={
             name.removeprefix(HUGEPAGES).replace("i", "") + "B": bytes_of(value)
-            for name, value in limits.items()
+            for name, value in (resources.get("limits") or {}).items()
             if name.startswith(HUGEPAGES)
         },
     )
@@ -85,16 +87,20 @@ def pod_request(pod: pods.Pod, name: str) -> int:
     overhead = amount((pod["spec"].get("overhead") or {}).get(name) or 0)
     if level is not None:
         return amount(level) + overhead
+    return _together(pod, lambda container: amount(_request(container, name))) + overhead
+
+
+def _together(pod: pods.Pod, amount_of: Callable[[pods.ContainerDict], int]) -> int:
+    """Return what the pod's containers need at once: init containers one by one, sidecars beside all that follows."""
     sidecars = peak = 0
     for container in pods.init_containers(pod):
-        request = amount(_request(container, name))
+        amount = amount_of(container)
         if pods.is_sidecar(container):
-            sidecars += request
+            sidecars += amount
             peak = max(peak, sidecars)
         else:
-            peak = max(peak, sidecars + request)
-    regular = sum(amount(_request(item, name)) for item in pods.containers(pod))
-    return max(peak, sidecars + regular) + overhead
+            peak = max(peak, sidecars + amount)
+    return max(peak, sidecars + sum(map(amount_of, pods.containers(pod))))
 
 
 def shares_of(milli: int) -> int:
@@ -106,16 +112,33 @@ def quota_of(milli: int) -> int:
 
 
 def oom_score_adj(pod: pods.Pod, container: pods.ContainerDict, node_memory_bytes: int) -> int:
-    """Return how soon the kernel kills a container when memory runs out: the smaller its request, the sooner."""
+    """Return how soon the kernel kills a container when memory runs out: the smaller its request, the sooner.
+
+    A sidecar goes no sooner than the containers that it serves. What a pod asks for as a whole, beyond what its
+    containers do, counts for each in equal parts.
+    """
     quality = qos_class(pod)
-    if quality == GUARANTEED:
+    if quality == GUARANTEED or pod["spec"].get("priorityClassName") == NODE_CRITICAL:
         return GUARANTEED_OOM_SCORE_ADJ
     if quality == BEST_EFFORT:
         return BEST_EFFORT_OOM_SCORE_ADJ
     request = bytes_of(_request(container, "memory"))
+    if pods.is_sidecar(container) and container in pods.init_containers(pod):
+        request = max(request, min(bytes_of(_request(item, "memory")) for item in pods.containers(pod)))
+    request += _unclaimed_memory(pod)
     adjustment = 1000 - 1000 * request // max(node_memory_bytes, 1)
     lowest = 1000 + GUARANTEED_OOM_SCORE_ADJ
     return min(max(adjustment, lowest), BEST_EFFORT_OOM_SCORE_ADJ - 1)
+
+
+def _unclaimed_memory(pod: pods.Pod) -> int:
+    """Return each container's part of the memory that the pod asks for, and none of its containers does."""
+    level = (_pod_level(pod).get("requests") or {}).get("memory")
+    if level is None:
+        return 0
+    claimed = _together(pod, lambda container: bytes_of(_request(container, "memory")))
+    sharers = len(pods.containers(pod)) + sum(map(pods.is_sidecar, pods.init_containers(pod)))
+    return max(0, bytes_of(level) - claimed) // sharers
 
 
 def _lasting(pod: pods.Pod) -> Iterable[pods.ContainerDict]:
@@ -148,5 +171,8 @@ def _pod_limit(pod: pods.Pod, name: str) -> int:
     level = (_pod_level(pod).get("limits") or {}).get(name)
     if level is not None:
         return amount(level)
-    limits = [amount((_of(item).get("limits") or {}).get(name) or 0) for item in pods.containers(pod)]
-    return sum(limits) if all(limits) else 0
+
+    def limit_of(container: pods.ContainerDict) -> int:
+        return amount((_of(container).get("limits") or {}).get(name) or 0)
+
+    return _together(pod, limit_of) if all(map(limit_of, _lasting(pod))) else 0

@@ -60,6 +60,27 @@ def test_pod_resources_need_every_limit() -> None:
     limited, free = resources(BOTH, BOTH), container("side")
     assert qos.pod_resources(pod(limited, {**limited, "name": "b"})).memory_limit_bytes == 128 * 2**20
     assert qos.pod_resources(pod(limited, free)).memory_limit_bytes == 0
+    side, first = {**limited, "name": "s", "restartPolicy": "Always"}, {**limited, "name": "i"}
+    beside = qos.pod_resources(pod(limited, inits=(side, first)))
+    assert (beside.memory_limit_bytes, beside.cpu_quota_us) == (128 * 2**20, 100_000)
+    assert qos.pod_resources(pod(limited, inits=({**free, "restartPolicy": "Always"},))).memory_limit_bytes == 0
+
+
+def test_a_container_without_limits_has_those_of_its_pod() -> None:
+    level = {"requests": {"memory": "3Gi"}, "limits": {"cpu": "1", "memory": "4Gi"}}
+    claims, plain = resources({"memory": "1Gi"}), container("side")
+    made = pod(claims, plain, resources=level)
+    bare, asked = (qos.container_resources(made, item, NODE.memory_bytes) for item in (plain, claims))
+    assert (bare.cpu_shares, bare.cpu_quota_us, bare.memory_limit_bytes) == (1024, 100_000, 4 * 2**30)
+    assert bare.oom_score_adj == 1000 - 1000 // 16  # a half of the 2 GiB that nobody claims
+    assert asked.oom_score_adj == 1000 - 2000 // 16
+
+
+def test_who_is_killed_first_when_memory_runs_out() -> None:
+    web, side = resources({"memory": "2Gi"}), container("side", restartPolicy="Always")
+    made = pod(web, inits=(side,))
+    assert qos.oom_score_adj(made, side, NODE.memory_bytes) == qos.oom_score_adj(made, web, NODE.memory_bytes) == 875
+    assert qos.oom_score_adj(pod(priorityClassName="system-node-critical"), container(), NODE.memory_bytes) == -997
 
 
 def test_requests_with_init_containers_and_sidecars() -> None:

@@ -180,8 +180,12 @@ def _difference(after: dict, before: dict) -> str:
 
 
 def qos_class(spec: dict[str, Any]) -> str:
-    """Return Guaranteed, Burstable or BestEffort, as the requests and limits of all containers make it."""
+    """Return Guaranteed, Burstable or BestEffort, as the requests and limits of all containers make it, or the pod's
+    own, where it has any."""
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    own = spec.get("resources") or {}
+    if own.get("requests") or own.get("limits"):
+        containers = [spec]
     some, equal = False, True
     for container in containers:
         resources = container.get("resources") or {}

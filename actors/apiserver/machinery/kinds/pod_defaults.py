@@ -6,6 +6,8 @@ tolerations and the service account are admission's.
 
 from typing import Any
 
+from actors.apiserver.machinery.kinds.whole_pod_resources import default_whole_pod
+
 DEFAULT_GRACE_PERIOD_S = 30
 DEFAULT_FILE_MODE = 0o644
 DEFAULT_TOKEN_EXPIRATION_S = 3600
@@ -29,7 +31,7 @@ def default_pod(obj: dict[str, Any]) -> None:
     for name in _CONTAINER_LISTS[:2]:
         for container in spec.get(name) or ():
             requests_from_limits(container.get("resources"))
-    requests_from_limits(spec.get("resources"))
+    default_whole_pod(spec)
 
 
 def default_template(template: dict[str, Any] | None) -> None:

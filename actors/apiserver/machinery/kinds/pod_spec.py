@@ -5,11 +5,12 @@ from typing import Any
 from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
-from actors.apiserver.machinery.kinds import containers, resource_lists
+from actors.apiserver.machinery.kinds import containers
 from actors.apiserver.machinery.kinds.operating_systems import operating_system_causes
 from actors.apiserver.machinery.kinds.placement import placement_causes
 from actors.apiserver.machinery.kinds.sysctls import sysctl_causes
 from actors.apiserver.machinery.kinds.volumes import volumes_causes
+from actors.apiserver.machinery.kinds.whole_pod_resources import whole_pod_causes
 from actors.apiserver.machinery.metadata import annotation_causes, label_causes
 
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -39,7 +40,7 @@ def pod_spec_causes(spec: dict[str, Any], path: str = "spec") -> list[Cause]:
     causes += operating_system_causes(spec, path)
     causes += _gate_causes(spec.get("schedulingGates"), f"{path}.schedulingGates")
     causes += _claim_causes(spec.get("resourceClaims"), f"{path}.resourceClaims")
-    causes += _whole_pod_resources_causes(spec.get("resources"), f"{path}.resources")
+    causes += whole_pod_causes(spec, f"{path}.resources")
     return causes + _host_alias_causes(spec, path)
 
 
@@ -74,18 +75,6 @@ def _claim_causes(claims: list[dict] | None, path: str) -> list[Cause]:
             causes.append(field.invalid(at, claim, many if given else few))
         for one in given:
             causes += field.messages(f"{at}.{one}", claim[one], names.dns_subdomain(claim[one]))
-    return causes
-
-
-def _whole_pod_resources_causes(resources: dict[str, Any] | None, path: str) -> list[Cause]:
-    """Requests and limits of a pod as a whole: only cpu, memory and huge pages."""
-    causes = resource_lists.requirements_causes(resources, path)
-    for kind in ("limits", "requests"):
-        for name in (resources or {}).get(kind) or ():
-            if name not in ("cpu", "memory") and not name.startswith("hugepages-"):
-                causes.append(field.not_supported(f"{path}.{kind}[{name}]", name, ("cpu", "hugepages-", "memory")))
-    if (resources or {}).get("claims"):
-        causes.append(field.forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level"))
     return causes
 
 

@@ -224,6 +224,22 @@ def test_quality_of_service(resources, qos):
     assert pod["status"] == {"phase": "Pending", "qosClass": qos}
 
 
+@pytest.mark.parametrize(
+    ("whole", "requests", "qos"),
+    [
+        ("{limits: {cpu: '1', memory: 1Gi}}", {"cpu": "200m", "memory": "1Gi"}, "Burstable"),
+        ("{limits: {memory: 1Gi}, requests: {memory: 1Gi, cpu: '1'}}", {"cpu": "1", "memory": "1Gi"}, "Burstable"),
+        ("{limits: {cpu: 200m, memory: 1Gi}}", {"cpu": "200m", "memory": "1Gi"}, "Guaranteed"),
+        ("{requests: {memory: 1Gi}}", {"memory": "1Gi"}, "Burstable"),
+    ],
+)
+def test_resources_of_the_whole_pod(whole, requests, qos):
+    containers = "[{name: a, image: i, resources: {requests: {cpu: 200m}}}, {name: b, image: i}]"
+    pod = created("Pod", f"{{metadata: {{name: x}}, spec: {{resources: {whole}, containers: {containers}}}}}")
+    assert pod["spec"]["resources"]["requests"] == requests
+    assert pod["status"]["qosClass"] == qos
+
+
 def test_the_creators_status_is_dropped():
     text = "{metadata: {name: x}, spec: {containers: [{name: c, image: i}]}, status: {phase: Running}}"
     assert created("Pod", text)["status"]["phase"] == "Pending"
