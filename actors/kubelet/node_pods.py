@@ -27,6 +27,7 @@ class NodePods:
         self._has_synced = has_synced
         self._workers: dict[str, PodWorker] = {}
         self._by_key: dict[str, str] = {}
+        self._next: dict[str, pods.Pod] = {}  # static pods by key, until the one of their name before them is gone
         self._requests: dict[str, tuple[Any, dict[str, int]]] = {}  # uid -> a spec, and what it asks for
         self._removed = asyncio.Event()
 
@@ -68,7 +69,18 @@ class NodePods:
         if old is not None and (new is None or pods.uid(old) != pods.uid(new)):
             self._gone(key, pods.uid(old))
         if new is None:
+            self._next.pop(key, None)
             return
+        if pods.is_static(new) and self._is_leaving(key):
+            self._next[key] = new
+            return
+        self._begin(key, new)
+
+    def _is_leaving(self, key: str) -> bool:
+        """Whether a pod of that name is on its way out: a static one often has its node's own ports and files."""
+        return any(worker.is_gone and pods.key(worker.pod) == key for worker in self._workers.values())
+
+    def _begin(self, key: str, new: pods.Pod) -> None:
         uid = pods.uid(new)
         self._by_key[key] = uid
         worker = self._workers.get(uid)
@@ -125,8 +137,11 @@ class NodePods:
             self._forget(worker.uid)
 
     def _forget(self, uid: str) -> None:
-        self._workers.pop(uid, None)
+        worker = self._workers.pop(uid, None)
         self._requests.pop(uid, None)
+        key = pods.key(worker.pod) if worker is not None else ""
+        if key in self._next and not self._is_leaving(key):
+            self._begin(key, self._next.pop(key))
 
     def _is_orphan(self, uid: str) -> bool:
         return self._has_synced() and self._with.observer.synced.is_set()

@@ -140,3 +140,74 @@ def test_without_the_api_it_starts_all_the_same(tmp_path: Path) -> None:
         await world.until(lambda: ready(world))
 
     scenario(tmp_path, play, manifests=True)
+
+
+SLOW = {"name": "web", "annotations": {"simulated.kubus.dev/stop-seconds": "5"}}
+
+
+def running(world: World) -> list[str]:
+    assert world.node is not None
+    each = world.node.observer.containers()
+    return [item.container.pod_uid for item in each if item.container.state.value == "running"]
+
+
+def test_a_pod_of_the_same_name_waits_until_the_one_before_is_gone(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        write(world, metadata=SLOW)
+        await world.until(lambda: ready(world))
+        first = running(world)
+        write(world, metadata={**SLOW, "labels": {"app": "other"}})
+        await world.until(lambda: running(world) not in (first, []) and ready(world))
+        assert world.clock.monotonic() > 5
+        assert len(running(world)) == 1
+
+    async def watch(world: World) -> None:
+        watching = asyncio.ensure_future(never_two(world))
+        try:
+            await play(world)
+        finally:
+            watching.cancel()
+        assert not watching.done() or watching.cancelled(), "two at once"
+
+    async def never_two(world: World) -> None:
+        while True:
+            if world.node is not None and len(running(world)) > 1:
+                return
+            await asyncio.sleep(0.01)
+
+    scenario(tmp_path, watch, manifests=True)
+
+
+def test_a_file_that_is_put_back_while_its_pod_ends_runs_again(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        file = write(world, metadata=SLOW)
+        await world.until(lambda: ready(world))
+        first = world.only("web-w1")["containerID"]
+        text = file.read_text()
+        file.unlink()
+        await asyncio.sleep(2.5)
+        file.write_text(text)
+        await world.until(lambda: ready(world) and world.only("web-w1")["containerID"] != first)
+
+    scenario(tmp_path, play, manifests=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"containers": [5]}, "spec.containers[0]"),
+        ({"containers": [{"name": "c"}]}, "`image`"),
+        ({"containers": [{"name": "C_", "image": "i"}]}, "name"),
+        ({"containers": [{"name": "c", "image": "i"}] * 2}, "two containers have the same name"),
+        ({"containers": [{"name": "c", "image": "i", "resources": {"limits": {"cpu": "many"}}}]}, "'many'"),
+        ({"containers": [{"name": "c", "image": "i", "livenessProbe": {"httpGet": {}}}]}, "port"),
+        ({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": "x"}]}]}, "containerPort"),
+        ({"containers": [{"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": "s"}}]}]}, "envFrom"),
+        ({"containers": [{"name": "c", "image": "i"}], "volumes": [{"name": "v", "secret": {}}]}, "volumes[v].secret"),
+        ({"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": "soon"}, "Grace"),
+    ],
+)
+def test_what_a_node_could_not_run_is_refused_in_words(spec: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadManifest, match="web.yaml") as error:
+        read({**MANIFEST, "spec": spec})
+    assert said in str(error.value)
