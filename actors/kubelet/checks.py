@@ -13,7 +13,7 @@ from typing import Any
 
 from actors.api.protobuf_wire import delimited
 from actors.kubelet.http_get import HttpFailure, http_get
-from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault, RuntimeUnreachable
+from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault
 
 GRPC_METHOD = "/grpc.health.v1.Health/Check"
 GRPC_SERVICE_FIELD = 1  # of a HealthCheckRequest
@@ -26,7 +26,7 @@ MAX_OUTPUT = 10 * 1024  # of an exec check's output in a message
 @dataclass(frozen=True, slots=True)
 class Outcome:
     passed: bool
-    message: str = ""
+    message: str = ""  # why not; or what to remark, though it passed
     is_known: bool = True  # False: nobody could ask the container, which may be as well as it was
 
 
@@ -66,7 +66,7 @@ async def check(driver: RuntimeDriver, target: Target, handler: dict[str, Any], 
         if handler.get("grpc"):
             return await _grpc(target, handler["grpc"], timeout_s)
     except ValueError as error:
-        return Outcome(False, str(error))
+        return Outcome(False, str(error), is_known=False)
     return Outcome(False, "missing probe handler")
 
 
@@ -75,14 +75,16 @@ async def _http(target: Target, action: dict[str, Any], timeout_s: float) -> Out
     scheme, port = (action.get("scheme") or "HTTP").lower(), target.port(action["port"])
     try:
         async with asyncio.timeout(timeout_s):
-            status, _ = await http_get(scheme, target.host(action), port, action.get("path") or "/", headers)
+            status, body = await http_get(scheme, target.host(action), port, action.get("path") or "/", headers)
     except TimeoutError:
         url = f"{scheme}://{target.host(action)}:{port}{action.get('path') or '/'}"
         return Outcome(False, f'Get "{url}": context deadline exceeded')
     except HttpFailure as error:
         return Outcome(False, str(error))
-    if 200 <= status < 400:
+    if 200 <= status < 300:
         return Outcome(True)
+    if 300 <= status < 400:
+        return Outcome(True, f"Probe terminated redirects, Response body: {body.decode(errors='replace')}")
     return Outcome(False, f"HTTP probe failed with statuscode: {status}")
 
 
@@ -104,10 +106,8 @@ async def _exec(driver: RuntimeDriver, target: Target, action: dict[str, Any], t
         result = await driver.exec_sync(target.container_id, action.get("command") or (), timeout_s)
     except ExecTimeout:
         return Outcome(False, f"command timed out after {timeout_s:g}s")
-    except RuntimeUnreachable as error:
+    except RuntimeFault as error:  # the runtime could not ask, or the container has no such command
         return Outcome(False, str(error), is_known=False)
-    except RuntimeFault as error:
-        return Outcome(False, str(error))
     if result.exit_code == 0:
         return Outcome(True)
     return Outcome(False, (result.stdout + result.stderr)[:MAX_OUTPUT].decode(errors="replace"))

@@ -89,10 +89,17 @@ def _status(
         "image": newest.container.image or container.get("image", ""),
         "imageID": newest.image_ref or newest.container.image_id,
         "containerID": container_id(facts.runtime_name, newest.container.id),
+        **_stop_signal(container),
         **_volume_mounts(container, facts),
         **_user(newest),
         **facts.resources.get(name, {}),
     }
+
+
+def _stop_signal(container: pods.ContainerDict) -> dict[str, Any]:
+    """Say by which signal the container is ended, where its pod names one."""
+    signal = (container.get("lifecycle") or {}).get("stopSignal")
+    return {"stopSignal": signal} if signal else {}
 
 
 def _volume_mounts(container: pods.ContainerDict, facts: _Facts) -> dict[str, Any]:

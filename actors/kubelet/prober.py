@@ -57,8 +57,8 @@ class Prober:
         clock: Clock,
         host_ips: Sequence[str] = (),
     ):
-        """`on_change(pod uid)` after a change of health; `on_failure(pod, container, reason, message)` after a no;
-        `host_ips` is where pods in the node's own network are."""
+        """`on_change(pod uid)` after a change of health; `on_failure(pod, container, reason, message)` after a no,
+        or after a yes with a remark; `host_ips` is where pods in the node's own network are."""
         self._host_ips = host_ips
         self._check, self._on_change, self._on_failure, self._clock = check, on_change, on_failure, clock
         self._watched: dict[str, dict[str, _Watched]] = {}  # pod uid -> container id
@@ -148,9 +148,11 @@ class Prober:
             why = f"{kind.value} probe errored and resulted in unknown state: {outcome.message}"
             self._on_failure(item.pod, item.target.container["name"], "Unhealthy", why)
             return  # it counts neither way
+        name = item.target.container["name"]
         if not outcome.passed:
-            name = item.target.container["name"]
             self._on_failure(item.pod, name, "Unhealthy", f"{kind.value} probe failed: {outcome.message}")
+        elif outcome.message:
+            self._on_failure(item.pod, name, "ProbeWarning", f"{kind.value} probe warning: {outcome.message}")
         if item.probes.observe(kind, outcome.passed):
             self._on_change(pods.uid(item.pod))
 

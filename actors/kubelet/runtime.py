@@ -368,8 +368,8 @@ class RuntimeDriver(Protocol):
 
     async def container_status(self, container_id: str) -> ContainerStatus: ...
 
-    async def stop_container(self, container_id: str, grace_s: float) -> None:
-        """SIGTERM (or the image's stop signal), then SIGKILL after the grace; returns when it is dead. Idempotent."""
+    async def stop_container(self, container_id: str, grace_s: float, signal: str = "") -> None:
+        """`signal`, else the image's, else SIGTERM; SIGKILL after the grace. Returns when it is dead. Idempotent."""
 
     async def remove_container(self, container_id: str) -> None:
         """Remove a container and its record; its log files are the kubelet's. Idempotent."""

@@ -201,6 +201,12 @@ class Starter:
 
 
 def _check_supported(pod: pods.Pod) -> None:
-    """containerd before 2.0 and runc before 1.2 would run the pod as the node's own users without a word."""
+    """What the pod asks for and would not get, without a word from the runtime.
+
+    containerd before 2.0 and runc before 1.2 would run a pod with users of its own as the node's. No driver of devices
+    can register here, so nobody would prepare what a pod claims.
+    """
     if pod["spec"].get("hostUsers") is False:
         raise RuntimeRefused("the container runtime does not support user namespaces (hostUsers: false)")
+    if pod["spec"].get("resourceClaims"):
+        raise RuntimeRefused("this node has no driver that could prepare its devices (resourceClaims)")

@@ -1,4 +1,7 @@
-"""Ends containers: preStop hook, SIGTERM, grace, SIGKILL; a pod's sidecars after everything else.
+"""Ends containers: preStop hook, stop signal, grace, SIGKILL; a pod's sidecars after everything else.
+
+All preStop hooks of a pod are run at once, those of its sidecars too; only what follows waits for its turn. Whose turn
+does not come before the grace is over has a last moment for itself.
 
 A grace that is shortened while a container dies (`kubectl delete --grace-period=1` after a first delete) takes effect
 at once: the stop is asked for again with what is left. Raises RuntimeFault when the runtime fails; everything is
@@ -6,7 +9,7 @@ idempotent, so the worker asks again.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from actors.kubelet import pod as pods
@@ -18,7 +21,7 @@ from actors.kubelet.runtime import ContainerStatus, RuntimeDriver
 from actors.kubelet.telling import Tell
 from runtime.clock import Clock
 
-MIN_GRACE_S = 2.0  # after a preStop hook that used up the grace, a container still gets this long
+MIN_GRACE_S = 2.0  # after a hook, or others before it, used up the grace, a container still gets this long
 
 
 class Grace:
@@ -57,32 +60,46 @@ class Terminator:
         sidecars = [item["name"] for item in pods.init_containers(pod) if pods.is_sidecar(item)]
         alive = runtime.running()
         ordinary = [item for item in alive if item.container.name not in sidecars]
-        await _all(self.end_container(pod, item, grace, "") for item in ordinary)
+        ends = [asyncio.ensure_future(self.end_container(pod, item, grace, "")) for item in ordinary]
         for name in reversed(sidecars):
-            await _all(self.end_container(pod, item, grace, "") for item in alive if item.container.name == name)
+            before = tuple(ends)
+            for item in alive:
+                if item.container.name == name:
+                    ends.append(asyncio.ensure_future(self.end_container(pod, item, grace, "", before)))
+        await _all(ends)
         for sandbox in runtime.sandboxes:
             if sandbox.sandbox.ready:
                 with self._observer.looking_after(sandbox.sandbox.id):
                     await self._driver.stop_sandbox(sandbox.sandbox.id)
                 await self._observer.refresh_sandbox(sandbox.sandbox.id)
 
-    async def end_container(self, pod: pods.Pod, status: ContainerStatus, grace: Grace, why: str) -> None:
-        """End one container. `why` is for the event; empty means that its pod ends."""
+    async def end_container(
+        self,
+        pod: pods.Pod,
+        status: ContainerStatus,
+        grace: Grace,
+        why: str,
+        before: Collection["asyncio.Task[None]"] = (),
+    ) -> None:
+        """End one container. `why` is for the event; empty means that its pod ends. `before` are ends to wait for."""
         name, identity = status.container.name, status.container.id
         self._tell(pod, "Normal", "Killing", why or f"Stopping container {name}", name)
         container = pods.find_container(pod, name)
-        hook = ((container or {}).get("lifecycle") or {}).get("preStop")
+        lifecycle = (container or {}).get("lifecycle") or {}
+        hook, signal = lifecycle.get("preStop"), lifecycle.get("stopSignal") or ""
         had_s = grace.left_s
         if container is not None and hook and is_running(status) and had_s > 0:
             await self._pre_stop(pod, status, container, hook, grace)
+        await _turn(before, grace)
         with self._observer.looking_after(identity):
-            await self._stop(identity, grace, least_s=min(MIN_GRACE_S, had_s) if hook else 0.0)
+            await self._stop(identity, grace, least_s=min(MIN_GRACE_S, had_s) if hook or before else 0.0, signal=signal)
         await self._observer.refresh_container(identity)
 
-    async def _stop(self, identity: str, grace: Grace, least_s: float) -> None:
+    async def _stop(self, identity: str, grace: Grace, least_s: float, signal: str) -> None:
         """Ask the runtime to stop a container; ask again when the grace shrinks."""
         while True:
-            stopping = asyncio.ensure_future(self._driver.stop_container(identity, max(grace.left_s, least_s)))
+            left_s = max(grace.left_s, least_s)
+            stopping = asyncio.ensure_future(self._driver.stop_container(identity, left_s, signal))
             shrinking = asyncio.ensure_future(grace.shrunk())
             try:
                 await asyncio.wait((stopping, shrinking), return_when=asyncio.FIRST_COMPLETED)
@@ -113,6 +130,20 @@ class Terminator:
     def _ips(self, pod: pods.Pod) -> Sequence[str]:
         sandbox = self._observer.pod(pods.uid(pod)).ready_sandbox
         return pods.addresses(pod, sandbox.ips if sandbox is not None else (), self._host_ips)
+
+
+async def _turn(before: Collection["asyncio.Task[None]"], grace: Grace) -> None:
+    """Wait for those that end before, as long as there is time. A failure of theirs is raised here, too."""
+    left = set(before)
+    while left and grace.left_s > 0:
+        shrinking = asyncio.ensure_future(grace.shrunk())
+        try:
+            await asyncio.wait({*left, shrinking}, timeout=grace.left_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            shrinking.cancel()
+        for end in [item for item in left if item.done()]:
+            end.result()
+            left.discard(end)
 
 
 async def _all(ends: Iterable[Any]) -> None:

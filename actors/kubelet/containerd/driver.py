@@ -19,7 +19,7 @@ from google.protobuf import json_format
 
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.network import bridge_name, node_suffix
-from actors.kubelet.containerd import importer, leases, network, pause_profile, replies, requests
+from actors.kubelet.containerd import importer, leases, network, pause_profile, replies, requests, stop_signal
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
@@ -340,7 +340,11 @@ class ContainerdDriver:
             self._sandbox_of[container_id] = found[0].pod_sandbox_id
         return self._sandbox_of[container_id]
 
-    async def stop_container(self, container_id: str, grace_s: float) -> None:
+    async def stop_container(self, container_id: str, grace_s: float, signal: str = "") -> None:
+        if signal and grace_s > 0:
+            with contextlib.suppress(NotInRuntime):
+                await stop_signal.end_by(self._call, container_id, signal, grace_s)
+            grace_s = 0.0
         request = cri.StopContainerRequest(container_id=container_id, timeout=requests.whole_seconds(grace_s))
         with contextlib.suppress(NotInRuntime):
             await self._call("StopContainer", request, grace_s + STOP_SLACK_S)

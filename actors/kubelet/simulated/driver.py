@@ -166,7 +166,7 @@ class SimulatedDriver:
     async def container_status(self, container_id: str) -> ContainerStatus:
         return self._container(container_id)
 
-    async def stop_container(self, container_id: str, grace_s: float) -> None:
+    async def stop_container(self, container_id: str, grace_s: float, signal: str = "") -> None:
         status = self._containers.get(container_id)
         if status is None or status.container.state is not ContainerState.RUNNING:
             return

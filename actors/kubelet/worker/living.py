@@ -135,7 +135,8 @@ class Living:
         except StartFailed as error:
             self.retry_s[SANDBOX] = error.retry_s
             return None
-        self.retry_s.pop(SANDBOX, None)
+        # What failed in an earlier sandbox, as that was going, says nothing of this one.
+        self.retry_s = {name: due_s for name, due_s in self.retry_s.items() if name == FILES}
         return sandbox
 
     async def _start(self, actions: PodActions, sandbox: SandboxStatus) -> None:

@@ -107,6 +107,11 @@ def shown(prober: Prober) -> str:
     return generate_latest(registry).decode()
 
 
+def test_a_yes_with_a_remark_is_told() -> None:
+    health, told = probed([Outcome(True, "Probe terminated redirects")], readinessProbe=EXEC)
+    assert (health.ready, told) == (True, ["web: Readiness probe warning: Probe terminated redirects"])
+
+
 def test_each_failure_is_told() -> None:
     health, told = probed([FAILED, PASSED, FAILED], livenessProbe=EXEC)
     assert (health.failed, told) == ("", ["web: Liveness probe failed: sick"] * 2)
@@ -122,7 +127,7 @@ def test_a_runtime_that_does_not_answer_says_nothing_of_the_container(kind: str)
 
 @pytest.mark.parametrize(
     ("fault", "is_known"),
-    [(RuntimeUnreachable("away"), False), (ExecTimeout("slow"), True), (RuntimeRefused("no such command"), True)],
+    [(RuntimeUnreachable("away"), False), (ExecTimeout("slow"), True), (RuntimeRefused("no such command"), False)],
 )
 def test_what_an_exec_probe_makes_of_a_fault(fault: Exception, is_known: bool) -> None:
     class Driver:
