@@ -6,28 +6,21 @@ Built once by `actor`; tests build one over a store in memory. Nothing here deci
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from actors.api.config import ClusterConfig
 from actors.apiserver.admission.dynamic import Hooks
 from actors.apiserver.admission.quota import Ledger
-from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.bearer import BearerTokens
 from actors.apiserver.auth.bootstrap_tokens import BootstrapTokens
 from actors.apiserver.auth.legacy_tokens import LegacyTokens
 from actors.apiserver.auth.oidc import OidcTokens
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
-from actors.apiserver.machinery.resource import Registry
-from actors.apiserver.storage.barrier import Barrier
-from actors.apiserver.storage.client import StateClient
+from actors.apiserver.parts import Parts
 from actors.apiserver.storage.store import Store
-from actors.apiserver.storage.watch_cache import WatchCache
 from actors.kubelet.messages import LogsRequest, NodeStat
 from bus import Duplex, Request
-from runtime.clock import Clock
 
 if TYPE_CHECKING:
     from actors.apiserver.extensions.aggregator import Aggregator
@@ -56,22 +49,13 @@ class Components(Protocol):
         """Return each one's name and what is wrong with it; empty when it is well."""
 
 
-@dataclass(slots=True)
-class Server:
-    config: ClusterConfig
-    registry: Registry
-    clock: Clock
-    state: StateClient
-    cache: WatchCache
-    barrier: Barrier
+@dataclass(slots=True, kw_only=True)
+class Server(Parts):
     store: Store
-    authorizer: Authorizer
     tokens: ServiceAccountTokens
     kubelets: Kubelets
     components: Components
-    log: Any
     metrics: CollectorRegistry
-    random: Random = field(default_factory=SystemRandom)
     static_tokens: StaticTokens | None = None
     oidc: OidcTokens | None = None
     bearer: BearerTokens = field(init=False)

@@ -4,15 +4,13 @@ Neighbours: `verbs` make them, `chain` hands them to the steps.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.api import errors
 from actors.apiserver.call import Identity
 from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.parts import Parts
 from actors.apiserver.storage.entry import Entry
-
-if TYPE_CHECKING:
-    from actors.apiserver.server import Server
 
 CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
 
@@ -21,7 +19,7 @@ CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
 class Admission:
     """`namespace` and `name` are the path's; steps add to `warnings` and `annotations` (of the audit)."""
 
-    server: "Server"
+    parts: Parts
     identity: Identity
     resource: Resource
     namespace: str
@@ -40,11 +38,11 @@ class Admission:
     def entry(self, prefix: bytes, name: str) -> Entry | None:
         """Return what the cache has of a cluster-scoped object, or with `namespace/name` of another."""
         key = prefix + name.encode()
-        return self.server.cache.at(prefix).entries.get(key)
+        return self.parts.cache.at(prefix).entries.get(key)
 
     def namespace_labels(self) -> dict[str, str]:
         """Return the labels of the object's namespace; {} when the cache does not know it."""
-        namespaces = self.server.cache.at(NAMESPACES)
+        namespaces = self.parts.cache.at(NAMESPACES)
         entry = namespaces.entries.get(NAMESPACES + self.namespace.encode())
         return entry.traits(namespaces.fields)[0] if entry is not None else {}
 

@@ -55,7 +55,7 @@ def _check(asked: "Admission", verb: str, request: dict[str, Any]) -> None:
     if asked.identity.is_master:
         return
     signer = request["spec"].get("signerName", "")
-    authorizer = asked.server.authorizer
+    authorizer = asked.parts.authorizer
     for name in (signer, f"{signer.partition('/')[0]}/*"):
         if authorizer.allows(asked.identity, Attributes(verb, GROUP, "signers", name=name)):
             return

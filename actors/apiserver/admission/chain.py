@@ -28,6 +28,7 @@ from actors.apiserver.admission import (
     topology_labels,
 )
 from actors.apiserver.admission.attributes import CREATE, DELETE, UPDATE, Admission
+from actors.apiserver.admission.dynamic import Hooks
 from actors.apiserver.admission.pod_security import plugin as pod_security
 
 __all__ = ["Admission", "admit_create", "admit_delete", "admit_update", "check", "has_no_step"]
@@ -50,7 +51,7 @@ _WITH_STEPS = frozenset(
 Object = dict[str, Any]
 
 
-def has_no_step(asked: Admission) -> bool:
+def has_no_step(hooks: Hooks, asked: Admission) -> bool:
     """Is there nothing to do for a creation between its defaults and its validation, nor after that? So it is with most
     kinds, where nobody has made policies or webhooks."""
     resource = asked.resource
@@ -58,11 +59,11 @@ def has_no_step(asked: Admission) -> bool:
         not asked.identity.nodes
         and resource.group != rbac.GROUP
         and resource.group_resource not in _WITH_STEPS
-        and not asked.server.hooks.concern(asked)
+        and not hooks.concern(asked)
     )
 
 
-async def admit_create(asked: Admission, obj: Object) -> None:
+async def admit_create(hooks: Hooks, asked: Admission, obj: Object) -> None:
     """Fill in or refuse a new object. The namespace has been checked before. Raises ApiError."""
     asked.operation = CREATE
     await _fill_in(asked, obj)
@@ -70,28 +71,26 @@ async def admit_create(asked: Admission, obj: Object) -> None:
         rbac.admit(asked, obj, None)
     elif asked.resource.group_resource == certificates.RESOURCE:
         certificates.admit_create(asked, obj)
-    hooks = asked.server.hooks
     if hooks.mutates(asked):
         await hooks.mutate(asked, obj, None, _fill_in)
     if asked.identity.nodes:
         node.admit_create(asked, obj)
 
 
-async def admit_update(asked: Admission, obj: Object, old: Object) -> None:
+async def admit_update(hooks: Hooks, asked: Admission, obj: Object, old: Object) -> None:
     """Fill in or refuse a changed object. Raises ApiError."""
     asked.operation = UPDATE
     if asked.resource.group == rbac.GROUP:
         rbac.admit(asked, obj, old)
     elif asked.resource.group_resource == certificates.RESOURCE:
         certificates.admit_update(asked, obj, old)
-    hooks = asked.server.hooks
     if hooks.mutates(asked):
         await hooks.mutate(asked, obj, old, None)
     if asked.identity.nodes:
         node.admit_update(asked, obj, old)
 
 
-async def check(asked: Admission, obj: Object, old: Object | None) -> None:
+async def check(hooks: Hooks, asked: Admission, obj: Object, old: Object | None) -> None:
     """Refuse an object that is complete and valid. Raises ApiError."""
     group_resource = asked.resource.group_resource
     if group_resource in _LIMITED and not asked.subresource:
@@ -106,31 +105,28 @@ async def check(asked: Admission, obj: Object, old: Object | None) -> None:
         pod_security.check_namespace(asked, obj, old)
     elif group_resource == _PRIORITY_CLASSES:
         priority.check_default(asked, obj, old)
-    hooks = asked.server.hooks
     if hooks.validates(asked):
         await hooks.validate(asked, obj, old)
 
 
-async def admit_delete(asked: Admission, old: Object) -> None:
+async def admit_delete(hooks: Hooks, asked: Admission, old: Object) -> None:
     """Refuse a deletion. Raises ApiError."""
     asked.operation = DELETE
     if asked.resource.group_resource == "namespaces":
         namespace.admit_delete(asked)
     if asked.identity.nodes:
         node.admit_delete(asked, old)
-    hooks = asked.server.hooks
     if hooks.mutates(asked):
         await hooks.mutate(asked, None, old, None)
     if hooks.validates(asked):
         await hooks.validate(asked, None, old)
 
 
-async def admit_body(asked: Admission, body: Object) -> None:
+async def admit_body(hooks: Hooks, asked: Admission, body: Object) -> None:
     """Refuse or change what is sent to a subresource and is not the object: a Binding, exec's options. Raises ApiError.
 
     `asked.operation` is CREATE or CONNECT; only policies and webhooks look at it.
     """
-    hooks = asked.server.hooks
     if hooks.mutates(asked):
         await hooks.mutate(asked, body, None, None)
     if hooks.validates(asked):
@@ -144,7 +140,7 @@ async def _fill_in(asked: Admission, obj: Object) -> None:
         limit_ranger.default(asked, obj)
         await service_account.admit(asked, obj)
         priority.admit(asked, obj)
-        tolerations.admit(obj["spec"], asked.server.config.controllers.pod_eviction_toleration_s)
+        tolerations.admit(obj["spec"], asked.parts.config.controllers.pod_eviction_toleration_s)
         runtime_class.admit(asked, obj)
         topology_labels.admit(asked, obj, obj["spec"].get("nodeName", ""))
     elif group_resource == "nodes":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.admission.mutation import FillIn, Mutator, mutate
 from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.parts import Parts
 from actors.apiserver.policies.configuration import Policy, compile_policies
 from actors.apiserver.storage.resource_cache import ResourceCache, changed_revision_of
 from actors.apiserver.webhooks.configuration import Hook, compile_hooks
@@ -23,7 +24,6 @@ from actors.apiserver.webhooks.rules import equivalents, find_match
 
 if TYPE_CHECKING:
     from actors.apiserver.policies.bound import BoundPolicy
-    from actors.apiserver.server import Server
 
 GROUP = "admissionregistration.k8s.io"
 _PREFIX = f"/registry/{GROUP}/".encode()
@@ -97,7 +97,7 @@ class Hooks:
     def _plan(self, asked: Admission) -> Plan:
         sources = self._sources
         if self._seen != tuple(map(changed_revision_of, sources)) or not sources:
-            self._compile(asked.server)
+            self._compile(asked.parts)
         if self._plans is None:
             return NOTHING
         key = (asked.resource, asked.subresource, asked.operation)
@@ -108,8 +108,8 @@ class Hooks:
             plan = self._plans[key] = self._planned(asked)
         return plan
 
-    def _compile(self, server: "Server") -> None:
-        self._sources = tuple(server.cache.at(_PREFIX + name.encode() + b"/") for name in _SOURCES)
+    def _compile(self, parts: Parts) -> None:
+        self._sources = tuple(parts.cache.at(_PREFIX + name.encode() + b"/") for name in _SOURCES)
         self._seen = tuple(map(changed_revision_of, self._sources))
         mutating, validating, *policies = ([one.decode() for one in of.entries.values()] for of in self._sources)
         self._mutating, self._validating = compile_hooks(mutating), compile_hooks(validating)
@@ -135,7 +135,7 @@ class Hooks:
     def _bound(self, hooks: tuple[Hook, ...], asked: Admission) -> tuple[BoundHook, ...]:
         found = []
         for hook in hooks:
-            shown_as = equivalents(asked.server.registry, asked.resource, hook.match_policy)
+            shown_as = equivalents(asked.parts.registry, asked.resource, hook.match_policy)
             match = find_match(hook.rules, shown_as, asked.subresource, asked.operation)
             if match is not None:
                 found.append(BoundHook(self._caller, hook, match))
@@ -146,6 +146,6 @@ def _bound_policies(policies: "tuple[Policy, ...]", asked: Admission) -> "Iterat
     for policy in policies:
         from actors.apiserver.policies.bound import bind  # loads CEL: not before there is a policy
 
-        bound = bind(policy, asked.server.registry, asked.resource, asked.subresource, asked.operation)
+        bound = bind(policy, asked.parts.registry, asked.resource, asked.subresource, asked.operation)
         if bound is not None:
             yield bound

@@ -22,7 +22,7 @@ def admit(asked: Admission, ingress: Object) -> None:
         return
     defaults = [
         found["metadata"]
-        for entry in asked.server.cache.at(PREFIX).entries.values()
+        for entry in asked.parts.cache.at(PREFIX).entries.values()
         if b"is-default-class" in entry.body and _is_default(found := entry.decode())
     ]
     newest = max((metadata["creationTimestamp"] for metadata in defaults), default="")

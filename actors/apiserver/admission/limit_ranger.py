@@ -33,7 +33,7 @@ def check(asked: Admission, obj: Object) -> None:
 
 
 def _of_namespace(asked: Admission) -> list[Object]:
-    cache = asked.server.cache.at(PREFIX)
+    cache = asked.parts.cache.at(PREFIX)
     if not cache.entries:
         return []
     return [entry.decode() for entry in cache.within(PREFIX + asked.namespace.encode() + b"/")]

@@ -4,7 +4,6 @@ Neighbours: `chain`. The namespace controller empties a terminating namespace an
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import orjson
 
@@ -12,18 +11,16 @@ from actors.api import errors
 from actors.apiserver.admission.attributes import NAMESPACES as PREFIX
 from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.machinery.resource import Resource
-
-if TYPE_CHECKING:
-    from actors.apiserver.server import Server
+from actors.apiserver.parts import Parts
 
 IMMORTAL = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 KNOWN = 256  # namespaces as they are now, for which that is known
 _TERMINATING = b'"deletionTimestamp":'
 
 
-def is_open(server: "Server", where: str) -> bool:
+def is_open(parts: Parts, where: str) -> bool:
     """Is a namespace there for sure, and not on its way out?"""
-    entry = server.cache.at(PREFIX).entries.get(PREFIX + where.encode())
+    entry = parts.cache.at(PREFIX).entries.get(PREFIX + where.encode())
     return entry is not None and not _may_be_terminating(entry.body)
 
 
@@ -32,13 +29,13 @@ def _may_be_terminating(body: bytes) -> bool:
     return _TERMINATING in body
 
 
-async def admit_create(server: "Server", resource: Resource, where: str, name: str) -> None:
+async def admit_create(parts: Parts, resource: Resource, where: str, name: str) -> None:
     """See the module. A namespace that the cache does not know yet may just have been made: look again, newest."""
-    namespaces = server.cache.at(PREFIX)
+    namespaces = parts.cache.at(PREFIX)
     key = PREFIX + where.encode()
     entry = namespaces.entries.get(key)
     if entry is None:
-        await server.barrier.fresh()
+        await parts.barrier.fresh()
         entry = namespaces.entries.get(key)
         if entry is None:
             raise errors.not_found("namespaces", where)

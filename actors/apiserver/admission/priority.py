@@ -69,7 +69,7 @@ def _class_of(asked: Admission, name: str) -> tuple[str, int, str]:
 def _default(asked: Admission) -> Object | None:
     """Return the default class; the one of the lowest priority when there are several."""
     best: Object | None = None
-    for entry in asked.server.cache.at(PREFIX).entries.values():
+    for entry in asked.parts.cache.at(PREFIX).entries.values():
         if _DEFAULT_MARK in entry.body:
             found = orjson.loads(entry.body)
             if found.get("globalDefault") and (best is None or found.get("value", 0) < best.get("value", 0)):

@@ -13,7 +13,7 @@ gives back what ended. Source: Kubernetes' ResourceQuota plugin, which charges b
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.api import errors
 from actors.api.quota.amounts import written
@@ -21,11 +21,9 @@ from actors.api.quota.usage import group_resource_of, total
 from actors.apiserver.admission import quota_rules
 from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.machinery.stored import encode_stored
+from actors.apiserver.parts import Parts
 from actors.apiserver.storage.charge import Charge, ChargeMoved
 from actors.apiserver.storage.entry import Entry
-
-if TYPE_CHECKING:
-    from actors.apiserver.server import Server
 
 PREFIX = b"/registry/resourcequotas/"
 ATTEMPTS = 16  # of one charge; who loses so many races meets a quota that somebody else rewrites without pause
@@ -44,7 +42,7 @@ class Ledger:
 
     def concerns(self, asked: Admission) -> bool:
         """Is there a quota in the namespace, and can this write change what is used? Nearly free when there is none."""
-        cache = asked.server.cache.at(PREFIX)
+        cache = asked.parts.cache.at(PREFIX)
         if not cache.entries or not asked.namespace:
             return False
         if not quota_rules.concerns(asked.resource.group_resource, asked.subresource, asked.operation):
@@ -56,10 +54,10 @@ class Ledger:
             self._locks = {name: lock for name, lock in self._locks.items() if lock.locked()}
         return self._locks.setdefault(namespace, asyncio.Lock())
 
-    def quotas(self, server: "Server", namespace: str) -> list[Entry]:
+    def quotas(self, parts: Parts, namespace: str) -> list[Entry]:
         """Return the quotas of a namespace, each as new as it is known."""
         found = []
-        for entry in server.cache.at(PREFIX).within(_prefix(namespace)):
+        for entry in parts.cache.at(PREFIX).within(_prefix(namespace)):
             newer = self._newer.get(entry.key)
             if newer is not None and newer.revision <= entry.revision:
                 del self._newer[entry.key]
@@ -74,44 +72,43 @@ class Ledger:
             self._newer[entry.key] = entry
 
 
-async def charged(asked: Admission, obj: Object, old: Object | None, write: ChargedWrite) -> Entry:
+async def charged(ledger: Ledger, asked: Admission, obj: Object, old: Object | None, write: ChargedWrite) -> Entry:
     """Do a write, with its charges to the namespace's quotas. Raises ApiError Forbidden when one has no room."""
-    ledger = asked.server.quotas
     if not ledger.concerns(asked):
         return await write([])
     async with ledger.lock(asked.namespace):
         for _ in range(ATTEMPTS):
-            charges = await charges_for(asked, obj, old)
+            charges = await charges_for(ledger, asked, obj, old)
             try:
                 entry = await write(charges)
             except ChargeMoved as moved:
                 ledger.learn(moved.entries)
                 if moved.gone:
-                    await asked.server.barrier.fresh()
+                    await asked.parts.barrier.fresh()
             else:
-                settle(asked, charges, entry.revision)
+                settle(ledger, charges, entry.revision)
                 return entry
     raise errors.conflict("resourcequotas", asked.namespace, "the quota is being changed too often; try again")
 
 
-def settle(asked: Admission, charges: Iterable[Charge], revision: int) -> None:
+def settle(ledger: Ledger, charges: Iterable[Charge], revision: int) -> None:
     """Remember charges that were written."""
-    asked.server.quotas.learn(Entry.of_stored(charge.key, charge.value, revision) for charge in charges)
+    ledger.learn(Entry.of_stored(charge.key, charge.value, revision) for charge in charges)
 
 
-async def charges_for(asked: Admission, obj: Object, old: Object | None) -> list[Charge]:
+async def charges_for(ledger: Ledger, asked: Admission, obj: Object, old: Object | None) -> list[Charge]:
     """Return what a write changes in quotas. Raises ApiError Forbidden."""
-    server, group_resource = asked.server, asked.resource.group_resource
+    parts, group_resource = asked.parts, asked.resource.group_resource
     charges = []
-    for entry in server.quotas.quotas(server, asked.namespace):
+    for entry in ledger.quotas(parts, asked.namespace):
         quota = entry.decode()
         names = quota_rules.needed_names(quota, group_resource, obj)
         if not names:
             continue
         status = quota.setdefault("status", {})
         if any(name not in (status.get("used") or {}) for name in names):
-            status["used"] = await count(server, quota)
-        now = server.clock.wall()
+            status["used"] = await count(parts, quota)
+        now = parts.clock.wall()
         try:
             used = quota_rules.charge(quota, names, group_resource, obj, old, now)
         except quota_rules.Exceeded as exceeded:
@@ -123,17 +120,17 @@ async def charges_for(asked: Admission, obj: Object, old: Object | None) -> list
     return charges
 
 
-async def count(server: "Server", quota: Object) -> dict[str, str]:
+async def count(parts: Parts, quota: Object) -> dict[str, str]:
     """Return what the objects of a namespace use of a quota, from a cache that is as new as the state."""
-    await server.barrier.fresh()
+    await parts.barrier.fresh()
     namespace = quota["metadata"]["namespace"]
     plurals = {group_resource_of(name) for name in quota["spec"].get("hard") or {}} - {""}
     used: dict[str, str] = {}
-    for resource in server.registry:
+    for resource in parts.registry:
         if resource.group_resource in plurals and resource.namespaced and not resource.is_virtual:
-            entries = server.cache.of(resource).within(resource.key(namespace, ""))
+            entries = parts.cache.of(resource).within(resource.key(namespace, ""))
             objs = (entry.decode() for entry in entries)
-            used |= written(total(quota, resource.group_resource, objs, server.clock.wall()))
+            used |= written(total(quota, resource.group_resource, objs, parts.clock.wall()))
     return used
 
 

@@ -31,7 +31,7 @@ def admit(asked: Admission, obj: dict[str, Any], old: dict[str, Any] | None) -> 
     if old is not None and old.get("subjects") == obj.get("subjects") and old.get("roleRef") == obj.get("roleRef"):
         return
     reference = obj.get("roleRef") or {}
-    rules = asked.server.authorizer.rbac.role_rules(reference, asked.namespace)
+    rules = asked.parts.authorizer.rbac.role_rules(reference, asked.namespace)
     plural = "clusterroles" if reference.get("kind") == "ClusterRole" else "roles"
     if rules is None:
         if not _may(asked, "bind", plural, reference.get("name", "")):
@@ -49,7 +49,7 @@ _EVERYTHING = (
 def _check(asked: Admission, verb: str, plural: str, name: str, wanted: list[Rule]) -> None:
     if _may(asked, verb, plural, name):
         return
-    held = asked.server.authorizer.rbac.rules_of(asked.identity, asked.namespace)
+    held = asked.parts.authorizer.rbac.rules_of(asked.identity, asked.namespace)
     missing = uncovered(wanted, held)
     if missing:
         told = "\n".join(orjson.dumps(rule).decode() for rule in missing[:MAX_TOLD])
@@ -63,4 +63,4 @@ def _check(asked: Admission, verb: str, plural: str, name: str, wanted: list[Rul
 
 def _may(asked: Admission, verb: str, plural: str, name: str) -> bool:
     attributes = Attributes(verb, GROUP, plural, "", asked.namespace, name)
-    return asked.server.authorizer.allows(asked.identity, attributes)
+    return asked.parts.authorizer.allows(asked.identity, attributes)

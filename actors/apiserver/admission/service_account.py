@@ -41,7 +41,7 @@ async def admit(asked: Admission, pod: Object) -> None:
 
 
 async def _account(asked: Admission, name: str) -> Object:
-    accounts = asked.server.cache.at(PREFIX)
+    accounts = asked.parts.cache.at(PREFIX)
     key = PREFIX + f"{asked.namespace}/{name}".encode()
     entry = accounts.entries.get(key)
     if entry is None:
@@ -69,7 +69,7 @@ def _mount_token(asked: Admission, spec: Object) -> None:
     volumes = spec.get("volumes") or []
     name = next((one["name"] for one in volumes if one["name"].startswith(VOLUME_PREFIX)), "")
     if not name:
-        name = generate_name(VOLUME_PREFIX, asked.server.random)
+        name = generate_name(VOLUME_PREFIX, asked.parts.random)
         spec["volumes"] = [*volumes, token_volume(name)]
     mount = {"name": name, "readOnly": True, "mountPath": TOKEN_PATH}
     for one in lacking:

@@ -32,7 +32,7 @@ def _default(asked: Admission) -> Object | None:
     """Return the newest default class, and of equally new ones the first by name."""
     defaults = [
         found
-        for entry in asked.server.cache.at(PREFIX).entries.values()
+        for entry in asked.parts.cache.at(PREFIX).entries.values()
         if b"is-default-class" in entry.body and _is_default(found := entry.decode())
     ]
     newest = max((found["metadata"]["creationTimestamp"] for found in defaults), default="")

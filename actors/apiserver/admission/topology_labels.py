@@ -21,7 +21,7 @@ def admit(asked: Admission, obj: Object, node: str) -> None:
     entry = asked.entry(NODES, node) if node else None
     if entry is None:
         return
-    of_node, _ = entry.traits(asked.server.cache.at(NODES).fields)
+    of_node, _ = entry.traits(asked.parts.cache.at(NODES).fields)
     found = {name: of_node[name] for name in LABELS if name in of_node}
     if found:
         metadata = obj["metadata"]

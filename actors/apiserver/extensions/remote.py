@@ -12,21 +12,19 @@ import base64
 import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from actors.api import errors
 from actors.apiserver.call import Answer, ApiCall, Identity, StreamAnswer
+from actors.apiserver.parts import Parts
 from actors.apiserver.streams.exchange import HOP_BY_HOP, Exchange, Pairs, request_head
 from actors.apiserver.streams.handing_back import hand_back
 from actors.apiserver.streams.pipe import PipeBroken, TcpPipe, TlsPipe
 from actors.apiserver.webhooks.addresses import NoAddress, find_address
 from actors.apiserver.webhooks.configuration import ServiceReference
-
-if TYPE_CHECKING:
-    from actors.apiserver.server import Server
 
 ANSWER_S = 60.0  # until the head of an answer; a watch goes on for as long as it likes after that
 MAX_DOCUMENT_BYTES = 16 << 20  # of a discovery or OpenAPI document that we read ourselves
@@ -58,12 +56,12 @@ class Remote:
         self._proxy = proxy
         self._trust: ssl.SSLContext | None = None
 
-    async def forward(self, server: "Server", call: ApiCall) -> Answer | StreamAnswer:
+    async def forward(self, parts: Parts, call: ApiCall) -> Answer | StreamAnswer:
         """Hand a request on. Raises ApiError when the server cannot be reached."""
         stack = AsyncExitStack()
         try:
             async with asyncio.timeout(ANSWER_S):
-                pipe = await self._open(server, stack)
+                pipe = await self._open(parts, stack)
                 exchange = Exchange(pipe, call.method)
                 await exchange.begin(self._head(call), call.body)
         except TimeoutError:
@@ -78,9 +76,9 @@ class Remote:
         passed = [pair for pair in exchange.headers if pair[0] not in HOP_BY_HOP and pair[0] != "content-type"]
         return await hand_back(exchange, pipe, stack, passed)
 
-    async def fetch(self, server: "Server", path: str, accept: str, identity: Identity) -> Object:
+    async def fetch(self, parts: Parts, path: str, accept: str, identity: Identity) -> Object:
         """Return a document of the server's own, such as its discovery. Raises ApiError."""
-        answer = await self.forward(server, ApiCall(identity, "GET", path, accept=accept))
+        answer = await self.forward(parts, ApiCall(identity, "GET", path, accept=accept))
         if isinstance(answer, StreamAnswer):
             body = await _collected(answer)
         else:
@@ -92,8 +90,8 @@ class Remote:
         except orjson.JSONDecodeError as error:
             raise errors.unavailable(f"https://{self.reference.host}{path} is no JSON: {error}") from error
 
-    async def _open(self, server: "Server", stack: AsyncExitStack) -> TlsPipe:
-        address, port = find_address(server.cache, self.reference, server.random)
+    async def _open(self, parts: Parts, stack: AsyncExitStack) -> TlsPipe:
+        address, port = find_address(parts.cache, self.reference, parts.random)
         below = await TcpPipe.open(address, port)
         stack.callback(below.close)
         pipe = TlsPipe(below, self.reference.host, self._trusting())

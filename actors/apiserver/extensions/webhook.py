@@ -17,12 +17,12 @@ import orjson
 
 from actors.api import errors
 from actors.api.errors import ApiError
+from actors.apiserver.parts import Parts
 from actors.apiserver.webhooks.addresses import find_address
 from actors.apiserver.webhooks.call_failed import CallFailed
 from actors.apiserver.webhooks.configuration import Hook, ServiceReference
 
 if TYPE_CHECKING:
-    from actors.apiserver.server import Server
     from actors.apiserver.webhooks.client import WebhookClient
 
 TIMEOUT_S = 30  # Kubernetes' time for a conversion
@@ -45,8 +45,8 @@ class _Endpoint:
 class ConversionWebhooks:
     """Makes the converters of definitions. They share one client, which is made when the first is called."""
 
-    def __init__(self, server: "Server") -> None:
-        self._server = server
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._client: WebhookClient | None = None
 
     def converter_of(self, definition: Object) -> "Converter | None":
@@ -61,7 +61,7 @@ class ConversionWebhooks:
             from actors.apiserver.webhooks.client import WebhookClient  # loads an HTTP client: not before it is needed
 
             def locate(service: ServiceReference) -> tuple[str, int]:
-                return find_address(self._server.cache, service, self._server.random)
+                return find_address(self._parts.cache, service, self._parts.random)
 
             self._client = WebhookClient(locate)
         return await self._client.call(cast(Hook, endpoint), body, TIMEOUT_S)

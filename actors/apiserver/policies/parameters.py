@@ -23,7 +23,7 @@ def find_params(asked: Admission, policy: Policy, binding: Binding) -> list[Obje
     if policy.param_kind is None or reference is None:
         return [None]
     version, kind = policy.param_kind
-    resource = asked.server.registry.by_kind(version, kind)
+    resource = asked.parts.registry.by_kind(version, kind)
     if resource is None or resource.is_virtual:
         raise Misconfigured(f"failed to configure policy: failed to find resource referenced by paramKind: '{version}, "
                             f"Kind={kind}'")  # fmt: skip
@@ -36,7 +36,7 @@ def find_params(asked: Admission, policy: Policy, binding: Binding) -> list[Obje
 
 
 def _find(asked: Admission, resource: Resource, reference: ParamRef) -> list[Object]:
-    cache = asked.server.cache.of(resource)
+    cache = asked.parts.cache.of(resource)
     namespace = _namespace(asked, resource, reference)
     if reference.selector is None:
         entry = cache.entries.get(resource.key(namespace, reference.name))

@@ -197,7 +197,7 @@ async def _admitted(server: Server, call: ApiCall, info: RequestInfo, pods: Reso
         server, call.identity, pods, info.namespace, info.name, info.subresource, operation=CONNECT, options=None,
         annotations=call.annotations,
     )  # fmt: skip
-    await chain.admit_body(admission, options)
+    await chain.admit_body(server.hooks, admission, options)
     document = entry.decode()
     node = (document.get("spec") or {}).get("nodeName", "")
     if not node:

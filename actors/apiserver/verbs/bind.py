@@ -35,7 +35,7 @@ async def bind(server: Server, call: ApiCall, info: RequestInfo, pods: Resource)
         annotations=call.annotations,
     )  # fmt: skip
     topology_labels.admit(asked, binding, binding["target"]["name"])
-    await admit_body(asked, binding)
+    await admit_body(server.hooks, asked, binding)
 
     async def change(pod: dict[str, Any], entry: Entry) -> Write:
         _assign(pod, binding, now_rfc3339(server.clock))

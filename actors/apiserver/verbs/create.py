@@ -92,21 +92,23 @@ async def create_object(
         asked.name = metadata.get("name", "")
         try:
             if attempt == 0:
-                _prepare(asked, call, info, obj, is_tracked)
-                if has_no_step(asked):
+                _prepare(server, asked, call, info, obj, is_tracked)
+                if has_no_step(server.hooks, asked):
                     validate(resource, obj)
                 else:
-                    await _admit(asked, obj)
-            return await _store(asked, obj)
+                    await _admit(server, asked, obj)
+            return await _store(server, asked, obj)
         except errors.ApiError as error:
             if error.reason != "AlreadyExists" or attempt + 1 == attempts:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
 
-def _prepare(asked: Admission, call: ApiCall, info: RequestInfo, obj: dict[str, Any], is_tracked: bool) -> None:
+def _prepare(
+    server: Server, asked: Admission, call: ApiCall, info: RequestInfo, obj: dict[str, Any], is_tracked: bool
+) -> None:
     resource = asked.resource
-    writer = writer_of(asked.server, call, info, resource)
+    writer = writer_of(server, call, info, resource)
 
     def track() -> None:
         if not is_tracked:
@@ -115,37 +117,37 @@ def _prepare(asked: Admission, call: ApiCall, info: RequestInfo, obj: dict[str, 
     prepare_for_create(resource, obj, new_uid(), writer.now, track)
 
 
-async def _admit(asked: Admission, obj: dict[str, Any]) -> None:
-    await admit_create(asked, obj)
+async def _admit(server: Server, asked: Admission, obj: dict[str, Any]) -> None:
+    await admit_create(server.hooks, asked, obj)
     validate(asked.resource, obj)
-    await check(asked, obj, None)
+    await check(server.hooks, asked, obj, None)
 
 
-def _store(asked: Admission, obj: dict[str, Any]) -> Awaitable[Entry]:
+def _store(server: Server, asked: Admission, obj: dict[str, Any]) -> Awaitable[Entry]:
     """Return the work of storing an object: of most, that is one txn and nothing besides."""
-    server, resource = asked.server, asked.resource
+    resource = asked.resource
     allocation = allocation_for(server, resource)
     if allocation or resource.conversion or asked.dry_run or server.quotas.concerns(asked):
-        return _store_with(allocation, asked, obj)
+        return _store_with(server, allocation, asked, obj)
     return server.store.create(resource, asked.namespace, obj["metadata"]["name"], obj)
 
 
-async def _store_with(allocation: Allocation | None, asked: Admission, obj: dict[str, Any]) -> Entry:
+async def _store_with(server: Server, allocation: Allocation | None, asked: Admission, obj: dict[str, Any]) -> Entry:
     """Store an object that needs addresses, is converted, is charged to a quota, or is only rehearsed."""
-    server, resource, namespace = asked.server, asked.resource, asked.namespace
+    resource, namespace = asked.resource, asked.namespace
     name = obj["metadata"]["name"]
     for _ in range(CLAIM_ATTEMPTS if allocation else 1):
         claims = await allocation.fill_in(obj, None) if allocation else ()
         stored = obj if resource.conversion is None else resource.conversion.to_stored(obj)
         if asked.dry_run:
-            return await _rehearsed(asked, obj, stored)
+            return await _rehearsed(server, asked, obj, stored)
 
         def write(charges: list[Charge], stored=stored, claims=claims) -> Awaitable[Entry]:
             return server.store.create(resource, namespace, name, stored, claims, charges)
 
         try:
             if server.quotas.concerns(asked):
-                return await quota.charged(asked, obj, None, write)
+                return await quota.charged(server.quotas, asked, obj, None, write)
             return await write([])
         except ClaimTaken as taken:
             assert allocation is not None, "only an allocation claims"
@@ -153,12 +155,12 @@ async def _store_with(allocation: Allocation | None, asked: Admission, obj: dict
     raise errors.internal(f"no free address was found for {resource.group_resource} {name}")
 
 
-async def _rehearsed(asked: Admission, obj: dict[str, Any], stored: dict[str, Any]) -> Entry:
+async def _rehearsed(server: Server, asked: Admission, obj: dict[str, Any], stored: dict[str, Any]) -> Entry:
     """What a dry run answers: the object as it would be, without a resourceVersion of its own."""
-    server, resource, name = asked.server, asked.resource, obj["metadata"]["name"]
+    resource, name = asked.resource, obj["metadata"]["name"]
     key = resource.key(asked.namespace, name)
     if key in server.cache.of(resource).entries:
         raise errors.already_exists(resource.group_resource, name)
     if server.quotas.concerns(asked):
-        await quota.charges_for(asked, obj, None)
+        await quota.charges_for(server.quotas, asked, obj, None)
     return Entry(key, encode_stored(stored), 0)

@@ -39,7 +39,7 @@ COLLECTION_WORKERS = 16  # deletions of a collection at a time
 async def delete(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
     options = read_options(call, info)
     asked = deletion_of(server, call, resource, info.namespace, info.name, options)
-    entry, stays = await remove(asked, options)
+    entry, stays = await remove(server, asked, options)
     if stays and resource.group_resource == "namespaces":
         await server.cache.wait_for(entry.revision)  # so that no creation that follows the answer slips in
     if stays or resource.group_resource in RETURNED:
@@ -61,7 +61,7 @@ async def delete_collection(server: Server, call: ApiCall, info: RequestInfo, re
         for entry in left:
             namespace, _, name = entry.key[prefix:].decode().rpartition("/")
             try:
-                await remove(deletion_of(server, call, resource, namespace, name, options), options)
+                await remove(server, deletion_of(server, call, resource, namespace, name, options), options)
             except errors.ApiError as error:
                 if error.reason != "NotFound":  # gone already: somebody else was faster
                     raise
@@ -80,15 +80,15 @@ def deletion_of(
     )  # fmt: skip
 
 
-async def remove(asked: Admission, options: DeleteOptions) -> tuple[Entry, bool]:
+async def remove(server: Server, asked: Admission, options: DeleteOptions) -> tuple[Entry, bool]:
     """Delete an object; return it as it is left (or was last), and whether it is still there. Raises ApiError."""
-    server, resource = asked.server, asked.resource
+    resource = asked.resource
 
     async def change(obj: dict[str, Any], entry: Entry) -> Write:
         check_preconditions(resource, obj, options)
         asked.warnings.clear()
         asked.annotations.clear()
-        await admit_delete(asked, await _as_asked(resource, obj, entry))
+        await admit_delete(server.hooks, asked, await _as_asked(resource, obj, entry))
         claims = claims_of(resource, obj)
         left = decide(resource, obj, options, server.clock.wall())
         return Write(left, releases=claims if left is None else ())

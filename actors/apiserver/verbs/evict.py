@@ -43,13 +43,13 @@ async def evict(server: Server, call: ApiCall, info: RequestInfo, pods: Resource
         server, call.identity, pods, info.namespace, name, "eviction", dry_run=options.dry_run,
         options=create_options(info), annotations=call.annotations,
     )  # fmt: skip
-    await admit_body(asked, eviction)
+    await admit_body(server.hooks, asked, eviction)
     entry = await server.store.read(pods.key(info.namespace, name))
     if entry is None:
         raise errors.not_found("pods", name)
     if not options.dry_run:
         await _spend_budgets(server, info.namespace, entry.decode())
-    await remove(deletion_of(server, call, pods, info.namespace, name, options), options)
+    await remove(server, deletion_of(server, call, pods, info.namespace, name, options), options)
     return success(code=201, warnings=asked.warnings)
 
 

@@ -38,7 +38,7 @@ async def create_token(server: Server, call: ApiCall, info: RequestInfo, account
     )  # fmt: skip
     if call.identity.nodes:
         admit_token(asked, request)
-    await admit_body(asked, request)
+    await admit_body(server.hooks, asked, request)
     spec = request.get("spec") or {}
     lifetime_s = _lifetime_s(spec)
     entry = await server.store.read(accounts.key(info.namespace, info.name))

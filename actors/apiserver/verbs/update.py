@@ -123,7 +123,7 @@ class Updating:
                 server.quotas.learn(moved.entries)
             else:
                 if self._charges and not self._dry_run:
-                    quota.settle(self._asked, self._charges, entry.revision)
+                    quota.settle(server.quotas, self._charges, entry.revision)
                 return entry
         raise errors.internal(f"no free address was found for {resource.group_resource} {info.name}")
 
@@ -140,16 +140,16 @@ class Updating:
         if self._info.subresource == STATUS:
             prepare_for_status_update(resource, obj, old)
             self._track(obj, old)
-            await admit_update(asked, obj, old)
+            await admit_update(self._server.hooks, asked, obj, old)
             validate_status(resource, obj, old)
         elif self._info.subresource in PARTS:
             await self._change_part(obj, old)
         else:
             prepare_for_update(resource, obj, old)
             self._track(obj, old)
-            await admit_update(asked, obj, old)
+            await admit_update(self._server.hooks, asked, obj, old)
             validate(resource, obj, old)
-        await check(asked, obj, old)
+        await check(self._server.hooks, asked, obj, old)
         obj["metadata"]["resourceVersion"] = ""
         if may_go(resource, obj):
             return Write(None, releases=claims_of(resource, old), last=self._as_stored(obj))
@@ -161,7 +161,7 @@ class Updating:
         if same_but_times(obj, old):
             return Write(current)
         if self._server.quotas.concerns(asked):
-            self._charges = await quota.charges_for(asked, obj, old)
+            self._charges = await quota.charges_for(self._server.quotas, asked, obj, old)
         return Write(self._as_stored(obj), claims, releases, self._charges)
 
     def _as_stored(self, obj: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Updating:
         resource.strategy.default(obj)
         resource.strategy.prepare_for_subresource_update(part, obj, old)
         self._track(obj, old)
-        await admit_update(self._asked, obj, old)
+        await admit_update(self._server.hooks, self._asked, obj, old)
         validate_metadata(resource, obj, old)
         causes = resource.strategy.validate(obj) + resource.strategy.validate_subresource_update(part, obj, old)
         if causes:

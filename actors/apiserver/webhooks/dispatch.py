@@ -10,7 +10,7 @@ Source: Kubernetes' webhook dispatchers. Neighbours: `admission.dynamic` decides
 import asyncio
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -19,6 +19,7 @@ from actors.api.errors import ApiError
 from actors.apiserver.admission.attributes import Admission
 from actors.apiserver.machinery.decode import IGNORE
 from actors.apiserver.machinery.patch import JSON_PATCH, apply_patch_as
+from actors.apiserver.parts import Parts
 from actors.apiserver.webhooks.addresses import find_address
 from actors.apiserver.webhooks.call_failed import CallFailed
 from actors.apiserver.webhooks.configuration import Hook, ServiceReference
@@ -26,9 +27,6 @@ from actors.apiserver.webhooks.notes import Notes, tell_failed_open
 from actors.apiserver.webhooks.review import BadReview, Verdict, refusal, request_of, review, verdict_of
 from actors.apiserver.webhooks.rules import Match
 from actors.apiserver.webhooks.views import View, view_of
-
-if TYPE_CHECKING:
-    from actors.apiserver.server import Server
 
 Object = dict[str, Any]
 
@@ -63,12 +61,12 @@ class Caller:
         except BadReview as error:
             raise Unanswered(f"received invalid webhook response: {error}") from error
 
-    def ready(self, server: "Server") -> None:
+    def ready(self, parts: Parts) -> None:
         if self._client is None:
             from actors.apiserver.webhooks.client import WebhookClient  # loads an HTTP client: not before it is needed
 
             def locate(service: ServiceReference) -> tuple[str, int]:
-                return find_address(server.cache, service, server.random)
+                return find_address(parts.cache, service, parts.random)
 
             self._client = WebhookClient(locate)
 
@@ -139,14 +137,12 @@ class BoundHook:
             return None
         if asked.dry_run and not hook.is_dry_runnable:
             raise errors.bad_request(f'admission webhook "{hook.name}" does not support dry run')
-        self._caller.ready(asked.server)
+        self._caller.ready(asked.parts)
         try:
             verdict = await self._caller.ask(hook, request, mutating=notes is not None)
         except Unanswered as error:
             said = f'failed calling webhook "{hook.name}": {error}'
-            asked.server.log.warning(
-                "webhook not answered", webhook=hook.name, closed=hook.fails_closed, why=str(error)
-            )
+            asked.parts.log.warning("webhook not answered", webhook=hook.name, closed=hook.fails_closed, why=str(error))
             if hook.fails_closed:
                 raise errors.internal(said) from error
             tell_failed_open(asked, hook, notes)

@@ -46,7 +46,7 @@ def decide(asked: Admission, question: Question) -> tuple[bool, str]:
             question.get("namespace", ""),
             question.get("name", ""),
         )
-    return asked.server.authorizer.allows(identity, attributes), ""
+    return asked.parts.authorizer.allows(identity, attributes), ""
 
 
 def _request_resource(asked: Admission) -> Question:

@@ -110,7 +110,7 @@ def _is_stricter(new: LevelVersion, old: LevelVersion) -> bool:
 
 
 def _warnings_of_existing(asked: Admission, namespace: str, enforce: LevelVersion) -> list[str]:
-    cache = asked.server.cache.at(PODS)
+    cache = asked.parts.cache.at(PODS)
     prefix = PODS + namespace.encode() + b"/"
     names: dict[str, list[str]] = {}
     checked = 0
