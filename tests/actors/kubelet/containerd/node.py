@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import grpc
 import msgspec
 import pytest
 
@@ -42,8 +43,19 @@ POD_CIDR = "10.77.0.0/24"
 
 @contextlib.contextmanager
 def own_network() -> Iterator[None]:
-    """Put this thread, and what it starts, into a new network namespace with a loopback."""
+    """Put this thread, and what it starts, into a new network namespace with a loopback.
+
+    Threads that are begun in there stay in there. gRPC makes its connections in threads of its own, which live as long
+    as any channel does: so they are begun out here, or the tests that come later in this process would reach nobody.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
+    with contextlib.closing(grpc.insecure_channel("unix:nobody")):
+        with _inside(libc):
+            yield
+
+
+@contextlib.contextmanager
+def _inside(libc: ctypes.CDLL) -> Iterator[None]:
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     if libc.unshare(CLONE_NEWNET):
         pytest.skip(f"real tier: no network namespace can be made: {os.strerror(ctypes.get_errno())}")

@@ -1,11 +1,15 @@
 """What is written to the node: cgroups (in a folder that plays the kernel), CNI configuration, nftables."""
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
+import grpc
 import pytest
 
 from actors.cluster import purge
@@ -18,6 +22,7 @@ from runtime.command import find_program
 from tests.actors.kubelet.containerd.node import own_network
 from tests.real_tier import need_real
 
+GRPC_THREADS = ("event_engine\n", "lifeguard\n")  # as the kernel names them
 NETWORK = PodNetwork("kubus-x-m1", "kbr-x", ("10.244.1.0/24",), ("10.244.0.0/16",), "/data/cni/addresses")
 
 
@@ -165,6 +170,17 @@ def test_a_firewall_that_drops_is_opened_for_the_bridge_and_closed_by_a_purge(tm
         assert [line.split()[3] for line in rules()] == ["docker0"]
         links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, text=True, timeout=20).stdout)
         assert [link["ifname"] for link in links] == ["lo"]
+
+
+@pytest.mark.real
+def test_what_grpc_connects_with_stays_outside_of_a_network_that_a_test_enters():
+    """A channel that outlives the test keeps gRPC's threads, and later tests are served by them."""
+    need_real()
+    with own_network():
+        left = grpc.insecure_channel("127.0.0.1:9")
+    with contextlib.closing(left):
+        threads = [path.parent for path in Path("/proc/self/task").glob("*/comm") if path.read_text() in GRPC_THREADS]
+        assert {os.readlink(thread / "ns/net") for thread in threads} == {os.readlink("/proc/thread-self/ns/net")}
 
 
 def test_the_rules_for_a_dropping_firewall_carry_the_instance():
