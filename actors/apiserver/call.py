@@ -9,14 +9,13 @@ Neighbours: `http_front` and `bus_front` build calls and send answers; `handler`
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from actors.api.errors import ApiError
 
 if TYPE_CHECKING:
-    from actors.apiserver.encodings import Encoding
     from actors.apiserver.streams.wire import Wire
 
 JSON = "application/json"
@@ -55,6 +54,18 @@ class Identity:
 
 
 ANONYMOUS = Identity(ANONYMOUS_USER, (UNAUTHENTICATED,))
+
+
+class AnswerEncoding(Protocol):
+    """How an answer is written where its client wants something else than JSON."""
+
+    asked: str  # what the client accepts
+
+    def check(self, api_version: str, kind: str, is_watch: bool) -> None:
+        """Refuse what could not be written so. Raises ApiError NotAcceptable."""
+
+    def of(self, answer: "Answer | StreamAnswer") -> "Answer | StreamAnswer":
+        """Return an answer, written so."""
 
 
 class ApiCall:
@@ -103,7 +114,7 @@ class ApiCall:
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`
         self.source = ""  # the address that it came from
         self.unhurried = False  # a watch that may be told of changes some ms late
-        self.encoding: Encoding | None = None  # of its answer; None: JSON as it is stored
+        self.encoding: AnswerEncoding | None = None  # of its answer; None: JSON as it is stored
         self.task: asyncio.Task[None] | None = None  # in which it is handled, where that is known
 
     def header(self, name: str) -> str:

@@ -13,19 +13,24 @@ answers of calls.
 
 import asyncio
 from collections import deque
-from functools import lru_cache
-from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import httptools
 
 from actors.apiserver.auth import x509
 from actors.apiserver.call import MAX_BODY_BYTES, Answer, Identity, LongAnswer
+from actors.apiserver.http_bytes import (
+    CLOSE,
+    COMMON,
+    CONTINUE,
+    MALFORMED,
+    STATUS_LINES,
+    TOO_LARGE_HEAD,
+    chunk,
+    chunk_for_many,
+)
 from actors.apiserver.http_request import Request
 from actors.apiserver.streams.wire import Wire
-
-if TYPE_CHECKING:
-    from actors.apiserver.http_front import HttpFront
 
 MAX_HEAD_BYTES = 64 << 10  # of one request's line and headers; Go's default is 1 MB, no client of ours needs more
 MAX_PIPELINED = 16  # requests of a connection that wait; reading has been paused long before
@@ -36,32 +41,18 @@ IDLE_S = 120.0  # a connection may stay without a request
 SPLIT_BYTES = 32 << 10  # a body this large is written by itself: cheaper than one more copy
 
 
-class _StatusLines(dict[int, bytes]):
-    """Status lines. One that no standard knows, handed on by a proxy, is made when it comes."""
+class Front(Protocol):
+    """Who answers what a connection asks."""
 
-    def __missing__(self, status: int) -> bytes:
-        return b"HTTP/1.1 %d Unknown\r\n" % status
+    async def serve(self, connection: "Connection", request: Request) -> None:
+        """Answer one request."""
 
-
-_STATUS_LINES = _StatusLines(
-    {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-)
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_TOO_LARGE_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_COMMON = b"cache-control: no-cache, private\r\n"
-_CLOSE = b"connection: close\r\n"
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-_chunk_for_many = lru_cache(maxsize=1)(_chunk)  # what a channel tells its watchers, one after the other
+    def failed(self, error: BaseException) -> None:
+        """Hear that a connection's own machinery broke."""
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, front: "HttpFront", connections: "set[Connection]", tasks: "set[asyncio.Task[None]]") -> None:
+    def __init__(self, front: Front, connections: "set[Connection]", tasks: "set[asyncio.Task[None]]") -> None:
         self._front = front
         self._connections = connections
         self._tasks = tasks
@@ -124,7 +115,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._wait_with(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(_MALFORMED)
+            self._refuse(MALFORMED)
 
     def _wait_with(self, early: bytes) -> None:
         """Keep what came after a request to upgrade until it has been answered."""
@@ -215,7 +206,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         if self._expects_continue and self._answering is None:
-            self._transport.write(_CONTINUE)
+            self._transport.write(CONTINUE)
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)
@@ -249,7 +240,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_head(self) -> None:
         self._request = None
-        self._refuse(_TOO_LARGE_HEAD)
+        self._refuse(TOO_LARGE_HEAD)
 
     # A request is answered
 
@@ -331,12 +322,12 @@ class Connection(asyncio.Protocol):
 
     def _head_of(self, answer: Answer, headers: bytes) -> bytes:
         return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-            _STATUS_LINES[answer.status],
-            b"" if b"cache-control:" in headers else _COMMON,
+            STATUS_LINES[answer.status],
+            b"" if b"cache-control:" in headers else COMMON,
             answer.content_type.encode("latin-1"),
             answer.size_bytes,
             headers,
-            _CLOSE if self.closing else b"",
+            CLOSE if self.closing else b"",
         )
 
     def take_over(self, headers: bytes) -> Wire:
@@ -344,7 +335,7 @@ class Connection(asyncio.Protocol):
         self.is_streaming = True
         wire = self._wire = Wire(self._transport, lambda: self._drained)
         if not self._transport.is_closing():
-            self._transport.write(b"%b%b\r\n" % (_STATUS_LINES[101], headers))
+            self._transport.write(b"%b%b\r\n" % (STATUS_LINES[101], headers))
         if self._early:
             wire.feed(self._early)
         if self._paused and not self._transport.is_closing():
@@ -359,12 +350,12 @@ class Connection(asyncio.Protocol):
             self._transport.write(
                 b"%b%bcontent-type: %b\r\n%b%b%b\r\n"
                 % (
-                    _STATUS_LINES[status],
-                    _COMMON,
+                    STATUS_LINES[status],
+                    COMMON,
                     content_type.encode("latin-1"),
                     b"transfer-encoding: chunked\r\n" if self._chunked else b"",
                     headers,
-                    _CLOSE if self.closing else b"",
+                    CLOSE if self.closing else b"",
                 )
             )
 
@@ -372,13 +363,13 @@ class Connection(asyncio.Protocol):
         """Write a piece of a stream unless the peer takes too little, or is gone; return whether it was written."""
         if self._drained is not None or self._transport.is_closing():
             return False
-        self._transport.write(_chunk_for_many(data) if self._chunked else data)
+        self._transport.write(chunk_for_many(data) if self._chunked else data)
         return True
 
     async def write_chunk(self, data: bytes) -> None:
         """Write a piece of a stream; wait while the peer takes too little."""
         if await self._has_room() and data:
-            self._transport.write(_chunk(data) if self._chunked else data)
+            self._transport.write(chunk(data) if self._chunked else data)
 
     async def _has_room(self) -> bool:
         """Wait while the peer takes too little; one that stalls is cut off. False when it is gone."""
