@@ -81,7 +81,7 @@ class ApiServerActor(Actor):
         lifetimes = Lifetimes(state, self.clock, {EVENTS: config.apiserver.event_ttl_s})
         self._server = Server(
             config=config,
-            registry=Served(REGISTRY, self.cache, self.clock),
+            registry=Served(REGISTRY, self.cache),
             clock=self.clock,
             state=state,
             cache=self.cache,

@@ -1,166 +1,345 @@
-"""How much work an expression may be at most, from its tree and the declared sizes of what it is applied to.
+"""How much an evaluation may cost, before there is anything to evaluate: from the tree and the declared sizes.
 
-The units and rules are those of Kubernetes' estimator: a unit for a step, a tenth for a character that a step goes
-through, loops times what their range may hold. It is no time, but what it bounds is: a rule within the limit is done in
-milliseconds, and one whose loops nest over lists without a bound is refused when it is written.
+What `interpreter` counts is bounded by this, with Kubernetes' rules to the unit: a rule of a CustomResourceDefinition
+that would be refused there is refused here, by the same factor. Some of them are odd and kept for that: a number that
+a schema declares has size 0, so comparing it costs nothing; so has a map's key.
 
-Neighbours: `tree` decodes; `declared` has the sizes; `extensions` and admission policies set the limits.
+Source: google/cel-go's checker. Neighbours: `tree` decodes; `declared` has the sizes; `estimates` knows the functions.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from actors.apiserver.cel import declared, tree
-from actors.apiserver.cel.declared import ANYTHING, MAX_REQUEST_BYTES, Declared
+from actors.apiserver.cel.charges import LIST, MAP, STRUCT
+from actors.apiserver.cel.declared import ANYTHING, Declared
+from actors.apiserver.cel.estimates import Call, of_call
+from actors.apiserver.cel.ranges import MAX, NOTHING, ONE, UNKNOWN, Range, exactly
 
-MAX_COST = 1 << 62  # where estimates stop growing
-PER_CHARACTER = 0.1  # of a string that is gone through
-REGEX_FACTOR = 0.25  # of each character of a pattern
-LIST_COST, STRUCT_COST = 10, 30  # of making a list, a map: Kubernetes' base costs
+_ITEMS, _KEYS, _VALUES, _INDICES = "@items", "@keys", "@values", "@indices"
+_SCALARS = frozenset({declared.BOOL, declared.DOUBLE, declared.INT, declared.DURATION, declared.TIMESTAMP})
+_READ = frozenset({declared.MAP, declared.OBJECT})
+_PRIMITIVES = {
+    1: declared.BOOL, 2: declared.INT, 3: declared.INT, 4: declared.DOUBLE, 5: declared.STRING, 6: declared.BYTES,
+}  # fmt: skip
+_WELL_KNOWN = {2: declared.TIMESTAMP, 3: declared.DURATION}
+_CHOICE, _AND, _OR, _INDEX = "_?_:_", "_&&_", "_||_", "_[_]"
 
-_THROUGH_BOTH = frozenset({"contains", "matches", "find", "findAll", "indexOf", "lastIndexOf", "replace", "split"})
-_THROUGH_ONE = frozenset(
-    {
-        "startsWith", "endsWith", "lowerAscii", "upperAscii", "trim", "reverse", "join", "substring", "quote", "format",
-        "charAt", "encode", "decode", "url", "isURL", "ip", "isIP", "isCanonical", "cidr", "isCIDR", "quantity",
-        "isQuantity", "semver", "isSemver", "timestamp", "duration", "string", "bytes", "isSorted", "sum", "min", "max",
-        "sort", "distinct", "flatten", "slice", "range", "contains", "intersects", "equivalent", "getQuery",
-        "validated", "indexIn", "lastIndexIn", "mapOf", "mapOfEntries",
-    }
-)  # fmt: skip
-_FREE = frozenset({"@in", "_[_]", "_?_:_", "_&&_", "_||_", "!_", "@not_strictly_false"})
-
-
-@dataclass(slots=True)
-class _Value:
-    """The cost of an expression so far, and what its value may be."""
-
-    cost: float
-    of: Declared
+Path = tuple[str, ...]
 
 
 def estimate(serialized: bytes, variables: dict[str, Declared]) -> int:
     """Return the most that an evaluation may cost."""
-    return int(min(MAX_COST, _Estimator().cost_of(tree.parse(serialized), variables).cost))
+    return bounds(serialized, variables).most
 
 
-def size_of(value: Declared) -> int:
-    return value.max_size if value.kind not in (declared.INT, declared.DOUBLE, declared.BOOL) else 1
+def bounds(serialized: bytes, variables: dict[str, Declared]) -> Range:
+    """Return the least and the most that an evaluation may cost."""
+    parsed = tree.parse(serialized)
+    return _Estimator(parsed, variables).cost(parsed.root)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """What is known of the members of a list or map."""
+
+    kind: str
+    key: Range
+    value: Range
+
+    def __or__(self, other: "_Entries") -> "_Entries":
+        return _Entries(self.kind, self.key | other.key, self.value | other.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """A name that the expression itself gives."""
+
+    path: Path
+    size: Range | None
+    entries: _Entries | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    type: Declared
+    size: Range
+    known_size: Range | None
+    member_size: Range | None
+    literal: object
 
 
 class _Estimator:
-    def cost_of(self, node: Any, scope: dict[str, Declared]) -> _Value:
-        kind = self._kind(node)
+    def __init__(self, parsed: tree.Tree, variables: dict[str, Declared]) -> None:
+        self._types, self._overloads, self._variables = parsed.types, parsed.overloads, variables
+        self._paths: dict[int, Path] = {}
+        self._sizes: dict[int, Range] = {}
+        self._entries: dict[int, _Entries] = {}
+        self._locals: dict[str, list[_Local]] = {}
+
+    def cost(self, node: Any) -> Range:
+        made = getattr(self, "_" + tree.kind_of(node).removesuffix("_expr"))(node)
+        assert isinstance(made, Range)
+        return made
+
+    def _const(self, node: Any) -> Range:
+        return NOTHING
+
+    def _ident(self, node: Any) -> Range:
+        name = node.ident_expr.name
+        local = self._local(name)
+        self._paths[node.id] = (name,) if local is None else local.path
+        return ONE
+
+    def _select(self, node: Any) -> Range:
+        select = node.select_expr
+        total = self.cost(select.operand)
+        if select.test_only:
+            return total if self._is_path(select.operand) else total
+        if self._type(select.operand).kind in _READ:
+            total = total + ONE
+        self._paths[node.id] = (*self._path(select.operand), select.field)
+        return total
+
+    def _is_path(self, node: Any) -> bool:
+        return bool(self._path(node))
+
+    def _list(self, node: Any) -> Range:
+        total, members = NOTHING, Range(MAX, 0) if node.list_expr.elements else NOTHING
+        for one in node.list_expr.elements:
+            total = total + self.cost(one)
+            members = members | self._size_or_unknown(one)
+        self._entries[node.id] = _Entries(declared.LIST, ONE, members)
+        return total + exactly(LIST)
+
+    def _struct(self, node: Any) -> Range:
+        entries = node.struct_expr.entries
+        total, empty = NOTHING, Range(MAX, 0) if entries else NOTHING
+        keys = values = empty
+        for one in entries:
+            total = total + self.cost(one.map_key) + self.cost(one.value)
+            keys = keys | self._size_or_unknown(one.map_key)
+            values = values | self._size_or_unknown(one.value)
+        self._entries[node.id] = _Entries(declared.MAP, keys, values)
+        return total + exactly(STRUCT if node.struct_expr.message_name else MAP)
+
+    # --- loops
+
+    def _comprehension(self, node: Any) -> Range:
+        loop = node.comprehension_expr
+        if tree.is_bind(loop):
+            return self._bind(node, loop)
+        total = self.cost(loop.iter_range) + self.cost(loop.accu_init)
+        self._push(loop.accu_var, self._own(loop.accu_init))
+        if loop.iter_var2:
+            self._push(loop.iter_var, self._key_of(loop.iter_range))
+            self._push(loop.iter_var2, self._value_of(loop.iter_range))
+        else:
+            of_list = self._container(loop.iter_range) == declared.LIST
+            self._push(loop.iter_var, (self._value_of if of_list else self._key_of)(loop.iter_range))
+        turn = self.cost(loop.loop_condition) + self.cost(loop.loop_step)
+        self._locals[loop.iter_var].pop()
+        if loop.iter_var2:
+            self._locals[loop.iter_var2].pop()
+        total = total + self.cost(loop.result)
+        self._locals[loop.accu_var].pop()
+        turns = self._size_or_unknown(loop.iter_range)
+        self._note_result(node, loop, turns)
+        return total + turns * turn
+
+    def _note_result(self, node: Any, loop: Any, turns: Range) -> None:
+        kind = tree.kind_of(loop.accu_init)
         if kind == "const_expr":
-            return _Value(0, Declared(declared.STRING, len(node.const_expr.string_value)))
-        if kind == "ident_expr":
-            return _Value(1, scope.get(node.ident_expr.name, ANYTHING))
-        if kind == "select_expr":
-            return self._select(node.select_expr, scope)
-        if kind == "call_expr":
-            return self._call(node.call_expr, scope)
-        if kind == "list_expr":
-            return self._list(node.list_expr, scope)
-        if kind == "struct_expr":
-            parts = [self.cost_of(part, scope) for e in node.struct_expr.entries for part in (e.map_key, e.value)]
-            return _Value(STRUCT_COST + sum(part.cost for part in parts), Declared(declared.MAP, len(parts) // 2))
-        if kind == "comprehension_expr":
-            return self._loop(node.comprehension_expr, scope)
-        return _Value(0, ANYTHING)
+            self._set_size(node, self._size(loop.accu_init))
+        elif kind in ("list_expr", "struct_expr"):
+            self._set_size(node, turns)
+            self._set_entries(node, self._entries_of(loop.loop_step))
 
-    def _kind(self, node: Any) -> str:
-        return next((field.name for field, _ in node.ListFields() if field.name.endswith("_expr")), "const_expr")
+    def _bind(self, node: Any, loop: Any) -> Range:
+        total = self.cost(loop.iter_range) + self.cost(loop.accu_init)
+        self._push(loop.accu_var, self._own(loop.accu_init))
+        total = total + self.cost(loop.result)
+        self._locals[loop.accu_var].pop()
+        self._set_size(node, self._size(loop.result))
+        self._set_entries(node, self._entries_of(loop.result))
+        return total
 
-    def _select(self, node: Any, scope: dict[str, Declared]) -> _Value:
-        operand = self.cost_of(node.operand, scope)
-        return _Value(operand.cost + 1, _member(operand.of, node.field))
+    def _push(self, name: str, local: _Local) -> None:
+        self._locals.setdefault(name, []).append(local)
 
-    def _list(self, node: Any, scope: dict[str, Declared]) -> _Value:
-        parts = [self.cost_of(part, scope) for part in node.elements]
-        largest = max((part.of for part in parts), key=size_of, default=ANYTHING)
-        made = Declared(declared.LIST, len(parts), element=largest)
-        return _Value(LIST_COST + sum(part.cost for part in parts), made)
+    def _own(self, node: Any) -> _Local:
+        return _Local(self._path(node), self._size(node), self._entries_of(node))
 
-    def _loop(self, node: Any, scope: dict[str, Declared]) -> _Value:
-        """A comprehension: its condition and step once for each of the range."""
-        ranged = self.cost_of(node.iter_range, scope)
-        start = self.cost_of(node.accu_init, scope)
-        times = ranged.of.max_size
-        element = ranged.of.element or ANYTHING
-        key = element if ranged.of.kind == declared.LIST else Declared(declared.STRING)
-        inner = {**scope, node.accu_var: start.of, node.iter_var: key}
-        if node.iter_var2:
-            inner |= {node.iter_var: Declared(declared.INT), node.iter_var2: element}
-        condition, step = self.cost_of(node.loop_condition, inner), self.cost_of(node.loop_step, inner)
-        grown = start.of
-        if start.of.kind == declared.LIST:  # map and filter add to a list
-            added = step.of.element or ANYTHING
-            grown = Declared(declared.LIST, times, element=element if added is ANYTHING else added)
-        result = self.cost_of(node.result, {**scope, node.accu_var: grown})
-        cost = ranged.cost + start.cost + times * (condition.cost + step.cost) + result.cost
-        return _Value(min(MAX_COST, cost), result.of)
+    def _key_of(self, ranged: Any) -> _Local:
+        entries = self._entries_of(ranged)
+        step = _INDICES if self._container(ranged) == declared.LIST else _KEYS
+        return _Local(self._below(ranged, step), entries.key if entries else None, None)
 
-    def _call(self, node: Any, scope: dict[str, Declared]) -> _Value:
-        values = [self.cost_of(node.target, scope)] if node.HasField("target") else []
-        values += [self.cost_of(argument, scope) for argument in node.args]
-        name, sizes = node.function, [size_of(value.of) for value in values]
-        if name == "_?_:_":
-            return self._choice(values)
-        if name in ("_&&_", "_||_"):
-            return _Value(sum(value.cost for value in values), Declared(declared.BOOL))
-        total = sum(value.cost for value in values) + _own_cost(name, values, sizes)
-        return _Value(min(MAX_COST, total), _result(name, values))
+    def _value_of(self, ranged: Any) -> _Local:
+        entries = self._entries_of(ranged)
+        step = _ITEMS if self._container(ranged) == declared.LIST else _VALUES
+        return _Local(self._below(ranged, step), entries.value if entries else None, None)
 
-    def _choice(self, values: list[_Value]) -> _Value:
-        condition, one, other = values
-        larger = one if size_of(one.of) >= size_of(other.of) else other
-        return _Value(condition.cost + max(one.cost, other.cost), larger.of)
+    def _container(self, node: Any) -> str:
+        entries = self._entries_of(node)
+        return entries.kind if entries else self._type(node).kind
+
+    def _below(self, node: Any, step: str) -> Path:
+        return (*self._path(node), step)
+
+    # --- calls
+
+    def _call(self, node: Any) -> Range:
+        call = node.call_expr
+        parts = ([call.target] if call.HasField("target") else []) + list(call.args)
+        costs = [self.cost(part) for part in parts]
+        total = sum(costs, NOTHING)
+        if call.function == "dyn":
+            self._set_size(node, self._size(parts[0]))
+            self._set_entries(node, self._entries_of(parts[0]))
+            return total + ONE
+        if call.function in (_AND, _OR):
+            return Range(costs[0].least, total.most)
+        if call.function == _CHOICE:
+            return self._choice(node, parts, costs)
+        made = self._of_overloads(node, call.function, parts)
+        return total + made
+
+    def _choice(self, node: Any, parts: list[Any], costs: list[Range]) -> Range:
+        self._set_size(node, self._size_or_unknown(parts[1]) | self._size_or_unknown(parts[2]))
+        one, other = self._entries_of(parts[1]), self._entries_of(parts[2])
+        self._set_entries(node, one | other if one and other else None)
+        return costs[0] + (costs[1] | costs[2])
+
+    def _of_overloads(self, node: Any, function: str, parts: list[Any]) -> Range:
+        args: list[Any] = [self._argument(part) for part in parts]
+        cost, size = Range(MAX, 0), None
+        for overload in self._overloads.get(node.id, ()) or ("",):
+            made: Call = of_call(function, overload, args)
+            cost = cost | made.cost
+            if made.size is not None:
+                size = made.size if size is None else size | made.size
+        if function == "_+_" and (one := self._entries_of(parts[0])) and (other := self._entries_of(parts[1])):
+            self._set_entries(node, one | other)
+        if function in (_INDEX, "_[?_]"):
+            of_list = self._container(parts[0]) == declared.LIST
+            self._paths[node.id] = self._below(parts[0], _ITEMS if of_list else _VALUES)
+            entries = self._entries_of(parts[0])
+            size = entries.value if entries else None
+        if function == "_?._":
+            self._paths[node.id] = (*self._path(parts[0]), parts[1].const_expr.string_value)
+        self._set_size(node, size if size is not None else self._size(node))
+        return cost
+
+    def _argument(self, node: Any) -> _Argument:
+        size = self._size(node)
+        literal = None
+        if node.HasField("const_expr"):
+            literal = getattr(node.const_expr, tree.constant_kind(node))
+        return _Argument(self._type(node), size or UNKNOWN, size, self._member_size(node), literal)
+
+    def _member_size(self, node: Any) -> Range | None:
+        path = self._path(node)
+        if path and (found := self._declared((*path, _ITEMS))) is not None:
+            return Range(0, found.max_size)
+        return None
+
+    # --- what is known of a node
+
+    def _local(self, name: str) -> _Local | None:
+        stack = self._locals.get(name)
+        return stack[-1] if stack else None
+
+    def _path(self, node: Any) -> Path:
+        path = self._paths.get(node.id, ())
+        if node.HasField("ident_expr") and (local := self._local(node.ident_expr.name)) is not None:
+            path = local.path
+        return () if path and path[0] in ("@result", "__result__") else path
+
+    def _declared(self, path: Path) -> Declared | None:
+        """Return what stands at a path; None where nothing is declared."""
+        found = self._variables.get(path[0]) if path else None
+        for step in path[1:]:
+            if found is None:
+                return None
+            if step in (_ITEMS, _VALUES):
+                found = found.element
+            elif step == _KEYS:
+                found = declared.KEY if found.kind == declared.MAP else None
+            else:
+                found = found.fields.get(step)
+        return found
+
+    def _type(self, node: Any) -> Declared:
+        """Return a node's type: where it is a path, as it was declared; the checker does not know all of it."""
+        path = self._path(node)
+        if path and (found := self._declared(path)) is not None:
+            return found
+        return _type_of(self._types.get(node.id))
+
+    def _size_or_unknown(self, node: Any) -> Range:
+        return self._size(node) or UNKNOWN
+
+    def _size(self, node: Any) -> Range | None:
+        if (known := self._sizes.get(node.id)) is not None:
+            return known
+        if (written := _written_size(node)) is not None:
+            return written
+        path = self._path(node)
+        if path and (found := self._declared(path)) is not None:
+            self._sizes[node.id] = size = Range(0, found.max_size)
+            return size
+        if _is_scalar(_type_of(self._types.get(node.id))):
+            return ONE
+        if node.HasField("ident_expr") and (local := self._local(node.ident_expr.name)) is not None:
+            return local.size
+        return None
+
+    def _set_size(self, node: Any, size: Range | None) -> None:
+        if size is not None:
+            self._sizes[node.id] = size
+
+    def _set_entries(self, node: Any, entries: _Entries | None) -> None:
+        if entries is not None:
+            self._entries[node.id] = entries
+
+    def _entries_of(self, node: Any) -> _Entries | None:
+        if (known := self._entries.get(node.id)) is not None:
+            return known
+        if node.HasField("ident_expr") and (local := self._local(node.ident_expr.name)) is not None:
+            return local.entries
+        return None
 
 
-def _own_cost(name: str, values: list[_Value], sizes: list[int]) -> float:
-    """What a function costs besides its arguments."""
-    if name == "matches":
-        return max(1, sizes[0] * PER_CHARACTER) * max(1, sizes[1] * REGEX_FACTOR)
-    if name == "@in":
-        inside = values[1].of
-        each = size_of(values[0].of) * PER_CHARACTER if values[0].of.kind == declared.STRING else 1
-        return sizes[1] * max(1, each) if inside.kind != declared.MAP else 1
-    if name in ("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"):
-        return max(1, min(sizes) * PER_CHARACTER) if _are_long(values) else 1
-    if name == "_+_":
-        return max(1, sum(sizes) * PER_CHARACTER) if _are_long(values) else 1
-    if name in _THROUGH_BOTH:
-        return max(1, sizes[0] * PER_CHARACTER) * max(1, (sizes[1] if len(sizes) > 1 else 1) * PER_CHARACTER)
-    if name.rpartition(".")[2] in _THROUGH_ONE:
-        return max(1, max(sizes, default=0) * PER_CHARACTER)
-    return 0 if name in _FREE else 1
+def _written_size(node: Any) -> Range | None:
+    """Return the size of what stands in the expression itself."""
+    kind = tree.kind_of(node)
+    if kind == "const_expr":
+        value = getattr(node.const_expr, tree.constant_kind(node))
+        return exactly(len(value) if isinstance(value, str | bytes) else 1)
+    if kind == "list_expr":
+        return exactly(len(node.list_expr.elements))
+    return exactly(len(node.struct_expr.entries)) if kind == "struct_expr" else None
 
 
-def _are_long(values: list[_Value]) -> bool:
-    return all(value.of.kind not in (declared.INT, declared.DOUBLE, declared.BOOL) for value in values)
+def _is_scalar(kind: Declared) -> bool:
+    if kind.kind == declared.OPTIONAL and kind.element is not None:
+        return _is_scalar(kind.element)
+    return kind.kind in _SCALARS
 
 
-def _result(name: str, values: list[_Value]) -> Declared:
-    """What a function's value may be, as far as its size matters."""
-    first = values[0].of if values else ANYTHING
-    if name in ("_[_]", "_[?_]", "_?._"):
-        return first.element or ANYTHING
-    if name == "_+_":
-        size = min(MAX_REQUEST_BYTES, sum(size_of(value.of) for value in values))
-        return Declared(first.kind, size, element=first.element)
-    if name in ("lowerAscii", "upperAscii", "trim", "reverse", "substring", "replace", "find", "sort", "distinct",
-                "slice", "orValue", "dyn", "value", "optional.of", "optional.ofNonZeroValue", "or"):  # fmt: skip
-        return first
-    if name in ("split", "findAll"):
-        return Declared(declared.LIST, first.max_size, element=first)
-    if name in ("size", "kubernetes.indexIn", "kubernetes.lastIndexIn", "getSeconds", "int"):
-        return Declared(declared.INT)
-    if name in ("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "!_", "contains", "matches", "startsWith"):
-        return Declared(declared.BOOL)
-    return ANYTHING if name in ("join", "format", "string") else Declared(declared.INT)
-
-
-def _member(value: Declared, name: str) -> Declared:
-    if value.kind == declared.OBJECT:
-        return value.fields.get(name, ANYTHING)
-    return value.element or ANYTHING
+def _type_of(found: Any) -> Declared:
+    """Return the type that the checker has noted."""
+    if found is None:
+        return ANYTHING
+    if found.HasField("list_type"):
+        return Declared(declared.LIST, element=_type_of(found.list_type.elem_type))
+    if found.HasField("map_type"):
+        return Declared(declared.MAP, element=_type_of(found.map_type.value_type))
+    if found.message_type:
+        is_opaque = found.message_type.startswith("kubernetes.")
+        return Declared(declared.OPAQUE if is_opaque else declared.OBJECT, name=found.message_type)
+    if found.HasField("abstract_type") and found.abstract_type.parameter_types:
+        return Declared(declared.OPTIONAL, element=_type_of(found.abstract_type.parameter_types[0]))
+    kind = _PRIMITIVES.get(found.primitive or found.wrapper) or _WELL_KNOWN.get(found.well_known)
+    return ANYTHING if kind is None else Declared(kind)

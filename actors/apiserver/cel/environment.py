@@ -1,12 +1,13 @@
-"""Compiles expressions and evaluates them within limits.
+"""Compiles expressions, and evaluates them within limits.
 
-An evaluation cannot be interrupted, so it is bounded beforehand: the evaluator stops after ITERATIONS steps of its
-loops, regular expressions are linear, and whoever takes rules from strangers estimates their `cost` first.
+The library parses, expands macros and checks types; the tree that comes of it is evaluated here (`interpreter`), so
+that what each step costs is known: the library neither counts nor stops at a limit of ours.
 
-Values: JSON's, bytes, and Protobuf's Timestamp and Duration. Neighbours: `library`; `typecheck` for checked rules.
+Values: JSON's, bytes, and Protobuf's Timestamp and Duration. Neighbours: `library`; `typecheck` for checked rules;
+`limits` for what evaluations may cost.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +16,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from actors.apiserver.cel import library, methods
-from actors.apiserver.cel.errors import CompileError, compile_error, evaluation_error
+from actors.apiserver.cel.errors import CompileError, CostExceeded, EvaluationError, compile_error, evaluation_error
+from actors.apiserver.cel.interpreter import Frame, Interpreter, Run
 from actors.apiserver.cel.library import standard
+from actors.apiserver.cel.limits import PER_CALL, Budget
+from actors.apiserver.cel.values import Uint, exposed
 
-ITERATIONS = 10_000  # of all loops of one evaluation together: the C++ implementation's own bound
 MAX_EXPRESSION_CHARS = 100_000  # Kubernetes' code point limit of the parser
 CACHED_PROGRAMS = 1024  # of one environment; a program takes about 15 KB
 
@@ -44,21 +47,37 @@ TIMESTAMP, DURATION = Timestamp, Duration
 class Program:
     """A compiled expression."""
 
-    __slots__ = ("_compiled", "source")
+    __slots__ = ("_compiled", "_interpreter", "_run", "source")
 
-    def __init__(self, source: str, compiled: Any) -> None:
+    def __init__(self, source: str, compiled: Any, interpreter: Interpreter) -> None:
         self.source = source
         self._compiled = compiled
+        self._interpreter = interpreter
+        self._run: Run | None = None
 
-    def evaluate(self, variables: Mapping[str, Any]) -> Any:
-        """Return the value. Raises EvaluationError; BudgetExceeded when it did too much."""
+    def evaluate(self, variables: Mapping[str, Any], budget: Budget | None = None) -> Any:
+        """Return the value. Raises EvaluationError; Stopped when it, or its budget, would have cost too much."""
+        return exposed(self.raw(variables, budget or Budget()))
+
+    def raw(self, variables: Mapping[str, Any], budget: Budget) -> Any:
+        """Return the value as other expressions see it. Raises as `evaluate`."""
+        if self._run is None:
+            self._run = self._interpreter.compile(self.serialized())
+        frame = Frame(dict(variables), budget)
+        failed: EvaluationError | None = None
+        value = None
         try:
-            result = self._compiled.eval(data=variables)
-            if result.type() == cel.Type.ERROR:
-                raise evaluation_error(str(result.value()))
-            return result.plain_value()
-        except (RuntimeError, TypeError, OverflowError) as error:
-            raise evaluation_error(str(error)) from error
+            value = self._run(frame)
+        except EvaluationError as error:
+            failed = error
+        except RecursionError:
+            failed = EvaluationError("max recursion depth exceeded")
+        budget.spend(frame.cost)
+        if frame.cost > PER_CALL:
+            raise CostExceeded() from failed
+        if failed is not None:
+            raise failed
+        return value
 
     def result_type(self) -> str:
         """Return the name of the result's type: BOOL, STRING, DYN."""
@@ -70,10 +89,14 @@ class Program:
 
 
 class Environment:
-    """The variables that expressions may use, all of dynamic type unless `types` says more."""
+    """The variables that expressions may use, all of dynamic type unless `types` says more.
 
-    def __init__(self, variables: Mapping[str, Any], pool: Any = None) -> None:
+    `is_typed`: what is evaluated was checked with types, elsewhere; calls are charged as if they were known here.
+    """
+
+    def __init__(self, variables: Mapping[str, Any], pool: Any = None, is_typed: bool = False) -> None:
         options = {"descriptor_pool": pool} if pool is not None else {}
+        self._interpreter = Interpreter(frozenset(variables), is_typed)
         try:
             self._env = cel.NewEnv(
                 config=cel.NewEnvConfigFromYaml(_CONFIG),
@@ -90,12 +113,40 @@ class Environment:
         if len(expression) > MAX_EXPRESSION_CHARS:
             raise CompileError(f"expression is longer than {MAX_EXPRESSION_CHARS} characters")
         try:
-            return Program(expression, self._env.compile(methods.rewritten(expression)))
+            compiled = self._env.compile(methods.rewritten(expression))
         except (RuntimeError, TypeError) as error:
             raise compile_error(error) from error
+        return Program(expression, compiled, self._interpreter)
+
+    def by_library(self, expression: str) -> Callable[[Mapping[str, Any]], Any]:
+        """Return what lets the library evaluate an expression. Raises CompileError."""
+        try:
+            compiled = self._env.compile(expression)
+        except (RuntimeError, TypeError) as error:
+            raise compile_error(error) from error
+
+        def evaluate(variables: Mapping[str, Any]) -> Any:
+            result = compiled.eval(data=variables)
+            if result.type() == cel.Type.ERROR:
+                raise evaluation_error(str(result.value()))
+            value = result.plain_value()
+            return Uint(value) if result.type() == cel.Type.UINT else value
+
+        return evaluate
 
 
 @lru_cache(maxsize=64)
 def dynamic(*names: str) -> Environment:
     """Return the environment whose variables have these names and no static type."""
     return Environment({name: DYN for name in names})
+
+
+@lru_cache(maxsize=16)
+def typed(*names: str) -> Environment:
+    """Return the same for expressions that were checked with types: rules of custom resources."""
+    return Environment({name: DYN for name in names}, is_typed=True)
+
+
+def compiled_by_library(expression: str, names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what lets the library evaluate an expression with these variables. Raises CompileError."""
+    return dynamic(*names).by_library(expression)

@@ -8,7 +8,6 @@ _STATUS_AT_THE_END = re.compile(r" \[[A-Z_]+\]$")
 _NOT_IN_STRUCT = re.compile(r" not found in struct '[^']*'")
 _UNDECLARED = re.compile(r"undeclared reference to '(\w+)\.[\w.]+'")  # with what was to be read of it
 _DECLARED = re.compile(r"declared\.Object\d+")
-_OVER_BUDGET = "Iteration budget exceeded"
 
 
 class CelError(ValueError):
@@ -23,8 +22,23 @@ class EvaluationError(CelError):
     """The expression has no value for what it was applied to: no such key, a division by zero."""
 
 
-class BudgetExceeded(EvaluationError):
-    """The expression was stopped: it did too much."""
+class Stopped(CelError):
+    """The expression was not evaluated to its end, and nothing that shares its budget will be."""
+
+
+class CostExceeded(Stopped):
+    """The expression did more than a single one may."""
+
+    def __init__(self) -> None:
+        super().__init__("operation cancelled: actual cost limit exceeded")
+
+
+class OutOfBudget(Stopped):
+    """The expressions of one object, policy or webhook did more than they may together."""
+
+
+class OutOfTime(OutOfBudget):
+    """Evaluating took longer than anything that costs what it takes."""
 
 
 def compile_error(error: Exception) -> CompileError:
@@ -35,12 +49,15 @@ def compile_error(error: Exception) -> CompileError:
 
 
 def evaluation_error(text: str) -> EvaluationError:
-    """Return the error for what the evaluator said."""
-    if _OVER_BUDGET in text:
-        return BudgetExceeded("operation cancelled: actual cost limit exceeded")
+    """Return the error for what the library's evaluator said."""
     text = _STATUS_AT_THE_END.sub("", text)
     if missing := _KEY_NOT_FOUND.search(text):
         return EvaluationError(f"no such key: {missing.group(1)}")
     if "No matching overloads found" in text:
         return EvaluationError("no such overload: " + text.partition(" : ")[2])
     return EvaluationError(_STATUS.sub("", text, count=1))
+
+
+def no_such_overload(function: str, *arguments: object) -> EvaluationError:
+    """Return the error for a call with values that the function is not for."""
+    return EvaluationError(f"no such overload: {function}({', '.join(type(one).__name__ for one in arguments)})")

@@ -57,6 +57,7 @@ class _Builder:
     def __init__(self) -> None:
         self._file = descriptor_pb2.FileDescriptorProto(name="declared.proto", package=_PACKAGE, syntax="proto2")
         self._file.dependency.extend(file.DESCRIPTOR.name for file in _KNOWN_FILES)
+        self._file.dependency.append(opaque.FILE)
         self._names: dict[int, str] = {}
         self._kept: list[Declared] = []  # so that no id is given away twice
 
@@ -72,6 +73,8 @@ class _Builder:
         """Return the checker's type of a variable."""
         if value.kind == declared.OBJECT:
             return cel.Type(f"{_PACKAGE}.{self._message(value)}")
+        if value.kind == declared.OPAQUE:
+            return cel.Type(value.name)
         if value.kind == declared.LIST and value.element is not None:
             return cel.Type.List(self.type_of(value.element))
         if value.kind == declared.MAP and value.element is not None:
@@ -112,6 +115,8 @@ class _Builder:
         field.type = _Field.TYPE_MESSAGE
         if value.kind == declared.OBJECT:
             field.type_name = f".{_PACKAGE}.{self._message(value)}"
+        elif value.kind == declared.OPAQUE:
+            field.type_name = f".{value.name}"
         else:
             field.type_name = _MESSAGES.get(value.kind, _MESSAGES[declared.DYN])
 

@@ -132,9 +132,7 @@ class DefinitionController:
         versions = [{**version, "served": True} for version in spec["versions"]]
         stored = self._server.cache.add(storage_prefix(definition))
         convert = self._served.converter_of(definition)
-        return resources_of(
-            {**definition, "spec": {**spec, "versions": versions}}, stored, convert, self._server.clock
-        )[0]
+        return resources_of({**definition, "spec": {**spec, "versions": versions}}, stored, convert)[0]
 
     async def _update(self, name: str, change: Any) -> None:
         """Write a definition as the API server itself. One that is gone meanwhile is no failure."""

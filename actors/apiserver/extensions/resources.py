@@ -16,7 +16,6 @@ from actors.apiserver.machinery.resource import STANDARD_VERBS, Resource, Subres
 from actors.apiserver.machinery.rows import SCALE, status_of
 from actors.apiserver.machinery.selectable import FieldReader, text
 from actors.apiserver.storage.stored_cache import StoredCache
-from runtime.clock import Clock
 
 Object = dict[str, Any]
 
@@ -33,11 +32,11 @@ def storage_version(definition: Object) -> str:
     return f"{spec['group']}/{name}"
 
 
-def resources_of(definition: Object, stored: StoredCache, convert: ConvertMany | None, clock: Clock) -> list[Resource]:
+def resources_of(definition: Object, stored: StoredCache, convert: ConvertMany | None) -> list[Resource]:
     """Return the rows of an established definition, the best version first."""
     conversion = Conversion(storage_version(definition), convert)
     served = sorted((v for v in definition["spec"]["versions"] if v.get("served")), key=lambda v: priority(v["name"]))
-    return [_resource(definition, version, conversion, stored, clock) for version in served]
+    return [_resource(definition, version, conversion, stored) for version in served]
 
 
 def priority(version: str) -> tuple[Any, ...]:
@@ -57,9 +56,7 @@ def priority(version: str) -> tuple[Any, ...]:
     return (0, rank, *(-number for number in numbers)) if not stage else (0, rank, -numbers[0], -numbers[1])
 
 
-def _resource(
-    definition: Object, version: Object, conversion: Conversion, stored: StoredCache, clock: Clock
-) -> Resource:
+def _resource(definition: Object, version: Object, conversion: Conversion, stored: StoredCache) -> Resource:
     spec = definition["spec"]
     accepted = definition["status"]["acceptedNames"]
     api_version = f"{spec['group']}/{version['name']}"
@@ -84,7 +81,7 @@ def _resource(
         categories=tuple(accepted.get("categories") or ()),
         verbs=_verbs(definition),
         subresources={part.name: part for part in subresources},
-        strategy=CustomStrategy(shape, "status" in given, clock),
+        strategy=CustomStrategy(shape, "status" in given),
         columns=columns_of(version),
         selectable_fields=fields,
         custom=Version(api_version, shape, conversion, stored, fields, scale),

@@ -23,7 +23,6 @@ from actors.apiserver.machinery.schema import SCHEMAS
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.event import DELETED, CacheEvent
 from actors.apiserver.storage.watch_cache import WatchCache
-from runtime.clock import Clock
 
 Object = dict[str, Any]
 Converter = Callable[[Object], ConvertMany | None]  # of a definition
@@ -32,11 +31,10 @@ Converter = Callable[[Object], ConvertMany | None]  # of a definition
 class Served(Registry):
     """The registry of one API server. `on_change` hears the name of each definition that changed or went."""
 
-    def __init__(self, builtin: Registry, cache: WatchCache, clock: Clock) -> None:
+    def __init__(self, builtin: Registry, cache: WatchCache) -> None:
         super().__init__(builtin)
         self._builtin_groups = dict(builtin.groups())
         self._cache = cache
-        self._clock = clock
         self._definitions: dict[str, Object] = {}
         self._rows: dict[str, list[Resource]] = {}  # by the name of the definition
         self._identities: dict[str, bytes] = {}  # of what the rows were made of
@@ -111,7 +109,7 @@ class Served(Registry):
     def _add_rows(self, definition: Object) -> None:
         stored = self._cache.add(storage_prefix(definition))
         convert = self.converter_of(definition)
-        rows = resources_of(definition, stored, convert, self._clock)
+        rows = resources_of(definition, stored, convert)
         for row in rows:
             if self.lookup(row.group, row.version, row.plural) is None:  # never in a built-in one's place
                 self.add(row)

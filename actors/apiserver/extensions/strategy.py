@@ -9,7 +9,6 @@ from actors.api.errors import Cause
 from actors.apiserver.extensions.schema.node import UNSET
 from actors.apiserver.extensions.schema.shape import CustomShape
 from actors.apiserver.machinery.kinds.with_status import WithStatus
-from runtime.clock import Clock
 
 _NO_SPEC = frozenset({"metadata", "apiVersion", "kind"})
 
@@ -22,10 +21,9 @@ class CustomStrategy(WithStatus):
     allow_unconditional_update = False
     metadata_with_status = ("managedFields",)
 
-    def __init__(self, shape: CustomShape, has_status: bool, clock: Clock) -> None:
+    def __init__(self, shape: CustomShape, has_status: bool) -> None:
         self._shape = shape
         self._has_status = has_status
-        self._clock = clock
 
     def default(self, obj: dict[str, Any]) -> None:
         if not self._shape.node.fits(obj):
@@ -69,5 +67,5 @@ class CustomStrategy(WithStatus):
         if not shape.node.fits(obj):
             shape.node.validate(obj, "", causes, old)
         if not causes and shape.rules is not None:
-            causes = shape.rules.causes(obj, old, self._clock)
+            causes = shape.rules.causes(obj, old)
         return causes

@@ -14,7 +14,7 @@ import orjson
 
 from actors.api.errors import ApiError
 from actors.apiserver.admission.attributes import Admission
-from actors.apiserver.cel.errors import CelError
+from actors.apiserver.cel.errors import CelError, OutOfBudget
 from actors.apiserver.policies.bound import BoundPolicy
 from actors.apiserver.policies.configuration import Binding, Policy, Validation
 from actors.apiserver.policies.expressions import Evaluation
@@ -92,8 +92,8 @@ def _failures(bound: BoundPolicy, binding: Binding, asked: Admission, request: O
                 failure = _evaluate(policy, binding, evaluation, validation, i)
                 if failure is not None:
                     yield failure
-            yield from _annotate(policy, binding, evaluation, asked)
-    except (Misconfigured, ConditionFailed) as error:
+            yield from _annotate(policy, binding, evaluation.afresh(), asked)
+    except (Misconfigured, ConditionFailed, OutOfBudget) as error:
         if policy.fails_closed:
             yield Failure(policy.name, binding.name, str(error))
 
@@ -104,6 +104,8 @@ def _evaluate(
     expression = validation.expression.strip()
     try:
         value = evaluation.value(validation.expression)
+    except OutOfBudget:
+        raise
     except CelError as error:
         if not policy.fails_closed:
             return None
@@ -120,6 +122,8 @@ def _message(evaluation: Evaluation, validation: Validation) -> str:
     if validation.message_expression:
         try:
             text = evaluation.value(validation.message_expression)
+        except OutOfBudget:
+            raise
         except CelError:
             text = ""
         if isinstance(text, str) and _is_tellable(text.strip()):
@@ -135,6 +139,8 @@ def _annotate(policy: Policy, binding: Binding, evaluation: Evaluation, asked: A
     for key, expression in policy.annotations:
         try:
             value = evaluation.value(expression)
+        except OutOfBudget:
+            raise
         except CelError as error:
             if policy.fails_closed:
                 message = f"valueExpression '{expression.strip()}' resulted in error: {error}"

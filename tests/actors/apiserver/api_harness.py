@@ -83,7 +83,7 @@ class Api:
         )
         self.server = Server(
             config=config,
-            registry=Served(REGISTRY, self.cache, self.clock),
+            registry=Served(REGISTRY, self.cache),
             clock=self.clock,
             state=state,
             cache=self.cache,

@@ -6,71 +6,60 @@ declared here.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from actors.apiserver.cel.library.declaring import BOOL, DYN, INT, Type, declare, function, method
+from actors.apiserver.cel.operators import add, nanos_of
+from actors.apiserver.cel.values import Uint, same
 
 _LIST = Type.List(DYN)
 _MAP = Type.Map(DYN, DYN)
-_ORDERED = (int, float, str, bytes, bool, timedelta, datetime)
+_PLAIN = (int, float, str, bytes, bool)
+_TIMES = (Timestamp, Duration)
 
 
-def _comparable(values: list[Any]) -> list[Any]:
-    for value in values:
-        if not isinstance(value, _ORDERED):
-            raise TypeError("the members of the list cannot be ordered")
-    return values
-
-
-def _as_value(value: Any) -> Any:
-    """What the evaluator takes back: of times, Protobuf's messages."""
-    if isinstance(value, timedelta):
-        span = Duration()
-        span.FromTimedelta(value)
-        return span
-    if isinstance(value, datetime):
-        moment = Timestamp()
-        moment.FromDatetime(value)
-        return moment
-    return value
+def _order(value: Any) -> Any:
+    """What a member is ordered by. Raises TypeError for one that cannot be."""
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, _TIMES):
+        return nanos_of(value)
+    raise TypeError("the members of the list cannot be ordered")
 
 
 def _sum(values: list[Any]) -> Any:
-    for value in values:
-        if not isinstance(value, int | float | timedelta) or isinstance(value, bool):
-            raise TypeError("the members of the list cannot be added")
-    return _as_value(sum(values[1:], values[0])) if values else 0
+    total = values[0] if values else 0
+    for value in values[1:]:
+        total = add(total, value)
+    if type(total) not in (int, float, Uint, Duration):
+        raise TypeError("the members of the list cannot be added")
+    return total
 
 
 def _is_sorted(values: list[Any]) -> bool:
-    _comparable(values)
-    return all(a <= b for a, b in zip(values, values[1:], strict=False))
+    ordered = [_order(value) for value in values]
+    return all(a <= b for a, b in pairwise(ordered))
 
 
 def _of_none_empty(name: str, choose: Any) -> Any:
     def chosen(values: list[Any]) -> Any:
         if not values:
             raise ValueError(f"{name} called on empty list")
-        return _as_value(choose(_comparable(values)))
+        return choose(values, key=_order)
 
     return chosen
 
 
 def _index(values: list[Any], wanted: Any) -> int:
-    return next((at for at, value in enumerate(values) if _is_same(value, wanted)), -1)
+    return next((at for at, value in enumerate(values) if same(value, wanted)), -1)
 
 
 def _last_index(values: list[Any], wanted: Any) -> int:
-    return next((at for at in reversed(range(len(values))) if _is_same(values[at], wanted)), -1)
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Python takes true for 1."""
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
+    return next((at for at in reversed(range(len(values))) if same(values[at], wanted)), -1)
 
 
 def _found(text: str, part: str, start: int = 0) -> int:

@@ -21,16 +21,16 @@ def functions() -> list[Any]:
         declare(
             "isLessThan",
             method("quantity_is_less_than", BOOL, of_quantities, lambda a, b: _compare(a, b) < 0),
-            also("semver_is_less_than", BOOL, of_versions),
+            also("semver_is_less_than", BOOL, of_versions, lambda a, b: _compare(a, b) < 0),
         ),
         declare(
             "isGreaterThan",
             method("quantity_is_greater_than", BOOL, of_quantities, lambda a, b: _compare(a, b) > 0),
-            also("semver_is_greater_than", BOOL, of_versions),
+            also("semver_is_greater_than", BOOL, of_versions, lambda a, b: _compare(a, b) > 0),
         ),
         declare(
             "compareTo",
             method("quantity_compare_to", INT, of_quantities, _compare),
-            also("semver_compare_to", INT, of_versions),
+            also("semver_compare_to", INT, of_versions, _compare),
         ),
     ]

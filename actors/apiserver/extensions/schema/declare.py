@@ -1,7 +1,8 @@
 """A structural schema as CEL sees it: declared types for the checker and estimator, and the conversion of values.
 
 Strings of the formats date, date-time and duration are timestamps and durations there, those of format byte are bytes,
-and numbers are floating-point whatever JSON wrote. Property names that are no identifiers are escaped. Where nothing of
+and numbers are floating-point whatever JSON wrote. Lists of type set and map are equal in any order. A null where a
+property may be null is as if it were not there. Property names that are no identifiers are escaped. Where nothing of
 this occurs, which is nearly everywhere, values go into CEL as they are.
 
 Neighbours: `rules` uses both; `actors.apiserver.cel.declared` has the types.
@@ -15,48 +16,46 @@ from typing import Any
 from actors.apiserver.cel import declared
 from actors.apiserver.cel.declared import ANYTHING, Declared
 from actors.apiserver.cel.environment import DURATION, TIMESTAMP
+from actors.apiserver.cel.values import MapList, SetList
 from actors.apiserver.extensions.schema import formats
 from actors.apiserver.extensions.schema.node import Node
 
 Convert = Callable[[Any], Any]
 
-_TYPES = {"integer": declared.INT, "number": declared.DOUBLE, "boolean": declared.BOOL}
-_STRING_KINDS = {
-    "date": declared.TIMESTAMP,
-    "date-time": declared.TIMESTAMP,
-    "duration": declared.DURATION,
-    "byte": declared.BYTES,
+_SCALARS = {
+    "integer": Declared(declared.INT, smallest_bytes=1),
+    "number": Declared(declared.DOUBLE, smallest_bytes=1),
+    "boolean": Declared(declared.BOOL, smallest_bytes=len("true")),
 }
-_NAMES_ONLY = Declared(
-    declared.OBJECT, fields={"name": Declared(declared.STRING, 253), "generateName": Declared(declared.STRING, 253)}
-)
+_FORMATTED = {  # with the longest and the shortest text of the format, in quotes
+    "date": Declared(declared.TIMESTAMP, len('"2006-01-02"'), len('"2006-01-02"')),
+    "date-time": Declared(declared.TIMESTAMP, 32, len('"2006-01-02T15:04:05"')),
+    "duration": Declared(declared.DURATION, 32, len('"0"')),
+}
+_BYTES_OF_CHARACTER = 4  # at most, which counts as what a string's length is bounded by
 _TYPE_META = {
-    "apiVersion": Declared(declared.STRING, 253 + 64),
-    "kind": Declared(declared.STRING, 63),
-    "metadata": _NAMES_ONLY,
+    "apiVersion": declared.ANY_STRING,
+    "kind": declared.ANY_STRING,
+    "metadata": Declared(
+        declared.OBJECT,
+        smallest_bytes=2,
+        fields={"name": declared.ANY_STRING, "generateName": declared.ANY_STRING},
+    ),
 }
 
 
 def declare(node: Node) -> Declared:
     """Return what expressions may know of a node's values."""
-    if node.nullable or node.wanted in ("", "integer,string"):
-        return ANYTHING if node.wanted in ("", "integer,string") else _nullable(node)
-    return _declare(node)
-
-
-def _nullable(node: Node) -> Declared:
-    inner = _declare(node)
-    if inner.kind in (declared.OBJECT, declared.LIST, declared.MAP):
-        return inner
-    return Declared(declared.DYN, inner.max_size, inner.smallest_bytes)
-
-
-def _declare(node: Node) -> Declared:
     schema = node.schema
+    if node.wanted == "integer,string":
+        longest = schema.get("maxLength")
+        return ANYTHING if longest is None else Declared(declared.DYN, max(longest, 0) * _BYTES_OF_CHARACTER)
+    if node.wanted == "":
+        return ANYTHING
     if node.wanted == "string":
         return _declare_string(schema)
-    if node.wanted in _TYPES:
-        return Declared(_TYPES[node.wanted], 1)
+    if node.wanted in _SCALARS:
+        return _SCALARS[node.wanted]
     if node.wanted == "array":
         element = declare(node.items) if node.items is not None else ANYTHING
         return declared.list_of(element, schema.get("maxItems"))
@@ -65,24 +64,37 @@ def _declare(node: Node) -> Declared:
         return declared.map_of(element, schema.get("maxProperties"))
     if node.preserve and not node.properties and not node.embedded:
         return ANYTHING
-    fields = {declared.escape(name): declare(one) for name, one in node.properties.items()}
-    fields.pop("", None)
+    return _declare_object(node)
+
+
+def _declare_object(node: Node) -> Declared:
+    fields: dict[str, Declared] = {}
+    smallest = len("{}")
+    for name, one in node.properties.items():
+        made = declare(one)
+        if escaped := declared.escape(name):
+            fields[escaped] = made
+        if name in node.required and not one.default_bytes:
+            smallest += len(name) + made.smallest_bytes + len('"":,')
     if node.root or node.embedded:
         fields |= _TYPE_META
-    required = [declare(node.properties[name]) for name in node.required if name in node.properties]
-    smallest = 2 + sum(one.smallest_bytes + 6 for one in required)
     return Declared(declared.OBJECT, smallest_bytes=smallest, fields=fields)
 
 
 def _declare_string(schema: Any) -> Declared:
-    kind = _STRING_KINDS.get(schema.get("format", ""), declared.STRING)
-    if kind in (declared.TIMESTAMP, declared.DURATION):
-        return Declared(kind, 32, 4)
-    longest = schema.get("maxLength")
-    if schema.get("enum"):
-        longest = max((len(one) for one in schema["enum"] if isinstance(one, str)), default=0)
-    most = declared.MAX_REQUEST_BYTES if longest is None else longest
-    return Declared(kind, most, 2 + (schema.get("minLength") or 0))
+    kind, longest = schema.get("format", ""), schema.get("maxLength")
+    if kind in _FORMATTED:
+        return _FORMATTED[kind]
+    if kind == "byte":
+        most = declared.ANY_STRING.max_size if longest is None else max(longest, 0)
+        return Declared(declared.BYTES, most, declared.ANY_STRING.smallest_bytes)
+    if longest is not None:
+        most = max(longest, 0) * _BYTES_OF_CHARACTER
+    elif schema.get("enum"):
+        most = max((len(one.encode()) for one in schema["enum"] if isinstance(one, str)), default=0)
+    else:
+        return declared.ANY_STRING
+    return Declared(declared.STRING, most, declared.ANY_STRING.smallest_bytes)
 
 
 def converter(node: Node) -> Convert | None:
@@ -92,8 +104,7 @@ def converter(node: Node) -> Convert | None:
     if node.wanted == "number":
         return lambda value: float(value) if type(value) is int else value
     if node.wanted == "array" and node.items is not None:
-        item = converter(node.items)
-        return None if item is None else lambda value: _each(value, item)
+        return _list_converter(node, converter(node.items))
     if isinstance(node.additional, Node):
         inner = converter(node.additional)
         return None if inner is None else lambda value: _each_value(value, inner)
@@ -102,10 +113,38 @@ def converter(node: Node) -> Convert | None:
     return None
 
 
+def _list_converter(node: Node, item: Convert | None) -> Convert | None:
+    """Sets and maps of lists are equal in any order. A map's keys are those of the items as they come out of it."""
+    made: Convert | None = None
+    if node.list_type == "set":
+        made = _as_set
+    elif node.list_type == "map":
+        keys = tuple(declared.escape(key) or key for key in node.list_keys)
+
+        def made(value: Any) -> Any:
+            return MapList(value, lambda part: _identity(part, keys)) if isinstance(value, list) else value
+
+    if item is None:
+        return made
+    if made is None:
+        return lambda value: _each(value, item)
+    return lambda value: made(_each(value, item))
+
+
+def _as_set(value: Any) -> Any:
+    return SetList(value) if isinstance(value, list) else value
+
+
+def _identity(part: Any, keys: tuple[str, ...]) -> Any:
+    return tuple(str(part.get(key)) for key in keys) if type(part) is dict else ()
+
+
 def _object_converter(node: Node) -> Convert | None:
+    """A property that may be null and is counts as one that is not there."""
     renamed = {name: declared.escape(name) for name in node.properties if declared.escape(name) not in ("", name)}
     inner = {name: change for name, one in node.properties.items() if (change := converter(one)) is not None}
-    if not renamed and not inner:
+    nullable = frozenset(name for name, one in node.properties.items() if one.nullable)
+    if not renamed and not inner and not nullable:
         return None
 
     def convert(value: Any) -> Any:
@@ -113,6 +152,8 @@ def _object_converter(node: Node) -> Convert | None:
             return value
         made = {}
         for name, part in value.items():
+            if part is None and name in nullable:
+                continue
             change = inner.get(name)
             made[renamed.get(name, name)] = part if change is None or part is None else change(part)
         return made

@@ -9,9 +9,10 @@ from typing import Any
 
 from actors.api.errors import Cause
 from actors.apiserver.cel import cost, declared, tree, typecheck
-from actors.apiserver.cel.declared import Declared
+from actors.apiserver.cel.declared import MAX_REQUEST_BYTES, Declared
 from actors.apiserver.cel.environment import Environment
 from actors.apiserver.cel.errors import CompileError
+from actors.apiserver.cel.ranges import MAX
 from actors.apiserver.extensions.jsonpath import BadPath, field_steps
 from actors.apiserver.extensions.schema import structural
 from actors.apiserver.extensions.schema.declare import declare
@@ -37,38 +38,47 @@ def causes_of(node: Node, path: str) -> list[Cause]:
     """Return what is wrong with the rules of a schema; `path` is where the schema stands."""
     found = _Found()
     _visit(node, path, 1, "", found)
-    total = sum(one for _, one in found.costs)
+    total = min(MAX, sum(one for _, one in found.costs))
     if total > SCHEMA_COST_LIMIT:
         for where, one in found.costs:
             if one > SCHEMA_COST_LIMIT // _SHARE_NAMED:
                 detail = "contributed to estimated rule & messageExpression cost total exceeding cost limit for entire "
                 found.causes.append(causes_.forbidden(where, detail + "OpenAPIv3 schema"))
-        detail = "x-kubernetes-validations estimated rule & messageExpression cost total for entire OpenAPIv3 schema "
-        found.causes.append(causes_.forbidden(path, detail + _over(total, SCHEMA_COST_LIMIT)))
+        name = "x-kubernetes-validations estimated rule & messageExpression cost total for entire OpenAPIv3 schema"
+        found.causes.append(causes_.forbidden(path, _over(name, total, SCHEMA_COST_LIMIT)))
     return found.causes
 
 
-def _visit(node: Node, path: str, times: int, uncorrelatable: str, found: _Found) -> None:
-    """Check the rules of a node that may occur so many times; `uncorrelatable` names a list that has no past."""
+def _visit(node: Node, path: str, times: int | None, uncorrelatable: str, found: _Found) -> None:
+    """Check the rules of a node that may occur so many times, None being as often as a request has room for.
+
+    `uncorrelatable` names a list that has no past.
+    """
     rules = node.schema.get(structural.RULES) or ()
     if rules:
         _check_all(node, list(rules), path, times, uncorrelatable, found)
     for name, inner in node.properties.items():
         _visit(inner, f"{path}.properties[{name}]", times, uncorrelatable, found)
-    own = declare(node)
     if isinstance(node.additional, Node):
-        _visit(node.additional, f"{path}.additionalProperties", times * own.max_size, uncorrelatable, found)
+        within = _times(times, node.schema.get("maxProperties"))
+        _visit(node.additional, f"{path}.additionalProperties", within, uncorrelatable, found)
     if node.items is not None:
         lost = uncorrelatable or ("" if node.list_type == "map" else path)
-        _visit(node.items, f"{path}.items", times * own.max_size, lost, found)
+        _visit(node.items, f"{path}.items", _times(times, node.schema.get("maxItems")), lost, found)
 
 
-def _check_all(node: Node, rules: list[Any], path: str, times: int, uncorrelatable: str, found: _Found) -> None:
+def _times(times: int | None, most: int | None) -> int | None:
+    return None if times is None or most is None else times * most
+
+
+def _check_all(node: Node, rules: list[Any], path: str, times: int | None, uncorrelatable: str, found: _Found) -> None:
     if node.list_type and node.wanted == "":
         where = f"{path}.type"
         found.causes.append(causes_.required(where, "must not be empty for x-kubernetes-validations"))
         return
     own = declare(node)
+    if times is None:
+        times = MAX_REQUEST_BYTES // (own.smallest_bytes + 1)
     plain = typecheck.checked({SELF: own, OLD_SELF: own})
     optional = typecheck.checked({SELF: own, OLD_SELF_LIST: declared.list_of(own, 1)})
     for i, rule in enumerate(rules):
@@ -147,20 +157,27 @@ def _check_rule(
         if name == "rule" and uses_old and uncorrelatable:
             detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}"
             found.causes.append(causes_.invalid(f"{where}.rule", text, detail))
-        _check_cost(cost.estimate(serialized, sizes), f"{where}.{name}", times, found)
+        estimated = cost.estimate(serialized, sizes)
+        if name == "rule":
+            _check_cost("estimated rule cost", estimated * times, f"{where}.{name}", found)
+        else:
+            _check_cost("estimated messageExpression cost", estimated, f"{where}.{name}", found)
 
 
-def _check_cost(one: int, where: str, times: int, found: _Found) -> None:
-    total = one * times
+def _check_cost(name: str, total: int, where: str, found: _Found) -> None:
+    total = min(MAX, total)
     found.costs.append((where, total))
     if total > RULE_COST_LIMIT:
-        detail = (
-            f"estimated rule cost {_over(total, RULE_COST_LIMIT)} (try simplifying the rule, or adding maxItems, "
-            "maxProperties, and maxLength where arrays, maps, and strings are declared)"
-        )
-        found.causes.append(causes_.forbidden(where, detail))
+        found.causes.append(causes_.forbidden(where, _over(name, total, RULE_COST_LIMIT)))
 
 
-def _over(total: int, limit: int) -> str:
+def _over(name: str, total: int, limit: int) -> str:
     factor = total / limit
-    return "exceeds budget by factor of " + ("more than 100x" if factor > 100 else f"{factor:.1f}x")
+    if factor > 100:
+        shown = "more than 100x"
+    else:
+        shown = f"{factor:.6f}x" if factor < 1.5 else f"{factor:.1f}x"
+    return (
+        f"{name} exceeds budget by factor of {shown} (try simplifying the rule, or adding maxItems, maxProperties, and "
+        "maxLength where arrays, maps, and strings are declared)"
+    )

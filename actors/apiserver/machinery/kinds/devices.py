@@ -86,14 +86,9 @@ def _selector_causes(selectors: list[Object], path: str) -> list[Cause]:
 
 
 def _expression_causes(expression: str, path: str) -> list[Cause]:
-    from actors.apiserver.cel.environment import dynamic  # loads CEL: not before somebody writes an expression
-    from actors.apiserver.cel.errors import CompileError
+    from actors.apiserver.machinery.kinds import device_selectors  # loads CEL: not before somebody writes an expression
 
-    try:
-        dynamic("device").compile(expression)
-    except CompileError as error:
-        return [field.invalid(path, expression, f"compilation failed: {error}")]
-    return []
+    return device_selectors.causes_of(expression, path)
 
 
 class DeviceClassStrategy(WithStatus):

@@ -447,3 +447,56 @@ async def test_an_authorizer_of_somebody_without_rights(api):
     await install(api, policy(validations=[{"expression": expression}]), binding())
     assert (await api.post(CMS, config_map("one"), identity=jane))[0] == 422
     await api.must("POST", CMS, config_map("one"))
+
+
+def dear(checks: int) -> str:
+    """True, at a cost of 350,004 units for each time that the authorizer is asked."""
+    return " && ".join(["authorizer.group('').resource('pods').check('get').allowed()"] * checks)
+
+
+@pytest.mark.parametrize(
+    ("validations", "said"),
+    [
+        (1, ""),
+        (15, "validation failed due to running out of cost budget, no further validation rules will be run"),
+    ],
+)
+def test_validations_share_a_budget(validations, said):
+    @with_api()
+    async def check(api):
+        rules = [{"expression": dear(2)} for i in range(validations)]
+        await install(api, policy(validations=rules), binding())
+        status, answer = await api.post(CMS, config_map("a"))
+        assert status == (422 if said else 201), answer
+        assert not said or answer["message"].endswith(f"denied request: {said}")
+
+    check()
+
+
+@with_api()
+async def test_one_validation_ends_at_its_limit(api):
+    await install(api, policy(validations=[{"expression": dear(3)}, {"expression": "true"}]), binding())
+    status, answer = await api.post(CMS, config_map("a"))
+    assert status == 422
+    assert "resulted in error: operation cancelled: actual cost limit exceeded" in answer["message"]
+
+
+@with_api()
+async def test_match_conditions_have_a_budget_of_their_own(api):
+    conditions = [{"name": f"c{i}", "expression": dear(2)} for i in range(3)]
+    await install(api, policy("few", validations=[{"expression": "true"}], matchConditions=conditions))
+    await install(api, binding("few", to="few"))
+    assert (await api.post(CMS, config_map("a")))[0] == 201
+    conditions.append({"name": "c3", "expression": dear(2)})
+    await install(api, policy(validations=[{"expression": "true"}], matchConditions=conditions), binding())
+    status, answer = await api.post(CMS, config_map("b"))
+    assert status == 422 and "running out of cost budget" in answer["message"]
+
+
+@with_api()
+async def test_a_mutation_has_a_budget_of_its_own(api):
+    patch = "[JSONPatch{op: 'add', path: '/data/x', value: %s ? 'yes' : 'no'}]"
+    mutations = [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch % dear(2)}} for i in range(15)]
+    made = policy(kind="Mutating", mutations=mutations, reinvocationPolicy="Never")
+    await install(api, made, binding(kind="Mutating"))
+    assert (await api.must("POST", CMS, config_map("a")))["data"]["x"] == "yes"

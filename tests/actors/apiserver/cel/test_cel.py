@@ -5,7 +5,7 @@ import pytest
 from actors.apiserver.cel import cost, declared, tree, typecheck
 from actors.apiserver.cel.declared import Declared, escape, list_of, map_of
 from actors.apiserver.cel.environment import dynamic
-from actors.apiserver.cel.errors import BudgetExceeded, CompileError, EvaluationError
+from actors.apiserver.cel.errors import CompileError, CostExceeded, EvaluationError
 
 ENV = dynamic("self", "oldSelf")
 
@@ -51,7 +51,7 @@ def test_true_is(expression: str):
 def test_errors_are_in_the_original_words():
     with pytest.raises(EvaluationError, match="^no such key: b$"):
         value("self.b == 1", {"a": 1})
-    with pytest.raises(EvaluationError, match="divide by zero"):
+    with pytest.raises(EvaluationError, match="division by zero"):
         value("1 / 0 == 1")
     with pytest.raises(CompileError, match=r"found no matching overload for '_\+_' applied to '\(int, string\)'"):
         value("1 + 'a'")
@@ -60,11 +60,9 @@ def test_errors_are_in_the_original_words():
 
 
 def test_loops_end():
-    many = list(range(20_000))
-    with pytest.raises(BudgetExceeded):
-        value("self.all(x, x >= 0)", many)
-    with pytest.raises(BudgetExceeded):
-        value("self.all(x, self.all(y, self.all(z, true)))", many[:100])
+    assert value("self.all(x, x >= 0)", list(range(20_000))) is True
+    with pytest.raises(CostExceeded, match="operation cancelled: actual cost limit exceeded"):
+        value("self.all(x, self.all(y, self.all(z, true)))", list(range(100)))
 
 
 def test_a_pattern_that_would_backtrack_for_ever():

@@ -122,6 +122,45 @@ def test_a_transition_rule_needs_a_past():
     assert "uncorrelatable portion" in found[".properties[l].items.x-kubernetes-validations[0].rule"]
 
 
+UNBOUNDED = {"type": "array", "items": {"type": "string"}}
+
+
+def test_rules_that_may_cost_too_much():
+    rule = {"rule": "self.all(x, self.exists(y, y == x))", "messageExpression": "self.join(',')"}
+    found = of_schema({"type": "object", "properties": {"l": UNBOUNDED | {"x-kubernetes-validations": [rule]}}})
+    where, hint = ".properties[l].x-kubernetes-validations[0]", "(try simplifying the rule, or adding maxItems, "
+    assert found[f"{where}.rule"].startswith(
+        f"Forbidden: estimated rule cost exceeds budget by factor of more than 100x {hint}maxProperties, and maxLength"
+    )
+    assert "estimated messageExpression cost exceeds budget" in found[f"{where}.messageExpression"]
+    assert "contributed to estimated rule & messageExpression cost total exceeding" in found[f"{where}.rule"]
+    bounded = UNBOUNDED | {"maxItems": 10, "items": {"type": "string", "maxLength": 30}}
+    bounded |= {"x-kubernetes-validations": [rule]}
+    assert of_schema({"type": "object", "properties": {"l": bounded}}) == {}
+
+
+def test_how_far_a_rule_is_over_its_budget():
+    item = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+    def factor(rule: str) -> str:
+        rules = {"x-kubernetes-validations": [{"rule": rule}]}
+        found = of_schema({"type": "object", "properties": {"l": {"type": "array", "items": item | rules}}})
+        said = found.get(".properties[l].items.x-kubernetes-validations[0].rule", "")
+        return said.partition("by factor of ")[2].partition(" ")[0]
+
+    once = "self.n > 0"  # 3 units, on as many items as a request has room for: 1048576
+    assert factor(once) == ""
+    assert factor(" && ".join([once] * 4)) == "1.258291x"
+    assert factor(" && ".join([once] * 8)) == "2.5x"
+
+
+def test_lists_in_lists_without_bounds_are_bounded_by_a_request():
+    rules = {"x-kubernetes-validations": [{"rule": "self.n > 0"}]}
+    item = {"type": "object", "properties": {"n": {"type": "integer"}}, **rules}
+    lists = {"type": "array", "items": {"type": "object", "properties": {"m": {"type": "array", "items": item}}}}
+    assert of_schema({"type": "object", "properties": {"l": lists}}) == {}
+
+
 def test_status_is_the_same_whoever_computes_it():
     one, other = definition(names={"shortNames": ["ct"]}), definition("others", "Other", names={"shortNames": ["ct"]})
     for number, made in enumerate((one, other)):
