@@ -6,6 +6,8 @@ Kubernetes. The verbs know nothing of this: they are told that JSON is wanted, a
 
 A watch in Protobuf is a stream of frames. A chunk is encoded once for all watches that are told of it at the same time.
 
+YAML of a thousand pods takes half a second, so whatever is long is translated in a thread.
+
 Neighbours: `handler` has answers translated; `negotiation` chooses the form of an object; `protobuf.encode`.
 """
 
@@ -27,6 +29,7 @@ YAML = "application/yaml"
 NOT_ACCEPTABLE = 406  # is said in JSON
 SHARED_CHUNKS = 16  # of watches, kept while their watchers come by: they are told one after the other
 MAX_SHARED_BYTES = 256 << 10  # of a chunk that is kept
+AT_ONCE_BYTES = 64 << 10  # of JSON; YAML, which takes longest, of so much holds up everybody else for some 30 ms
 _READ_BY_PEOPLE = ("curl/", "Wget/", "Mozilla/5.0")  # user agents
 
 
@@ -49,8 +52,12 @@ class Encoding:
         if form == TABLE or (form == OBJECT and not protobuf.is_known(api_version, kind)):
             raise errors.not_acceptable(offered(is_watch))
 
+    def takes_long(self, answer: Answer | StreamAnswer) -> bool:
+        """Whether `of` is work for a thread, while others are served."""
+        return isinstance(answer, Answer) and answer.size_bytes > AT_ONCE_BYTES
+
     def of(self, answer: Answer | StreamAnswer) -> Answer | StreamAnswer:
-        """An answer in this encoding; what is not JSON stays as it is."""
+        """An answer in this encoding; what is not JSON stays as it is. Shares nothing with other threads."""
         if not answer.content_type.startswith(JSON) or answer.status == NOT_ACCEPTABLE:
             return answer
         if isinstance(answer, StreamAnswer):

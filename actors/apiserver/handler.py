@@ -84,6 +84,7 @@ _READS = frozenset({"GET", "HEAD"})
 _LASTING = frozenset({"log", "exec", "attach", "portforward", "proxy"})  # subresources that answer with a stream
 
 
+TRANSLATED_AT_ONCE = 2  # long answers into YAML or Protobuf, in threads that share one core with everything else
 DRAIN_S = 2.0  # for requests over the bus, at the end; those over HTTPS have been waited for
 
 
@@ -109,6 +110,7 @@ class Handler:
         seats = max(1, config.max_requests_inflight // config.processes)
         self.gate = Gate(server.cache, server.registry, server.clock, seats)
         self.stopping = False
+        self._translations = asyncio.Semaphore(TRANSLATED_AT_ONCE)
 
     async def handle(self, call: ApiCall) -> Answer | StreamAnswer:
         """Answer a call; never raises but for cancellation."""
@@ -132,9 +134,15 @@ class Handler:
         if trail is not None:
             trail.end(answer)
         if call.encoding is not None:
-            answer = call.encoding.of(answer)
+            answer = await self._translated(answer, call.encoding)
         self._count(call, info, answer, began)
         return answer
+
+    async def _translated(self, answer: Answer | StreamAnswer, encoding: encodings.Encoding) -> Answer | StreamAnswer:
+        if not encoding.takes_long(answer):
+            return encoding.of(answer)
+        async with self._translations:
+            return await asyncio.to_thread(encoding.of, answer)
 
     async def drained(self) -> None:
         """Return when no request is being worked on, or a moment later."""

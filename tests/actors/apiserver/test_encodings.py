@@ -1,11 +1,13 @@
 """Answers in Protobuf, YAML and JSON for the eye: what comes back is what JSON would have said."""
 
+import threading
 from typing import Any
 
 import orjson
 import pytest
 import yaml
 
+from actors.apiserver import encodings
 from actors.apiserver.call import Answer, ApiCall, StreamAnswer
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.machinery.resource import COMPUTED
@@ -192,6 +194,23 @@ async def test_yaml(api):
     assert (missing.status, yaml.safe_load(missing.body)["reason"]) == (404, "NotFound")
     table = await answered(api, "GET", CMS, "application/yaml;as=Table;g=meta.k8s.io;v=v1")
     assert yaml.safe_load(table.body)["kind"] == "Table"
+
+
+@with_api()
+async def test_a_long_answer_is_translated_while_others_are_served(api):
+    written, write = [], encodings._yaml
+    for number in range(10):
+        await api.must("POST", CMS, config_map(f"n{number}", data={"text": "x" * 200}))
+    encodings._of_accept.cache_clear()  # which has encodings with the function as it is
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encodings, "AT_ONCE_BYTES", 2000)
+        patch.setattr(encodings, "_yaml", lambda body: written.append(threading.current_thread()) or write(body))
+        one = await api.raw("GET", f"{CMS}/n1", accept="application/yaml")
+        every = await api.raw("GET", CMS, accept="application/yaml")
+    encodings._of_accept.cache_clear()
+    assert yaml.safe_load(one.body)["metadata"]["name"] == "n1"
+    assert {item["metadata"]["name"] for item in yaml.safe_load(every.body)["items"]} >= {"n0", "n9"}
+    assert [thread is threading.main_thread() for thread in written] == [True, False]
 
 
 @with_api()
