@@ -132,6 +132,7 @@ class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     roles: list[str]  # state | apiserver | scheduler | controller-manager | kubelet | proxy | balancer
     runtime: Literal["containerd", "simulated"] = "containerd"
+    runtime_handler: Literal["", "crun", "runc"] = ""  # what starts containers; empty: crun where it works, else runc
     containerd_socket: str = ""  # of a containerd that is there already; empty: Kubus starts its own
     count: int = 1  # simulated nodes that this kubelet plays; more than one are named NAME-0, NAME-1 ...
     labels: dict[str, str] = {}

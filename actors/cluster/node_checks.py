@@ -39,6 +39,8 @@ def check_node(loaded: Loaded[ClusterConfig], name: str) -> None:
         raise loaded.error(
             [*place, "containerd_socket"], "expected an absolute path, as /run/containerd/containerd.sock"
         )
+    if node.runtime_handler and (node.runtime != "containerd" or node.containerd_socket):
+        raise loaded.error([*place, "runtime_handler"], "only for a containerd that Kubus starts itself")
     _check_labels(loaded, place, node.labels)
     for index, taint in enumerate(node.taints):
         _check_taint(loaded, [*place, "taints", index], taint)

@@ -8,6 +8,7 @@ Neighbours: `actors.cluster.compose` makes a child spec of `containerd_child`; `
 looks around.
 """
 
+import functools
 import os
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.api.config import ClusterConfig
+from actors.kubelet.containerd import crun, handlers
 from actors.kubelet.containerd.config import Machine, render
 from actors.kubelet.containerd.machine import (
     CAP_SYS_RESOURCE,
@@ -42,8 +44,8 @@ def containerd_version(program: str) -> tuple[int, int]:
     return parse_version(answer.stdout)
 
 
-def this_machine() -> Machine:
-    """Look at the machine; RuntimeMissing when a program is not there."""
+def this_machine(places: Places, handler: str = "") -> Machine:
+    """Look at the machine; RuntimeMissing or HandlerMissing when a program is not there."""
     program = find_program("containerd")
     if program is None:
         raise RuntimeMissing("containerd is not installed")
@@ -55,31 +57,38 @@ def this_machine() -> Machine:
         cni_bin_dirs=(cni_dir,),
         may_lower_oom_score=holds_capability(CAP_SYS_RESOURCE, Path("/proc/self/status").read_text()),
         apparmor=find_program("apparmor_parser") is not None,
+        handlers=handlers.choose(
+            handler,
+            lambda: crun.look(places.crun_script, places.trial_cgroup),
+            lambda: find_program(handlers.RUNC) is not None,
+        ),
     )
 
 
-def prepare(places: Places) -> None:
+def prepare(places: Places, handler: str = "") -> None:
     """Make the folders and write the config. Idempotent; containers that run are not disturbed."""
     for folder in (places.root, places.state, places.cni_conf, places.registry_hosts, places.run):
         folder.mkdir(parents=True, exist_ok=True)
     for private in (places.home, places.run):
         private.chmod(0o711)  # containerd's own folders below are stricter; the path must be passable for user pods
-    text = render(places, this_machine())
+    machine = this_machine(places, handler)
     fresh = places.config.with_suffix(".new")
-    fresh.write_text(text)
+    fresh.write_text(render(places, machine))
     fresh.replace(places.config)
+    handlers.record(places.handlers, machine.handlers)
 
 
 def containerd_child(data_dir: Path, run_dir: Path, node: str, config: ClusterConfig) -> dict[str, Any]:
     """Return {command, env, socket, prepare} of a node's containerd.
 
-    `prepare` is called before each start. `run_dir` and `config` are part of the signature that every foreign child
-    has; containerd's sockets stay where `places` says, because running shims know that path.
+    `prepare` is called before a cluster starts. `run_dir` is part of the signature that every foreign child has;
+    containerd's sockets stay where `places` says, because running shims know that path.
     """
-    del run_dir, config
+    del run_dir
     places = places_of(data_dir, node)
     program = find_program("containerd") or "containerd"
-    prepared: Callable[[], None] = lambda: prepare(places)  # noqa: E731 - a name would only repeat the key
+    handler = config.nodes[node].runtime_handler if node in config.nodes else ""
+    prepared: Callable[[], None] = functools.partial(prepare, places, handler)
     return {
         "command": [program, "--config", str(places.config)],
         "env": containerd_env(),

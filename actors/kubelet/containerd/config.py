@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actors.kubelet.containerd.handlers import Handler, Handlers
 from actors.kubelet.containerd.places import Places
 
 PAUSE_IMAGE = "kubus.local/pause:1"
+SHIM = "io.containerd.runc.v2"  # the shim for all runtimes that have runc's command line
 
 # What a pod node never needs. Each costs memory or start time, and the snapshotters log errors on most filesystems.
 DISABLED_PLUGINS = (
@@ -45,6 +47,7 @@ class Machine:
     cni_bin_dirs: Sequence[str]
     may_lower_oom_score: bool  # CAP_SYS_RESOURCE: without it a negative oom_score_adj kills a container at start
     apparmor: bool = True
+    handlers: Handlers = Handlers()
 
 
 def render(places: Places, machine: Machine) -> str:
@@ -83,14 +86,23 @@ def _common_cri(places: Places, machine: Machine) -> dict[str, Any]:
     }
 
 
-def _runc_options(places: Places) -> dict[str, Any]:
-    """runc's own records go below our state folder: by default all containerds of a machine share one."""
-    return {"SystemdCgroup": False, "Root": str(places.state / "runc")}
+def _runtimes(under: str, places: Places, machine: Machine) -> list[tuple[str, dict[str, Any]]]:
+    """Return a table and its options for each runtime handler; `under` is the table that holds them."""
+    tables: list[tuple[str, dict[str, Any]]] = []
+    for handler in machine.handlers.all:
+        path = f"{under}.runtimes.{handler.name}"
+        tables += [(path, {"runtime_type": SHIM}), (f"{path}.options", _options(places, handler))]
+    return tables
+
+
+def _options(places: Places, handler: Handler) -> dict[str, Any]:
+    """A runtime's own records go below our state folder: by default all containerds of a machine share one."""
+    options = {"SystemdCgroup": False, "Root": str(places.records_of(handler.name))}
+    return {**options, "BinaryName": handler.program} if handler.program else options
 
 
 def _plugins_v2(places: Places, machine: Machine) -> list[tuple[str, dict[str, Any]]]:
     cri = 'plugins."io.containerd.grpc.v1.cri"'
-    runc = f"{cri}.containerd.runtimes.runc"
     return [
         (
             cri,
@@ -103,9 +115,8 @@ def _plugins_v2(places: Places, machine: Machine) -> list[tuple[str, dict[str, A
             },
         ),
         (f"{cri}.cni", {"bin_dir": _one_dir(machine), "conf_dir": str(places.cni_conf), "max_conf_num": 1}),
-        (f"{cri}.containerd", {"snapshotter": "overlayfs", "default_runtime_name": "runc"}),
-        (runc, {"runtime_type": "io.containerd.runc.v2"}),
-        (f"{runc}.options", _runc_options(places)),
+        (f"{cri}.containerd", {"snapshotter": "overlayfs", "default_runtime_name": machine.handlers.default}),
+        *_runtimes(f"{cri}.containerd", places, machine),
         (f"{cri}.registry", {"config_path": str(places.registry_hosts)}),
     ]
 
@@ -113,16 +124,14 @@ def _plugins_v2(places: Places, machine: Machine) -> list[tuple[str, dict[str, A
 def _plugins_v3(places: Places, machine: Machine) -> list[tuple[str, dict[str, Any]]]:
     runtime = "plugins.'io.containerd.cri.v1.runtime'"
     images = "plugins.'io.containerd.cri.v1.images'"
-    runc = f"{runtime}.containerd.runtimes.runc"
     return [
         (images, {"snapshotter": "overlayfs", "max_concurrent_downloads": PARALLEL_DOWNLOADS}),
         (f"{images}.pinned_images", {"sandbox": PAUSE_IMAGE}),
         (f"{images}.registry", {"config_path": str(places.registry_hosts)}),
         (runtime, _common_cri(places, machine)),
         (f"{runtime}.cni", {"bin_dir": _one_dir(machine), "conf_dir": str(places.cni_conf), "max_conf_num": 1}),
-        (f"{runtime}.containerd", {"default_runtime_name": "runc"}),
-        (runc, {"runtime_type": "io.containerd.runc.v2"}),
-        (f"{runc}.options", _runc_options(places)),
+        (f"{runtime}.containerd", {"default_runtime_name": machine.handlers.default}),
+        *_runtimes(f"{runtime}.containerd", places, machine),
         (
             "plugins.'io.containerd.grpc.v1.cri'",
             {"disable_tcp_service": True, "stream_server_address": "127.0.0.1", "stream_server_port": "0"},

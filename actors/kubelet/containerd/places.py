@@ -38,6 +38,20 @@ class Places:
         """Bundles, network namespaces and fifos of what runs."""
         return self.home / "state"
 
+    def records_of(self, handler: str) -> Path:
+        """What an OCI runtime remembers of its containers: below it a folder for containerd's namespace."""
+        return self.state / handler
+
+    @property
+    def handlers(self) -> Path:
+        """Which OCI runtimes this node's containerd was given, and why."""
+        return self.home / "handlers.json"
+
+    @property
+    def crun_script(self) -> Path:
+        """Runs crun where it needs a view of the cgroups of its own; shims remember this path."""
+        return self.home / "crun"
+
     @property
     def commands(self) -> Path:
         """FIFOs of commands that run in containers, a folder each."""
@@ -90,6 +104,11 @@ class Places:
     def cgroup(self) -> str:
         """The parent of the node's pods in every cgroup hierarchy."""
         return f"/kubus-{self.instance}/{self.node}"
+
+    @property
+    def trial_cgroup(self) -> str:
+        """Of the container by which crun is tried; purged with the others if it is left behind."""
+        return f"/kubus-{self.instance}/trial-{self.node}"
 
 
 def places_of(data_dir: Path, node: str) -> Places:

@@ -1,4 +1,4 @@
-"""What containerd forgets of a container whose making it did not survive: the shim, its folder, runc's record.
+"""What containerd forgets of a container whose making it did not survive: the shim, its folder, the runtime's record.
 
 A containerd that is killed between making a shim and hearing of its task finds no task when it is back. The sandbox or
 container is then removed without its shim, which stays for ever, and holds a cgroup. So whoever removes one looks for
@@ -27,6 +27,7 @@ from typing import Any
 
 import psutil
 
+from actors.kubelet.containerd import handlers
 from actors.kubelet.containerd.places import Places
 from actors.kubelet.containerd.proto import containers_pb2
 from actors.kubelet.runtime import NotInRuntime, RuntimeRefused, RuntimeUnreachable
@@ -34,7 +35,7 @@ from runtime import command
 
 TASKS = "io.containerd.runtime.v2.task/k8s.io"  # below containerd's state and root folders
 SHIM = "containerd-shim-runc-v2"
-RUNC_LIMIT_S = 10.0  # it kills, waits for a moment and removes folders
+RUNTIME_LIMIT_S = 10.0  # it kills, waits for a moment and removes folders
 READ_S = 10.0
 SOCKET = "unix://"
 
@@ -47,7 +48,7 @@ class Remains:
     def __init__(self, call: Call, places: Places):
         self._call, self._places = call, places
         self._bundles = places.state / TASKS
-        self._runc = places.state / "runc" / "k8s.io"
+        self._records = {name: places.records_of(name) / "k8s.io" for name in handlers.NAMES}
 
     async def clear(self, identity: str) -> None:
         """Remove what is left of a container that was removed. Raises RuntimeFault."""
@@ -78,10 +79,12 @@ class Remains:
         for pid, _ in await asyncio.to_thread(self._shims, identity):
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGKILL)
-        if (self._runc / identity).exists():
+        for program, records in self._records.items():
+            if not (records / identity).exists():
+                continue
             try:
-                words = ("--root", str(self._runc), "delete", "--force", identity)
-                await command.run("runc", *words, deadline_s=RUNC_LIMIT_S)
+                words = ("--root", str(records), "delete", "--force", identity)
+                await command.run(program, *words, deadline_s=RUNTIME_LIMIT_S)
             except command.CommandFailed as error:
                 raise RuntimeRefused(f"what is left of container {identity} stays: {error}") from error
         await asyncio.to_thread(self._remove_files, identity)
@@ -121,7 +124,8 @@ class Remains:
         bundle = self._bundles / identity
         with contextlib.suppress(FileNotFoundError):
             _remove_dead_socket(Path((bundle / "address").read_text().removeprefix(SOCKET)))
-        for folder in (self._places.root / TASKS / identity, bundle, self._runc / identity):
+        records = [folder / identity for folder in self._records.values()]
+        for folder in (self._places.root / TASKS / identity, bundle, *records):
             shutil.rmtree(folder, ignore_errors=True)
 
 
