@@ -3,6 +3,8 @@
 Nothing that is installed here is left running by us: Debian's containerd package starts a system containerd where
 systemd runs. That one is left alone and never used; Kubus' own has a socket, root and state of its own.
 
+What only makes things better (crun) is installed along where the distribution has it, and is never in the way.
+
 What can go wrong: no apt (another distribution), no root, no network, a package database locked by another apt. Each is
 an `InstallError` of one line that says what to do.
 """
@@ -33,6 +35,7 @@ class Need:
     purpose: str
     package: str  # Debian's and Ubuntu's
     present: Callable[[], bool]
+    optional: bool = False  # real nodes work without it, less well
 
 
 def _program(name: str) -> Callable[[], bool]:
@@ -43,6 +46,7 @@ NEEDS = (
     Need("containerd", "runs the containers", "containerd", _program("containerd")),
     Need("ctr", "loads image archives", "containerd", _program("ctr")),
     Need("runc", "starts a container's process", "runc", _program("runc")),
+    Need("crun", "starts a container's process in a third of runc's time", "crun", _program("crun"), optional=True),
     Need("nft", "makes Services and the pod network's rules", "nftables", _program("nft")),
     Need("ip", "makes the pod network's bridge", "iproute2", _program("ip")),
     Need(
@@ -60,9 +64,9 @@ NEEDS = (
 )
 
 
-def missing() -> list[Need]:
-    """Return what is not there."""
-    return [need for need in NEEDS if not need.present()]
+def missing(*, optional: bool = False) -> list[Need]:
+    """Return what real nodes must have and is not there; or what they only gain by."""
+    return [need for need in NEEDS if need.optional is optional and not need.present()]
 
 
 def packages_of(needs: Sequence[Need]) -> list[str]:
@@ -92,6 +96,27 @@ def explain_missing() -> str:
 
 def install_missing(report: Callable[[str], None] = lambda line: None) -> list[str]:
     """Install what is missing; returns the packages. `report` gets a line for each step. Raises InstallError."""
+    packages = _install_needed(report)
+    better = packages_of(missing(optional=True))
+    if os.geteuid() != 0 or find_program("apt-get") is None:
+        return packages
+    if not better or not all(_is_offered(package) for package in better):
+        return packages
+    try:
+        _install_reporting(better, report)
+    except InstallError as error:
+        report(f"going on without {' '.join(better)}: {error}")
+        return packages
+    return [*packages, *better]
+
+
+def _is_offered(package: str) -> bool:
+    """Whether the distribution has a package, as far as the lists here tell."""
+    answer = subprocess.run(["apt-cache", "-q", "show", package], capture_output=True, timeout=APT_TIMEOUT_S)
+    return answer.returncode == 0
+
+
+def _install_needed(report: Callable[[str], None]) -> list[str]:
     packages = packages_of(missing())
     if not packages:
         return []
@@ -99,6 +124,14 @@ def install_missing(report: Callable[[str], None] = lambda line: None) -> list[s
         raise InstallError(f"only root can install {' '.join(packages)}")
     if find_program("apt-get") is None:
         raise InstallError(f"this machine has no apt-get; install what Debian calls {' '.join(packages)} by hand")
+    _install_reporting(packages, report)
+    still = missing()
+    if still:
+        raise InstallError(f"{still[0].name} is still missing after the installation of {still[0].package}")
+    return packages
+
+
+def _install_reporting(packages: Sequence[str], report: Callable[[str], None]) -> None:
     if not _lists_known():
         report("apt-get update")
         _apt("update")
@@ -109,10 +142,6 @@ def install_missing(report: Callable[[str], None] = lambda line: None) -> list[s
         report("apt-get update")  # the lists may be older than the archive
         _apt("update")
         _install(packages)
-    still = missing()
-    if still:
-        raise InstallError(f"{still[0].name} is still missing after the installation of {still[0].package}")
-    return packages
 
 
 def _install(packages: Sequence[str]) -> None:

@@ -118,7 +118,10 @@ class KubeletActor(Actor):
         # Imported only where a containerd is: a simulated node needs none of what it needs.
         from actors.kubelet.containerd.driver import ContainerdDriver
 
-        return ContainerdDriver(self.setup, name)
+        driver = ContainerdDriver(self.setup, name)
+        handlers = driver.handlers()
+        self.log.info("container runtime", handlers=[handler.name for handler in handlers.all], default=handlers.why)
+        return driver
 
     def _machine(self) -> Machine:
         config, overrides = self._config.kubelet, self._config.capacity

@@ -23,6 +23,7 @@ from actors.kubelet.containerd import importer, leases, network, pause_profile, 
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
+from actors.kubelet.containerd.handlers import Handlers, recorded
 from actors.kubelet.containerd.image_layers import ImageLayers
 from actors.kubelet.containerd.machine import CAP_SYS_RESOURCE, holds_capability
 from actors.kubelet.containerd.outliving import OutlivingCalls
@@ -135,6 +136,10 @@ class ContainerdDriver:
         reply = await self._outliving.call(method, request, timeout_s or WORK_S)
         passing(f"containerd.{method}.done")
         return reply
+
+    def handlers(self) -> Handlers:
+        """Return what starts containers, and why that; of somebody else's containerd nothing is known."""
+        return Handlers((), "as its owner set it up") if self._foreign else recorded(self.places.handlers)
 
     def cgroup_of(self, pod_uid: str) -> str:
         return self.cgroups.pod(pod_uid)

@@ -78,9 +78,6 @@ def record(path: Path, handlers: Handlers) -> None:
 
 
 def recorded(path: Path) -> Handlers:
-    """Return what was chosen; of a containerd that is not ours nothing is known."""
-    try:
-        kept = json.loads(path.read_text())
-    except FileNotFoundError:
-        return Handlers()
+    """Return what was chosen for a containerd of ours."""
+    kept = json.loads(path.read_text())
     return Handlers(tuple(Handler(**handler) for handler in kept["all"]), kept["why"])

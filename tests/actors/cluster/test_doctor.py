@@ -16,6 +16,7 @@ from actors.cluster.doctor import (
     table,
 )
 from actors.cluster.install import NEEDS, complaint, packages_of, sentence
+from actors.kubelet.containerd.handlers import Finding
 
 HEALTHY = Facts(
     kernel=(6, 1),
@@ -24,6 +25,7 @@ HEALTHY = Facts(
     cgroup_controllers=frozenset({"cpu", "memory", "pids", "io"}),
     programs={need.name: True for need in NEEDS},
     versions={"containerd": "containerd containerd.io 1.7.27 05044ec"},
+    crun=Finding("/usr/bin/crun", "crun"),
     free_bytes=50 << 30,
     memory_bytes=8 << 30,
     data_dir="/var/lib/kubus",
@@ -51,6 +53,7 @@ def test_a_healthy_machine():
         ({"cgroup_version": 0}, {"cgroups": Verdict.MISSING}),
         ({"cgroup_controllers": frozenset({"cpu"})}, {"cgroups": Verdict.DEGRADED}),
         ({"versions": {"containerd": "containerd 1.5.9"}}, {"containerd version": Verdict.MISSING}),
+        ({"crun": Finding(fault="crun is not installed")}, {"runtime handler": Verdict.DEGRADED}),
         ({"forward_policy_drop": True}, {"forwarding": Verdict.DEGRADED}),
         ({"free_bytes": 1 << 20}, {"disk": Verdict.DEGRADED}),
         ({"memory_bytes": 1 << 20}, {"memory": Verdict.DEGRADED}),

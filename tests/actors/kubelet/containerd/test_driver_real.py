@@ -1,4 +1,4 @@
-"""The driver against a real containerd, runc, CNI and kernel."""
+"""The driver against a real containerd, crun (where it works, else runc), CNI and kernel."""
 
 import asyncio
 import json
@@ -16,8 +16,9 @@ from actors.cluster.leftovers import survey
 from actors.kubelet.containerd import pause_profile
 from actors.kubelet.containerd.archive import File, ImageDescription, build
 from actors.kubelet.containerd.faults import ImageNotFound, InvalidImageName, PullUnauthorized, RegistryUnreachable
+from actors.kubelet.containerd.handlers import NAMES
 from actors.kubelet.containerd.places import places_of
-from actors.kubelet.containerd.remains import SHIM
+from actors.kubelet.containerd.remains import SHIM, TASKS
 from actors.kubelet.runtime import (
     ContainerSecurity,
     ContainerState,
@@ -414,6 +415,45 @@ def test_a_pause_container_may_do_nothing_that_the_default_profile_forbids(node)
         assert len(pause_profile.ALLOWED) < len(at_will) / 2
         (clone,) = (rule["args"][0] for rule in allowed if rule["names"] == ["clone"])
         assert (clone["value"], clone["op"]) == (pause_profile.NEW_NAMESPACES, "SCMP_CMP_MASKED_EQ")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("handler", NAMES)
+def test_a_pod_by_each_handler(node, handler):
+    """Whichever is the default, a RuntimeClass may name the other one."""
+
+    async def scenario():
+        async with node.driver() as driver:
+            if handler not in {each.name for each in driver.handlers().all}:
+                pytest.skip(driver.handlers().why)
+            sandbox_id = await driver.run_sandbox(sandbox(node, handler, runtime_handler=handler))
+            container_id = await driver.create_container(sandbox_id, container(handler, "c", *FOREVER))
+            await driver.start_container(container_id)
+            for identity in (sandbox_id, container_id):
+                assert (driver.places.records_of(handler) / "k8s.io" / identity).is_dir(), "made by this one"
+            assert (await driver.exec_sync(container_id, ["echo", "said"], 10)).stdout == b"said\n"
+            await driver.stop_container(container_id, 5)
+            assert (await driver.container_status(container_id)).exit_code == 0
+            await gone(driver, sandbox_id)
+            assert not (driver.places.records_of(handler) / "k8s.io" / sandbox_id).exists()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_killed_containerd_left_of_either_handler_is_removed(node):
+    """A record of a runtime without task and container goes away with its bundle, whoever wrote it."""
+    places = places_of(node.data_dir, "m1")
+
+    async def scenario():
+        async with node.driver() as driver:
+            left = {name: places.records_of(name) / "k8s.io" / f"left-by-{name}" for name in NAMES}
+            for record in left.values():
+                (places.state / TASKS / record.name).mkdir()
+                os.utime(places.state / TASKS / record.name, (1.0, 1.0))
+                record.mkdir(parents=True)
+            await driver.ensure_network([POD_CIDR])
+            assert [record for record in left.values() if record.exists()] == []
 
     asyncio.run(scenario())
 
