@@ -340,7 +340,7 @@ def _tried_crun() -> handlers.Finding:
     if os.geteuid() != 0:
         return handlers.Finding(fault="crun can't be tried without root")
     with tempfile.TemporaryDirectory() as place:
-        return crun.look(Path(place) / "crun", f"/kubus-trial-{os.getpid()}")
+        return crun.look(Path(place) / "crun", Path(place), Path(place), f"/kubus-trial-{os.getpid()}")
 
 
 def _existing(path: Path) -> Path:

@@ -119,8 +119,8 @@ class KubeletActor(Actor):
         from actors.kubelet.containerd.driver import ContainerdDriver
 
         driver = ContainerdDriver(self.setup, name)
-        handlers = driver.handlers()
-        self.log.info("container runtime", handlers=[handler.name for handler in handlers.all], default=handlers.why)
+        names = [handler.name for handler in driver.handlers.all]
+        self.log.info("container runtime", handlers=names, default=driver.handlers.why)
         return driver
 
     def _machine(self) -> Machine:

@@ -78,7 +78,13 @@ def fqdn_of(pod: pods.Pod, domain: str) -> str:
 
 
 def sandbox_spec(
-    pod: pods.Pod, attempt: int, dns: Dns | None, logs: Path, node: NodeFacts, runtime_handler: str = ""
+    pod: pods.Pod,
+    attempt: int,
+    dns: Dns | None,
+    logs: Path,
+    node: NodeFacts,
+    runtime_handler: str = "",
+    needs_mount_flags: bool = False,
 ) -> SandboxSpec:
     spec = pod["spec"]
     pid = NamespaceMode.CONTAINER
@@ -106,6 +112,7 @@ def sandbox_spec(
         sysctls={item["name"]: item["value"] for item in security.get("sysctls") or ()},
         security=sandbox_security(pod, node.seccomp_root),
         runtime_handler=runtime_handler,
+        needs_mount_flags=needs_mount_flags,
     )
 
 

@@ -54,6 +54,9 @@ class Files(Protocol):
 
     def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> Sequence[Device]: ...
 
+    def need_mount_flags(self, pod: pods.Pod) -> bool:
+        """Tell whether flags that volumes are mounted with here (noexec, nosuid, nodev) must hold in containers."""
+
     def dns(self, pod: pods.Pod) -> Dns | None: ...
 
     def auths(self, pod: pods.Pod, reference: str) -> Sequence[ImageAuth]: ...
@@ -96,6 +99,9 @@ class NoFiles:
 
     def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> Sequence[Device]:
         return ()
+
+    def need_mount_flags(self, pod: pods.Pod) -> bool:
+        return False
 
     def dns(self, pod: pods.Pod) -> Dns | None:
         return None
@@ -192,6 +198,9 @@ class PodFiles:
 
     def devices(self, pod: pods.Pod, container: pods.ContainerDict) -> Sequence[Device]:
         return self._volumes.devices(pod, container)
+
+    def need_mount_flags(self, pod: pods.Pod) -> bool:
+        return self._volumes.need_mount_flags(pod)
 
     def has_image(self, pod: pods.Pod, volume: str) -> bool:
         return self._image_volumes.is_mounted(pods.uid(pod), volume)

@@ -174,6 +174,7 @@ class SandboxSpec:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     security: ContainerSecurity = ContainerSecurity()  # of the pause process; privileged if any container is
     runtime_handler: str = ""
+    needs_mount_flags: bool = False  # a volume is mounted here with noexec, nosuid or nodev, which must hold inside
 
 
 @dataclass(frozen=True, slots=True)

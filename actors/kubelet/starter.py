@@ -80,7 +80,8 @@ class Starter:
         try:
             _check_supported(pod)
             handler = await handler_of(pod, self._get_object)
-            spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node, handler)
+            flags = self._files.need_mount_flags(pod)
+            spec = sandbox_spec(pod, attempt, self._files.dns(pod), self._places.logs, self._node, handler, flags)
             async with self._slots.of(SANDBOX):
                 identity = await self._driver.run_sandbox(spec)
             passing("kubelet.sandbox-made")

@@ -1,13 +1,9 @@
-"""Whether crun works on this machine, found out by running a container with it, and what it needs for that.
+"""Whether crun works on this machine, and as runc does: found out by running a container with it.
 
-crun knows pure cgroup v1 and pure v2. Where /sys/fs/cgroup/unified is a cgroup2 mount beside v1's hierarchies and still
-has a controller, it refuses to create a container, though it would need nothing of that mount. There it is given a view
-without it: a script unshares the mount namespace, takes that one mount away in it, and becomes crun. All other mounts
-keep their propagation, so volumes that share mounts with the machine do so as before; the namespace lives as long as
-that one process of crun. Commands that make no cgroup (start, delete, exec) never look, and are run as they are.
-
-What can go wrong: anything; what a container of the trial's kind says is what counts. It has the namespaces, mounts,
-limits and a seccomp filter of a pod's container, and runs a program that ends at once.
+The container has the namespaces, mounts, limits and the seccomp filter of a pod's, and says by its exit status what it
+found: whether a mount that could not be written still can't, and whether its user, whom no /etc/passwd knows, has a
+home. What is wanting there is made up for by a script (`crun_script`) that runs crun, and the trial is repeated with
+it. If a container can't be run at all, pods are left to runc.
 
 Neighbours: `handlers` decides what comes of it, `actors.cluster.doctor` tells the user.
 """
@@ -15,39 +11,69 @@ Neighbours: `handlers` decides what comes of it, `actors.cluster.doctor` tells t
 import contextlib
 import json
 import os
-import shlex
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from actors.kubelet.containerd import pause_profile
+from actors.kubelet.containerd.crun_script import UNIFIED, Wants, script_of, write_script
 from actors.kubelet.containerd.handlers import CRUN, Finding
 from actors.kubelet.containerd.machine import CGROUP_ROOT, find_busybox
+from actors.kubelet.volumes import mounting
 from runtime.command import find_program
 
-UNIFIED = CGROUP_ROOT / "unified"
 TRIAL_LIMIT_S = 10.0  # a container that does nothing takes 0.02 s; on a dying disk it is better to go on with runc
 TRIAL_MEMORY_BYTES = 64 * 1024 * 1024
+TRIAL_USER = 54321  # not in the trial's /etc/passwd
 QUOTED = 300  # characters of crun's complaint that are handed on
+RAN, FLAGS_KEPT, HAS_HOME = 64, 1, 2  # the trial's exit status: their sum; no runtime fails with such a one
+LOOK_AROUND = f"""s={RAN}
+(: > /kept/file) 2>/dev/null || s=$((s + {FLAGS_KEPT}))
+[ "$HOME" = / ] && s=$((s + {HAS_HOME}))
+exit $s"""
 
 
-def look(script: Path, cgroup: str) -> Finding:
-    """Try crun; `script` is where its view of the cgroups is arranged, if it needs one, `cgroup` the trial's."""
-    program = find_program(CRUN)
+def look(script: Path, state: Path, bundles: Path, cgroup: str) -> Finding:
+    """Try crun; `script` is where that is written by which it is run, if it needs one, `cgroup` the trial's."""
+    program, busybox = find_program(CRUN), find_busybox()
     if program is None:
         return Finding(fault="crun is not installed")
-    busybox = find_busybox()
     if busybox is None:
         return Finding(fault="crun can't be tried without a static busybox")
     hidden = controllers_of(UNIFIED)
-    used, how = program, CRUN
-    if hidden:
-        write_script(script, program, is_shared(CGROUP_ROOT, Path("/proc/self/mountinfo").read_text()))
-        used, how = str(script), f"crun, which is not shown {UNIFIED}, for that has controllers ({hidden})"
-    fault = _try(used, busybox, cgroup)
-    return Finding(fault=f"crun does not work here: {fault}") if fault else Finding(used, how)
+    shared = is_shared(CGROUP_ROOT, Path("/proc/self/mountinfo").read_text())
+    wants = Wants(hide_unified=bool(hidden), is_shared=shared)
+    try:
+        used = _arranged(wants, program, script, busybox, state, bundles)
+        said, fault = _try(used, busybox, cgroup)
+        if fault:
+            return Finding(fault=f"crun does not work here: {fault}")
+        keeps_flags = bool(said & FLAGS_KEPT)
+        wants = Wants(bool(hidden), shared, keep_flags=not keeps_flags, set_home=not said & HAS_HOME)
+        used = _arranged(wants, program, script, busybox, state, bundles)
+        if wants.set_home and not _try(used, busybox, cgroup)[0] & HAS_HOME:
+            return Finding(fault="crun gives users without an entry in /etc/passwd no home")
+    except OSError as error:
+        return Finding(fault=f"crun can't be tried: {error}")
+    return Finding(used, in_words(wants, hidden), keeps_flags=keeps_flags)
+
+
+def _arranged(wants: Wants, program: str, script: Path, busybox: Path, state: Path, bundles: Path) -> str:
+    """Return the program to run; writes the script where one is needed."""
+    if not wants.anything:
+        return program
+    write_script(script, script_of(wants, program, str(busybox), str(state), str(bundles)))
+    return str(script)
+
+
+def in_words(wants: Wants, hidden: str) -> str:
+    """Return what is done for crun as a sentence."""
+    done = [f"is not shown {UNIFIED}, for that has controllers ({hidden})"] if wants.hide_unified else []
+    done += ["is told of the flags of /dev/shm, which it would drop"] if wants.keep_flags else []
+    done += ["is told the home of users that /etc/passwd does not know"] if wants.set_home else []
+    return f"{CRUN}, which {'; '.join(done)}" if done else CRUN
 
 
 def controllers_of(hierarchy: Path) -> str:
@@ -67,56 +93,35 @@ def is_shared(mount_point: Path, mountinfo: str) -> bool:
     return False
 
 
-def script_of(program: str, shared: bool) -> str:
-    """Return a shell script that runs crun without the sight of the unified hierarchy where it would mind it."""
-    private = f"mount --make-private {CGROUP_ROOT} && " if shared else ""
-    quoted = shlex.quote(program)
-    steps = f'{private}umount {UNIFIED} && exec "$0" "$@"'
-    return f"""#!/bin/sh
-# Written anew at each start: edits are lost.
-case " $* " in
-*" create "* | *" run "*) exec unshare --mount --propagation unchanged /bin/sh -c {shlex.quote(steps)} {quoted} "$@" ;;
-esac
-exec {quoted} "$@"
-"""
-
-
-def write_script(path: Path, program: str, shared: bool) -> None:
-    """Write the script where containerd and its shims, that of a container from before too, find it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(script_of(program, shared))
-    fresh.chmod(0o755)
-    fresh.replace(path)
-
-
-def _try(program: str, busybox: Path, cgroup: str) -> str:
-    """Run a container to its end; return what went wrong."""
+def _try(program: str, busybox: Path, cgroup: str) -> tuple[int, str]:
+    """Run a container to its end; return what it found, or what went wrong. OSError where nothing can be mounted."""
     with tempfile.TemporaryDirectory(prefix="kubus-crun-") as place:
-        bundle = Path(place)
-        (bundle / "rootfs").mkdir()
-        (bundle / "config.json").write_text(json.dumps(trial(busybox, cgroup)))
+        bundle, kept = Path(place), Path(place) / "kept"
+        for folder in (bundle / "rootfs" / "etc", bundle / "layer", kept):
+            folder.mkdir(parents=True)
+        (bundle / "rootfs" / "etc" / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+        (bundle / "config.json").write_text(json.dumps(trial(busybox, kept, cgroup), separators=(",", ":")))
         identity = f"kubus-trial-{os.getpid()}"
         words = [program, "--root", str(bundle / "records")]
         try:
-            return _complaint([*words, "run", "--bundle", place, identity])
+            mounting.mount_layers([str(bundle / "layer")], kept)
+            status, complaint = _run([*words, "run", "--bundle", place, identity])
+            return (status - RAN, "") if RAN <= status <= RAN + FLAGS_KEPT + HAS_HOME else (0, complaint)
         finally:
-            _complaint([*words, "delete", "--force", identity])  # there is nothing, unless it went wrong
+            mounting.unmount(kept)
+            _run([*words, "delete", "--force", identity])  # there is nothing, unless it went wrong
             _remove_cgroup(cgroup)
 
 
-def _complaint(words: list[str]) -> str:
+def _run(words: Sequence[str]) -> tuple[int, str]:
+    """Return a program's exit status and complaint."""
     try:
         answer = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=TRIAL_LIMIT_S
         )
     except subprocess.TimeoutExpired:
-        return f"no end after {TRIAL_LIMIT_S:.0f} s"
-    except OSError as error:
-        return f"{error.strerror}"
-    if answer.returncode == 0:
-        return ""
-    return (answer.stderr.strip() or f"exit status {answer.returncode}")[:QUOTED]
+        return -1, f"no end after {TRIAL_LIMIT_S:.0f} s"
+    return answer.returncode, (answer.stderr.strip() or f"exit status {answer.returncode}")[:QUOTED]
 
 
 def _remove_cgroup(cgroup: str) -> None:
@@ -127,22 +132,23 @@ def _remove_cgroup(cgroup: str) -> None:
             (top / cgroup.lstrip("/")).rmdir()
 
 
-def trial(busybox: Path, cgroup: str) -> dict[str, Any]:
-    """Return the OCI specification of a container such as pods have, which ends at once."""
+def trial(busybox: Path, kept: Path, cgroup: str) -> dict[str, Any]:
+    """Return the OCI specification of a container such as pods have, which looks around and ends."""
     mounts = [
         _mount("/proc", "proc"),
         _mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755"),
         _mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro"),
         _mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", "ro"),
-        {"destination": "/busybox", "type": "bind", "source": str(busybox), "options": ["rbind", "rprivate", "ro"]},
+        {**_mount("/busybox", "bind", "rbind", "rprivate", "ro"), "source": str(busybox)},
+        {**_mount("/kept", "bind", "rbind", "rprivate", "rw"), "source": str(kept)},
     ]
-    capabilities = ["CAP_KILL", "CAP_NET_BIND_SERVICE"]
+    capabilities = ["CAP_DAC_OVERRIDE", "CAP_NET_BIND_SERVICE"]
     process: dict[str, Any] = {
-        "user": {"uid": 0, "gid": 0},
-        "args": ["/busybox", "true"],
+        "user": {"uid": TRIAL_USER, "gid": TRIAL_USER},
+        "args": ["/busybox", "sh", "-c", LOOK_AROUND],
         "env": ["PATH=/"],
         "cwd": "/",
-        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
+        "capabilities": dict.fromkeys(("bounding", "effective", "inheritable", "permitted", "ambient"), capabilities),
         "noNewPrivileges": True,
     }
     linux: dict[str, Any] = {
@@ -164,5 +170,3 @@ def trial(busybox: Path, cgroup: str) -> dict[str, Any]:
 
 def _mount(destination: str, kind: str, *options: str) -> Mapping[str, Any]:
     return {"destination": destination, "type": kind, "source": kind, "options": list(options)}
-
-

@@ -10,6 +10,7 @@ finds it again by itself; a call past its deadline -> RuntimeUnreachable, and th
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ from actors.kubelet.runtime import (
     SandboxStatus,
     Seccomp,
 )
+from actors.kubelet.volumes.mounting import is_readonly
 from runtime.actor import Setup
 from runtime.failpoint import passing
 
@@ -75,6 +77,7 @@ EXEC_SLACK_S = 10.0  # beyond an exec's timeout, which containerd enforces
 
 NETWORK_READY_S = 15.0  # from the written configuration to containerd's NetworkReady
 NETWORK_POLL_S = 0.02
+HANDLER = "io.kubus.runtime-handler"  # on a sandbox: who made it, and will make its containers
 MAKING_POLL_S = 0.1  # while containerd makes the sandbox that a kubelet which is dead asked for
 
 
@@ -137,8 +140,9 @@ class ContainerdDriver:
         passing(f"containerd.{method}.done")
         return reply
 
+    @functools.cached_property
     def handlers(self) -> Handlers:
-        """Return what starts containers, and why that; of somebody else's containerd nothing is known."""
+        """What starts containers, and why that; of somebody else's containerd nothing is known."""
         return Handlers((), "as its owner set it up") if self._foreign else recorded(self.places.handlers)
 
     def cgroup_of(self, pod_uid: str) -> str:
@@ -211,8 +215,10 @@ class ContainerdDriver:
 
     async def run_sandbox(self, spec: SandboxSpec) -> str:
         parent = await asyncio.to_thread(self.cgroups.make_pod, spec.pod_uid, spec.pod_resources)
+        handler = self.handlers.for_pod(spec.runtime_handler, spec.needs_mount_flags)
         config = requests.sandbox_config(spec, parent, self._pause_seccomp)
-        request = cri.RunPodSandboxRequest(config=config, runtime_handler=spec.runtime_handler)
+        config.annotations[HANDLER] = handler
+        request = cri.RunPodSandboxRequest(config=config, runtime_handler=handler)
         sandbox_id = ""
         try:
             sandbox_id = await self._make_sandbox_with_image(request)
@@ -323,6 +329,8 @@ class ContainerdDriver:
         resources = config.linux.resources
         if resources.oom_score_adj < 0 and not self._may_lower_oom_score:
             resources.oom_score_adj = 0  # restrict_oom_score_adj reaches only the pause container in containerd 1.6
+        if not self.handlers.keep_flags(sandbox.annotations.get(HANDLER, "")):
+            await asyncio.to_thread(_keep_readonly, config)
         request = cri.CreateContainerRequest(pod_sandbox_id=sandbox_id, config=config, sandbox_config=sandbox)
         reply = await self._call("CreateContainer", request, WORK_S)
         self._sandbox_of[reply.container_id] = sandbox_id
@@ -438,3 +446,9 @@ class ContainerdDriver:
 
     async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         return await subscribe(self._connection)
+
+
+def _keep_readonly(config: cri.ContainerConfig) -> None:
+    """Ask for what is mounted read-only here to be so in a container whose handler would forget it otherwise."""
+    for mount in config.mounts:
+        mount.readonly = mount.readonly or is_readonly(Path(mount.host_path))

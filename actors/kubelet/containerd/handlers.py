@@ -29,6 +29,7 @@ class Handler:
 
     name: str  # as a RuntimeClass names it
     program: str = ""  # what containerd executes; empty: the program of this name in its PATH
+    keeps_flags: bool = True  # a volume whose source is mounted noexec, for one, is so in the container too
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,18 @@ class Handlers:
 
     @property
     def default(self) -> str:
+        """For pods that name none and need nothing of their mounts."""
         return self.all[0].name
+
+    def for_pod(self, wanted: str, needs_flags: bool) -> str:
+        """Return a pod's handler: the one that its RuntimeClass wants, or the first one that keeps what it needs."""
+        fitting = (handler.name for handler in self.all if handler.keeps_flags or not needs_flags)
+        return wanted or next(fitting, "")
+
+    def keep_flags(self, name: str) -> bool:
+        """Return whether a handler, or the default if it has no name, keeps the flags of mounts."""
+        found = (handler.keeps_flags for handler in self.all if name in ("", handler.name))
+        return next(found, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +62,13 @@ class Finding:
     program: str = ""
     how: str = ""
     fault: str = ""
+    keeps_flags: bool = True
 
 
 def choose(wanted: str, try_crun: Callable[[], Finding], has_runc: Callable[[], bool]) -> Handlers:
     """Return the handlers for what the config says: "crun", "runc", or "" for the better one. HandlerMissing."""
     found = try_crun()
-    crun = (Handler(CRUN, found.program),) if found.program else ()
+    crun = (Handler(CRUN, found.program, found.keeps_flags),) if found.program else ()
     runc = (Handler(RUNC),) if has_runc() else ()
     if wanted == CRUN and not crun:
         raise HandlerMissing(f"runtime_handler is crun, but {found.fault}")
@@ -63,10 +76,11 @@ def choose(wanted: str, try_crun: Callable[[], Finding], has_runc: Callable[[], 
         raise HandlerMissing("runtime_handler is runc, but runc is not installed")
     if wanted == RUNC:
         return Handlers((*runc, *crun), "runc, as the config says")
-    if crun:
+    if crun and (runc or found.keeps_flags):
         return Handlers((*crun, *runc), found.how + (", as the config says" if wanted else ""))
     if not runc:
-        raise HandlerMissing(f"runc is not installed, and {found.fault}")
+        fault = found.fault or "crun drops the flags of volumes' mounts: for pods that need them there must be runc"
+        raise HandlerMissing(f"runc is not installed, and {fault}")
     return Handlers(runc, f"runc, for {found.fault}")
 
 

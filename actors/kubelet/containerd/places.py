@@ -38,6 +38,11 @@ class Places:
         """Bundles, network namespaces and fifos of what runs."""
         return self.home / "state"
 
+    @property
+    def bundles(self) -> Path:
+        """What each container is made of, in a folder of its id."""
+        return self.state / "io.containerd.runtime.v2.task" / "k8s.io"
+
     def records_of(self, handler: str) -> Path:
         """What an OCI runtime remembers of its containers: below it a folder for containerd's namespace."""
         return self.state / handler

@@ -54,6 +54,22 @@ def is_mount(path: Path) -> bool:
     return os.path.ismount(path)
 
 
+def has_flags(path: Path) -> bool:
+    """Tell whether the mount that holds a path keeps programs, set-uid bits or devices in it from counting."""
+    try:
+        return bool(os.statvfs(path).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC))  # ST_... have the same values
+    except OSError:
+        return False  # it is not there, and its container will not start
+
+
+def is_readonly(path: Path) -> bool:
+    """Tell whether the mount that holds a path is read-only."""
+    try:
+        return bool(os.statvfs(path).f_flag & MS_RDONLY)
+    except OSError:
+        return False
+
+
 def mount_tmpfs(path: Path, size_bytes: int = 0) -> None:
     """Mount a tmpfs, unless something is mounted there already."""
     if is_mount(path):

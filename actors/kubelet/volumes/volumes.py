@@ -38,6 +38,7 @@ PLUGINS = {
     "image": image_volumes.PLUGIN,
 }
 EMPTY_DIR_MODE = 0o777
+SHARED_MEMORY = Path("/dev/shm")
 HUGE_PAGES = "hugepages-"  # resources of a container, by the size of a page
 GROUP_OWNS = 0o2070  # what fsGroup adds to a directory
 _PROPAGATION = {
@@ -91,6 +92,20 @@ class Volumes:
             return place.path
         source = next((name for name in volume if name != "name"), "none")
         raise ConfigError(f"volume source {source} is not supported on this node")
+
+    def need_mount_flags(self, pod: pods.Pod) -> bool:
+        """Tell whether a volume that the kubelet did not fill itself is mounted here with noexec, nosuid or nodev.
+
+        An image's volume is so once it is mounted. Who shares the node's IPC shares its /dev/shm.
+        """
+        sources = [SHARED_MEMORY] if pod["spec"].get("hostIPC") else []
+        for volume in pod["spec"].get("volumes") or ():
+            if "image" in volume:
+                return True
+            place = self._place_of(pods.uid(pod), volume["name"])
+            if "hostPath" in volume or place is not None:
+                sources.append(self.path(pod, volume))
+        return any(mounting.has_flags(source) for source in sources)
 
     def env_file(self, pod: pods.Pod, name: str, path: str) -> bytes | None:
         """Return what a file in an emptyDir holds, None when it is not there. ConfigError when it can't be read."""

@@ -1,6 +1,7 @@
 """The driver against a real containerd, crun (where it works, else runc), CNI and kernel."""
 
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -34,6 +35,7 @@ from actors.kubelet.runtime import (
     RuntimeUnreachable,
     Seccomp,
 )
+from actors.kubelet.volumes.mounting import mount_layers, unmount
 from tests.actors.kubelet.containerd.node import (
     POD_CIDR,
     TOOLBOX,
@@ -421,24 +423,67 @@ def test_a_pause_container_may_do_nothing_that_the_default_profile_forbids(node)
 
 @pytest.mark.parametrize("handler", NAMES)
 def test_a_pod_by_each_handler(node, handler):
-    """Whichever is the default, a RuntimeClass may name the other one."""
+    """Whichever is the default, a RuntimeClass may name the other one; and containers can't tell which it was."""
 
     async def scenario():
         async with node.driver() as driver:
-            if handler not in {each.name for each in driver.handlers().all}:
-                pytest.skip(driver.handlers().why)
+            if handler not in {each.name for each in driver.handlers.all}:
+                pytest.skip(driver.handlers.why)
             sandbox_id = await driver.run_sandbox(sandbox(node, handler, runtime_handler=handler))
-            container_id = await driver.create_container(sandbox_id, container(handler, "c", *FOREVER))
+            unknown = ContainerSecurity(run_as_user=54321)
+            spec = container(handler, "c", *FOREVER, security=unknown, mounts=[readonly])
+            container_id = await driver.create_container(sandbox_id, spec)
             await driver.start_container(container_id)
             for identity in (sandbox_id, container_id):
                 assert (driver.places.records_of(handler) / "k8s.io" / identity).is_dir(), "made by this one"
-            assert (await driver.exec_sync(container_id, ["echo", "said"], 10)).stdout == b"said\n"
+            look = (
+                "echo $HOME; tr '\\0' '\\n' < /proc/1/environ | grep HOME; grep -E ' /(dev/shm|readonly) ' /proc/mounts"
+            )
+            said = (await driver.exec_sync(container_id, ["sh", "-c", look], 10)).stdout.decode().splitlines()
+            assert said[:2] == ["/", "HOME=/"]
+            flags = {line.split()[1]: set(line.split()[3].split(",")) for line in said[2:]}
+            assert flags["/dev/shm"] >= {"rw", "nosuid", "nodev", "noexec"}
+            assert "ro" in flags["/readonly"], "as it is mounted on the node, though the container may write"
             await driver.stop_container(container_id, 5)
             assert (await driver.container_status(container_id)).exit_code == 0
             await gone(driver, sandbox_id)
             assert not (driver.places.records_of(handler) / "k8s.io" / sandbox_id).exists()
 
-    asyncio.run(scenario())
+    folder = node.data_dir / f"readonly-{handler}"
+    folder.mkdir()
+    readonly = Mount(container_path="/readonly", host_path=str(folder))
+    with mounted_noexec(folder):
+        asyncio.run(scenario())
+
+
+@contextlib.contextmanager
+def mounted_noexec(folder: Path) -> Iterator[None]:
+    """Mount a folder on itself so that it is read-only and runs nothing."""
+    mount_layers([str(folder)], folder)
+    try:
+        yield
+    finally:
+        unmount(folder)
+
+
+def test_flags_of_a_volumes_mount_hold_inside(node):
+    """Where the default handler would mount it anew without them, another one starts the pod."""
+
+    async def scenario():
+        async with node.driver() as driver:
+            spec = sandbox(node, "flagged", needs_mount_flags=True)
+            sandbox_id = await driver.run_sandbox(spec)
+            mounts = [Mount(container_path="/flagged", host_path=str(folder))]
+            container_id = await driver.create_container(sandbox_id, container("flagged", "c", *FOREVER, mounts=mounts))
+            await driver.start_container(container_id)
+            seen = await driver.exec_sync(container_id, ["grep", " /flagged ", "/proc/mounts"], 10)
+            assert set(seen.stdout.decode().split()[3].split(",")) >= {"ro", "nosuid", "nodev", "noexec"}
+            await gone(driver, sandbox_id)
+
+    folder = node.data_dir / "flagged"
+    folder.mkdir()
+    with mounted_noexec(folder):
+        asyncio.run(scenario())
 
 
 def test_what_a_killed_containerd_left_of_either_handler_is_removed(node):

@@ -1,13 +1,13 @@
-"""Which OCI runtime starts containers, on imagined machines; and how crun is shown the cgroups."""
+"""Which OCI runtime starts containers, on imagined machines."""
 
-import stat
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from actors.kubelet.containerd.config import Machine, render
-from actors.kubelet.containerd.crun import controllers_of, is_shared, script_of, trial, write_script
+from actors.kubelet.containerd.crun import controllers_of, in_words, is_shared, trial
+from actors.kubelet.containerd.crun_script import Wants
 from actors.kubelet.containerd.handlers import Finding, Handler, HandlerMissing, Handlers, choose, record, recorded
 from actors.kubelet.containerd.places import Places
 
@@ -78,17 +78,42 @@ def test_a_mount_that_other_namespaces_follow():
     assert not is_shared(Path("/sys/fs"), shared)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_the_script_only_hides_the_hierarchy_from_who_would_mind_it(shared, tmp_path):
-    text = script_of("/opt/a b/crun", shared)
-    assert ("mount --make-private /sys/fs/cgroup && umount" in text) is shared
-    assert "'/opt/a b/crun'" in text
-    write_script(tmp_path / "home" / "crun", "/usr/bin/crun", shared)
-    assert stat.S_IMODE((tmp_path / "home" / "crun").stat().st_mode) == 0o755
-
-
 def test_a_trial_is_a_container_as_pods_have_them():
-    specification = trial(Path("/bin/busybox"), "/kubus-0a1b2c3d/trial-w1")
+    specification = trial(Path("/bin/busybox"), Path("/tmp/kept"), "/kubus-0a1b2c3d/trial-w1")
     assert specification["linux"]["cgroupsPath"] == "/kubus-0a1b2c3d/trial-w1"
     assert {each["type"] for each in specification["linux"]["namespaces"]} >= {"pid", "mount", "network"}
-    assert specification["process"]["args"] == ["/busybox", "true"]
+    assert specification["process"]["args"][:2] == ["/busybox", "sh"]
+
+
+def test_what_is_done_for_crun_in_words():
+    assert in_words(Wants(), "") == "crun"
+    said = in_words(Wants(hide_unified=True, keep_flags=True, set_home=True), "hugetlb misc")
+    assert said.startswith("crun, which is not shown /sys/fs/cgroup/unified, for that has controllers (hugetlb misc); ")
+    assert "/dev/shm" in said
+    assert "home" in said
+
+
+DROPS = Handler("crun", "/usr/bin/crun", keeps_flags=False)
+
+
+@pytest.mark.parametrize(
+    ("handlers", "wanted", "needs_flags", "handler"),
+    [
+        ((CRUN, RUNC), "", False, "crun"),
+        ((CRUN, RUNC), "", True, "crun"),
+        ((DROPS, RUNC), "", False, "crun"),
+        ((DROPS, RUNC), "", True, "runc"),
+        ((DROPS, RUNC), "crun", True, "crun"),
+        ((DROPS, RUNC), "other", False, "other"),
+        ((), "", True, ""),
+    ],
+)
+def test_a_pod_whose_mounts_have_flags_gets_a_handler_that_keeps_them(handlers, wanted, needs_flags, handler):
+    assert Handlers(handlers).for_pod(wanted, needs_flags) == handler
+
+
+def test_what_drops_flags_is_no_default_where_nothing_else_is():
+    finding = Finding("/usr/bin/crun", "crun", keeps_flags=False)
+    assert choose("", lambda: finding, lambda: True).all == (DROPS, RUNC)
+    with pytest.raises(HandlerMissing, match="crun drops the flags"):
+        choose("", lambda: finding, lambda: False)

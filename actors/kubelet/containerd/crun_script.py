@@ -1,0 +1,130 @@
+"""The script that runs crun on machines where crun by itself would do something else than runc does.
+
+Three things, each only where the trial (`crun`) found it wanting:
+
+- *A unified hierarchy with controllers.* crun knows pure cgroup v1 and pure v2. Where /sys/fs/cgroup/unified is a
+  cgroup2 mount beside v1's hierarchies and still has a controller, it creates no container, though it needs nothing of
+  that mount. So the container is created in a mount namespace without it, which lives as long as that one process of
+  crun. All other mounts keep their propagation there: volumes that share mounts with the machine do so as before.
+- *Flags of mounts.* From 0.19 to, at the least, Debian 12's 1.8.1, crun mounts a volume anew with the flags that it is
+  asked for, and forgets those that its source is mounted with. /dev/shm is mounted with nosuid, nodev and noexec, so
+  these are asked for. (Pods with volumes whose mounts have flags are left to runc: see `handlers`.)
+- *HOME.* A user that the image's /etc/passwd does not know has the home /, says runc; crun means to, and reads past the
+  file's end without doing so. The variable is added to what the container, and each command in it, is started with.
+
+Start, delete and all others are run as they are.
+
+What can go wrong: containerd writes its JSON in another way; then nothing is found that could be changed, and
+tests/actors/kubelet/containerd/test_driver_real.py fails.
+
+Neighbours: `crun` writes it, containerd's shims run it.
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.kubelet.containerd.machine import CGROUP_ROOT
+
+UNIFIED = CGROUP_ROOT / "unified"
+HOMELESS = "homeless"  # a file in the bundle of a container whose user has no entry in /etc/passwd
+
+# Structure only matches structure: a quotation mark inside of a JSON text has a backslash before it.
+_EDIT = r"""
+{ text = text $0 }
+END {
+  uid = match(text, /"user":[{]"uid":[0-9]+/) ? substr(text, RSTART + 14, RLENGTH - 14) : 0
+  cwd = index(text, "\"cwd\":"); env = index(text, "\"env\":[")
+  if (ENVIRON["passwd"] != "-" && !(env && env < cwd && substr(text, env, cwd - env) ~ /(\[|,)"HOME=/)) {
+    while (ENVIRON["passwd"] && (getline line < ENVIRON["passwd"]) > 0) {
+      split(line, field, ":"); if (field[3] == uid) known = 1
+    }
+    if (!known) {
+      if (env && env < cwd) text = substr(text, 1, env + 6) "\"HOME=/\"," substr(text, env + 7)
+      else text = substr(text, 1, cwd - 1) "\"env\":[\"HOME=/\"]," substr(text, cwd)
+      if (ENVIRON["mark"]) printf "" > ENVIRON["mark"]
+    }
+  }
+  shm = "\"destination\":\"/dev/shm\",\"type\":\"bind\",\"source\":\"" ENVIRON["state"] "/"
+  if (ENVIRON["state"] && (at = index(text, shm))) {
+    rest = substr(text, at); options = index(rest, "\"options\":[") + 10
+    text = substr(text, 1, at - 1) substr(rest, 1, options) "\"nosuid\",\"nodev\",\"noexec\"," substr(rest, options + 1)
+  }
+  print text > FILENAME
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What crun needs done for it."""
+
+    hide_unified: bool = False
+    is_shared: bool = False  # the mount at /sys/fs/cgroup is: what is unmounted below it would be so everywhere
+    keep_flags: bool = False
+    set_home: bool = False
+
+    @property
+    def anything(self) -> bool:
+        return self.hide_unified or self.keep_flags or self.set_home
+
+
+def script_of(wants: Wants, program: str, busybox: str, state: str, bundles: str) -> str:
+    """Return the script. `state` is containerd's folder, `bundles` that of its containers, each named by its id."""
+    crun, tool = shlex.quote(program), shlex.quote(busybox)
+    create: list[str] = []
+    if wants.hide_unified:
+        private = f"mount --make-private {CGROUP_ROOT} && " if wants.is_shared else ""
+        create += [
+            'if [ -z "$IN_OWN_MOUNTS" ]; then',
+            '  IN_OWN_MOUNTS=1 exec unshare --mount --propagation unchanged "$0" "$@"',
+            "fi",
+            f"{private}{tool} umount {UNIFIED} || exit 1",
+        ]
+    if wants.keep_flags or wants.set_home:
+        create += _edit_bundle(wants, tool, state)
+    arms = [_arm("create run", create)]
+    if wants.set_home:
+        homeless = f'[ -e {shlex.quote(bundles)}"/$last/{HOMELESS}" ]'
+        arms.append(_arm("exec", [f'if {homeless}; then edit "$process" "" "" "" || exit 1; fi']))
+    return "\n".join(
+        [
+            "#!/bin/sh",
+            "# Written anew at each start of the cluster: edits are lost.",
+            "for word; do",
+            "  case $last in --bundle) bundle=$word ;; --process) process=$word ;; esac; last=$word",
+            "done",
+            f'edit() {{ passwd=$2 mark=$3 state=$4 {tool} awk {shlex.quote(_EDIT)} "$1"; }}',
+            'case " $* " in',
+            *arms,
+            "esac",
+            f'exec {crun} "$@"',
+            "",
+        ]
+    )
+
+
+def _edit_bundle(wants: Wants, tool: str, state: str) -> list[str]:
+    """Where there is no /etc/passwd, crun sets HOME. A link in its place is not followed: it may lead out."""
+    shown = shlex.quote(state if wants.keep_flags else "")
+    if not wants.set_home:
+        return [f'edit "$bundle/config.json" - "" {shown} || exit 1']
+    return [
+        'passwd="$bundle/rootfs/etc/passwd"',
+        '[ -f "$passwd" ] && [ ! -L "$passwd" ] && [ ! -L "$bundle/rootfs/etc" ] || passwd=-',
+        f'edit "$bundle/config.json" "$passwd" "$bundle/{HOMELESS}" {shown} || exit 1',
+    ]
+
+
+def _arm(commands: str, steps: list[str]) -> str:
+    patterns = " | ".join(f'*" {command} "*' for command in commands.split())
+    return "\n".join([f"{patterns})", *(f"  {step}" for step in steps), "  ;;"])
+
+
+def write_script(path: Path, text: str) -> None:
+    """Write the script where containerd and its shims, those of containers from before too, find it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.chmod(0o755)
+    fresh.replace(path)
