@@ -49,6 +49,7 @@ _SEARCH_HELP = (
 )
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
+_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
@@ -64,6 +65,7 @@ _is_value = _matcher(_VALUE)
 _is_search_domain = _matcher(_SEARCH)
 _is_http_path = re.compile(_HTTP_PATH).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
+_is_identifier = re.compile(_IDENTIFIER).fullmatch
 _has_letter = re.compile("[a-z]").search
 _is_port_name = re.compile("[-a-z0-9]+").fullmatch
 
@@ -181,6 +183,16 @@ def config_key(key: str) -> list[str]:
     elif key.startswith(".."):
         wrong.append("must not start with '..'")
     return wrong
+
+
+def c_identifier(name: str) -> list[str]:
+    if _is_identifier(name):
+        return []
+    help_text = (
+        "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric "
+        "characters or '_'"
+    )
+    return [_form(help_text, _IDENTIFIER, "my_name", "MY_NAME", "MyName")]
 
 
 def env_name(name: str) -> list[str]:

@@ -4,7 +4,7 @@ Each function returns a `Cause`; validation collects them all before it answers.
 `spec.containers[0].image`, `metadata.labels`, `data[key with.dot]`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -82,6 +82,29 @@ def within(path: str, value: int, low: int, high: int) -> list[Cause]:
     if low <= value <= high:
         return []
     return [invalid(path, value, f"must be between {low} and {high}, inclusive")]
+
+
+def bounded(path: str, items: Sequence[Any], most: int, check: Callable[[Any, str], list[Cause]]) -> list[Cause]:
+    """Return what `check` finds in each item; of a list that is too long only that."""
+    if len(items) > most:
+        return [too_many(path, len(items), most)]
+    return [cause for i, item in enumerate(items) for cause in check(item, f"{path}[{i}]")]
+
+
+def distinct(
+    path: str, items: Sequence[Any], most: int, check: Callable[[Any, str], list[Cause]], key: Callable[[Any], Any]
+) -> list[Cause]:
+    """The same, and no two items may have the same key."""
+    causes = bounded(path, items, most, check)
+    if len(items) > most:
+        return causes
+    seen: set[Any] = set()
+    for i, item in enumerate(items):
+        found = key(item)
+        if found in seen:
+            causes.append(duplicate(f"{path}[{i}]", found))
+        seen.add(found)
+    return causes
 
 
 def messages(path: str, value: Any, details: Iterable[str]) -> list[Cause]:

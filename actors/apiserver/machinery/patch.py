@@ -144,6 +144,8 @@ def _not_applicable(operation: dict[str, Any], error: Exception) -> ApiError:
         return errors.bad_request(f"error decoding patch: {where}: {error}")
     if isinstance(error, jsonpatch.JsonPatchTestFailed):
         why = f"testing value {operation.get('path')} failed"
+    elif isinstance(error, jsonpointer.JsonPointerException):  # whose text shows what is there instead
+        why = "doc is missing path: missing value"
     else:
         why = str(error)
     return ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {where}: {why}")

@@ -81,4 +81,5 @@ def _raise(resource: Resource, obj: dict[str, Any], causes: list[Cause]) -> None
     if not causes:
         return
     name = (obj.get("metadata") or {}).get("name") or (obj.get("metadata") or {}).get("generateName", "")
-    raise errors.invalid(resource.kind, name[:MAX_SHOWN_NAME], causes[:MAX_CAUSES], group=resource.group)
+    told = list(dict.fromkeys(causes))[:MAX_CAUSES]
+    raise errors.invalid(resource.kind, name[:MAX_SHOWN_NAME], told, group=resource.group)

@@ -184,7 +184,7 @@ class Updating:
         validate_metadata(resource, obj, old)
         causes = resource.strategy.validate(obj) + resource.strategy.validate_subresource_update(part, obj, old)
         if causes:
-            raise errors.invalid(resource.kind, self._info.name, causes, group=resource.group)
+            raise errors.invalid(resource.kind, self._info.name, list(dict.fromkeys(causes)), group=resource.group)
 
 
 def check_preconditions(resource: Resource, obj: dict[str, Any], entry: Entry, old: dict[str, Any]) -> None:

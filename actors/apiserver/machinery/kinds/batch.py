@@ -24,6 +24,9 @@ _NUMBERS = (
     "parallelism", "completions", "backoffLimit", "backoffLimitPerIndex", "maxFailedIndexes", "activeDeadlineSeconds",
     "ttlSecondsAfterFinished",
 )  # fmt: skip
+_COUNTS = ("active", "failed", "ready", "succeeded", "terminating")
+_PLACEMENT = frozenset({"affinity", "nodeSelector", "schedulingGates", "tolerations"})
+_MARKS = frozenset({"annotations", "labels"})
 _MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _CRON_FIELD = re.compile(r"(\*|\?|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[0-9]+)?")
 _CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
@@ -40,7 +43,8 @@ class JobStrategy(WithStatus):
         spec.setdefault("completionMode", "NonIndexed")
         spec.setdefault("suspend", False)
         spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
-        labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+        spec.setdefault("template", {}).setdefault("spec", {})
+        labels = (spec["template"].get("metadata") or {}).get("labels")
         if labels and not obj["metadata"].get("labels"):
             obj["metadata"]["labels"] = dict(labels)
         default_template(spec.get("template"))
@@ -48,7 +52,7 @@ class JobStrategy(WithStatus):
     def prepare_for_create(self, obj: dict[str, Any]) -> None:
         super().prepare_for_create(obj)
         spec, metadata = obj["spec"], obj["metadata"]
-        if spec.get("manualSelector") or "template" not in spec:
+        if spec.get("manualSelector"):
             return
         uid, name = metadata.get("uid", ""), metadata.get("name", "")
         labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
@@ -81,7 +85,7 @@ class JobStrategy(WithStatus):
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         spec, before = obj["spec"], old["spec"]
         fixed = ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
-        if not before.get("suspend"):
+        if not before.get("suspend") or _to_be_kept(spec["template"]) != _to_be_kept(before["template"]):
             fixed.append("template")
         if before.get("completionMode") != "Indexed":
             fixed.append("completions")
@@ -89,6 +93,20 @@ class JobStrategy(WithStatus):
             detail = "can only be modified in tandem with spec.parallelism"
             return [field.invalid("spec.completions", spec.get("completions"), detail)]
         return [field.immutable(f"spec.{name}", spec.get(name)) for name in fixed if spec.get(name) != before.get(name)]
+
+    def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        status = obj["status"]
+        return [cause for name in _COUNTS for cause in field.non_negative(f"status.{name}", status.get(name))]
+
+
+def _to_be_kept(template: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a template stays as it is while its Job is suspended: all but where pods go, and what they use."""
+    spec = {name: value for name, value in template["spec"].items() if name not in _PLACEMENT}
+    for kind in ("containers", "initContainers"):
+        if kind in spec:
+            spec[kind] = [{key: part for key, part in one.items() if key != "resources"} for one in spec[kind]]
+    metadata = {name: value for name, value in (template.get("metadata") or {}).items() if name not in _MARKS}
+    return {"metadata": metadata, "spec": spec}
 
 
 def job_spec_causes(spec: dict[str, Any], path: str) -> list[Cause]:
@@ -128,7 +146,9 @@ class CronJobStrategy(WithStatus):
         spec.setdefault("suspend", False)
         spec.setdefault("successfulJobsHistoryLimit", 3)
         spec.setdefault("failedJobsHistoryLimit", 1)
-        default_template(((spec.get("jobTemplate") or {}).get("spec") or {}).get("template"))
+        job = spec.setdefault("jobTemplate", {}).setdefault("spec", {})
+        job.setdefault("template", {}).setdefault("spec", {})
+        default_template(job["template"])
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         spec = obj["spec"]
@@ -143,10 +163,7 @@ class CronJobStrategy(WithStatus):
         causes += field.one_of("spec.concurrencyPolicy", spec["concurrencyPolicy"], ("Allow", "Forbid", "Replace"))
         for name in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
             causes += field.non_negative(f"spec.{name}", spec.get(name))
-        template = spec.get("jobTemplate")
-        if template is None:
-            return [*causes, field.required("spec.jobTemplate")]
-        return causes + job_spec_causes(template.get("spec") or {}, "spec.jobTemplate.spec")
+        return causes + job_spec_causes(spec["jobTemplate"]["spec"], "spec.jobTemplate.spec")
 
 
 def time_zone_error(zone: str) -> str:

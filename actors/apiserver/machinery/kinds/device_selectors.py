@@ -3,7 +3,7 @@
 An expression sees `device.driver`, `device.attributes[DOMAIN].NAME` and `device.capacity[DOMAIN].NAME`. It is for a
 driver's scheduler to evaluate; here it is only checked, its cost with the largest device that a slice may have.
 
-Importing this loads the language. Source: Kubernetes' dynamic-resource-allocation/cel. Neighbour: `devices`.
+Importing this loads the language. Source: Kubernetes' dynamic-resource-allocation/cel. Neighbour: `device_parts`.
 """
 
 from functools import cache

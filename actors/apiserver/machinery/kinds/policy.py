@@ -5,8 +5,9 @@ from typing import Any
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.amounts import limit_causes, quota_causes
+from actors.apiserver.machinery.kinds.conditions import condition_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
-from actors.apiserver.machinery.kinds.scaling_rules import metric_causes, rules_causes
+from actors.apiserver.machinery.kinds.scaling_rules import metric_causes, rules_causes, segment_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.kinds.workloads import int_or_percent_causes
 from actors.apiserver.machinery.resource import Strategy
@@ -42,6 +43,11 @@ class PodDisruptionBudgetStrategy(WithStatus):
         if policy := spec.get("unhealthyPodEvictionPolicy"):
             causes += field.one_of("spec.unhealthyPodEvictionPolicy", policy, ("IfHealthyBudget", "AlwaysAllow"))
         return causes
+
+    def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        status = obj["status"]
+        causes = [cause for name in self.counts for cause in field.non_negative(f"status.{name}", status[name])]
+        return causes + condition_causes(status.get("conditions"), "status.conditions")
 
 
 class PriorityClassStrategy(Strategy):
@@ -152,10 +158,14 @@ class HorizontalPodAutoscalerStrategy(WithStatus):
             causes.append(field.invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"))
         target = spec.get("scaleTargetRef") or {}
         for name in ("kind", "name"):
-            if not target.get(name):
-                causes.append(field.required(f"spec.scaleTargetRef.{name}"))
+            causes += segment_causes(target.get(name, ""), f"spec.scaleTargetRef.{name}")
         for i, metric in enumerate(spec.get("metrics") or ()):
             causes += metric_causes(metric, f"spec.metrics[{i}]")
         for name, rules in (spec.get("behavior") or {}).items():
             causes += rules_causes(rules, f"spec.behavior.{name}")
         return causes
+
+    def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        status = obj["status"]
+        numbers = ("currentReplicas", "desiredReplicas")
+        return [cause for name in numbers for cause in field.non_negative(f"status.{name}", status.get(name))]

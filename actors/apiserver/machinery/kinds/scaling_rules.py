@@ -5,8 +5,10 @@ Source: autoscaling/v2's documentation, and Kubernetes' validation. Neighbours: 
 
 from typing import Any
 
+from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, quantities
+from actors.apiserver.machinery.kinds.placement import label_selector_causes
 
 MAX_WINDOW_S = 3600
 MAX_PERIOD_S = 1800
@@ -17,6 +19,11 @@ _SOURCES = {
 _TARGETS = ("AverageValue", "Utilization", "Value")
 
 Object = dict[str, Any]
+
+
+def segment_causes(name: str, path: str, missing: str = "") -> list[Cause]:
+    """Return what is wrong with a name that becomes a part of a path."""
+    return field.messages(path, name, names.path_segment(name)) if name else [field.required(path, missing)]
 
 
 def metric_causes(metric: Object, at: str) -> list[Cause]:
@@ -47,13 +54,13 @@ def _source_causes(name: str, source: Object, at: str) -> list[Cause]:
         if name == "containerResource" and not source.get("container"):
             causes.append(field.required(f"{at}.container", "must specify a container"))
         return causes + _target_causes(target, f"{at}.target") + _of_resource_causes(target, f"{at}.target")
-    if not (source.get("metric") or {}).get("name"):
-        causes.append(field.required(f"{at}.metric.name", "must specify a metric name"))
+    metric = (source.get("metric") or {}).get("name", "")
+    causes += segment_causes(metric, f"{at}.metric.name", "must specify a metric name")
+    causes += label_selector_causes((source.get("metric") or {}).get("selector"), f"{at}.metric.selector")
     if name == "object":
         described = source.get("describedObject") or {}
-        causes += [
-            field.required(f"{at}.describedObject.{part}") for part in ("kind", "name") if not described.get(part)
-        ]
+        for part in ("kind", "name"):
+            causes += segment_causes(described.get(part, ""), f"{at}.describedObject.{part}")
     causes += _target_causes(target, f"{at}.target")
     value, average = target.get("value"), target.get("averageValue")
     if name == "pods" and average is None:
@@ -109,6 +116,9 @@ def rules_causes(rules: Object, at: str) -> list[Cause]:
         causes.append(field.invalid(f"{at}.stabilizationWindowSeconds", window, detail))
     if rules.get("selectPolicy") is not None:
         causes += field.one_of(f"{at}.selectPolicy", rules["selectPolicy"], ("Disabled", "Max", "Min"))
+    if (tolerance := rules.get("tolerance")) is not None and quantities.amount(tolerance) < 0:
+        detail = "must be greater than or equal to 0"
+        causes.append(field.invalid(f"{at}.tolerance", tolerance, detail))
     if not rules.get("policies"):
         causes.append(field.required(f"{at}.policies", "must specify at least one Policy"))
     for i, policy in enumerate(rules.get("policies") or ()):

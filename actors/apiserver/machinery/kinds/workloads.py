@@ -18,14 +18,14 @@ _PERCENT_DIGITS = 9  # more is no percentage of anything, and Python refuses to 
 def selector_causes(spec: dict[str, Any], kind: str) -> list[Cause]:
     """The selector must select something, and the pods of its own template."""
     selector = spec.get("selector")
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    detail = "`selector` does not match template `labels`"
     if selector is None:
-        return [field.required("spec.selector")]
+        return [field.required("spec.selector"), field.invalid("spec.template.metadata.labels", labels, detail)]
     causes = label_selector_causes(selector, "spec.selector")
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.append(field.invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    if not causes and not selectors.matches(selector, labels):
-        detail = "`selector` does not match template `labels`"
+    if not causes and not selectors.matches(selector, labels or {}):
         causes.append(field.invalid("spec.template.metadata.labels", labels, detail))
     return causes
 
@@ -68,11 +68,15 @@ class TemplateStrategy(WithStatus):
     kind = ""
     selector_kind = ""
     scales = True
+    template_is_value = True  # in Kubernetes' type: one that is missing is an empty one, and told what it lacks
+    collisions_only_grow = False
 
     def default(self, obj: dict[str, Any]) -> None:
         spec = obj.setdefault("spec", {})
         if self.scales:
             spec.setdefault("replicas", 1)
+        if self.template_is_value:
+            spec.setdefault("template", {}).setdefault("spec", {})
         default_template(spec.get("template"))
         self.default_spec(spec)
 
@@ -102,17 +106,38 @@ class TemplateStrategy(WithStatus):
         status = obj.get("status") or {}
         causes: list[Cause] = []
         for name, value in status.items():
-            if name.endswith("eplicas") or name == "observedGeneration":
+            if isinstance(value, int):
                 causes += field.non_negative(f"status.{name}", value)
+        before = (old.get("status") or {}).get("collisionCount")
+        if self.collisions_only_grow and before is not None and (status.get("collisionCount") or 0) < before:
+            count = status.get("collisionCount")
+            causes.append(field.invalid("status.collisionCount", count, "cannot be decremented"))
+        return causes + self._excess_causes(status)
+
+    def _excess_causes(self, status: dict[str, Any]) -> list[Cause]:
+        """Return which replicas are more than there are."""
+        causes: list[Cause] = []
         replicas = status.get("replicas", 0)
-        for name in ("readyReplicas", "availableReplicas", "fullyLabeledReplicas", "updatedReplicas"):
+        if not self.scales:
+            return []
+        for name in (
+            "readyReplicas",
+            "availableReplicas",
+            "fullyLabeledReplicas",
+            "updatedReplicas",
+            "currentReplicas",
+        ):
             if replicas >= 0 and status.get(name, 0) > replicas:
                 causes.append(field.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+        if 0 <= status.get("readyReplicas", 0) < status.get("availableReplicas", 0):
+            detail = "cannot be greater than readyReplicas"
+            causes.append(field.invalid("status.availableReplicas", status["availableReplicas"], detail))
         return causes
 
 
 class DeploymentStrategy(TemplateStrategy):
     kind, selector_kind = "ReplicaSet", "deployment"
+    collisions_only_grow = True
 
     def default_spec(self, spec: dict[str, Any]) -> None:
         strategy = spec.setdefault("strategy", {})
@@ -162,6 +187,7 @@ class ReplicaSetStrategy(TemplateStrategy):
 
 class ReplicationControllerStrategy(TemplateStrategy):
     kind, selector_kind = "ReplicationController", "replicationcontroller"
+    template_is_value = False
     counts = ("replicas",)
 
     def default(self, obj: dict[str, Any]) -> None:
@@ -190,6 +216,7 @@ class ReplicationControllerStrategy(TemplateStrategy):
 
 class DaemonSetStrategy(TemplateStrategy):
     kind, selector_kind, scales = "DaemonSet", "daemonset", False
+    collisions_only_grow = True
     counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady")
 
     def default_spec(self, spec: dict[str, Any]) -> None:
@@ -219,6 +246,7 @@ class DaemonSetStrategy(TemplateStrategy):
 
 class StatefulSetStrategy(TemplateStrategy):
     kind, selector_kind = "StatefulSet", "statefulset"
+    collisions_only_grow = True
     counts = ("availableReplicas", "replicas")
     _MUTABLE = (
         "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
@@ -263,6 +291,9 @@ class StatefulSetStrategy(TemplateStrategy):
 
 class ControllerRevisionStrategy(Strategy):
     """The template that a revision of a DaemonSet or StatefulSet had: it never changes."""
+
+    def default(self, obj: dict[str, Any]) -> None:
+        obj.setdefault("revision", 0)
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         causes = field.non_negative("revision", obj.get("revision"))

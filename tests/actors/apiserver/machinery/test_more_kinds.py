@@ -142,7 +142,7 @@ class TestUpdates:
         old = created("Job", JOB)
         assert "spec.template" in refusal("Job", old, spec__template__spec__containers__0__image="j")
         suspended = updated("Job", old, spec__suspend=True)
-        updated("Job", suspended, spec__template__spec__containers__0__image="j")
+        updated("Job", suspended, spec__template__spec__nodeSelector={"disk": "fast"})
 
     def test_a_stateful_sets_claims_are_fixed(self):
         old = created("StatefulSet", STATEFUL_SET)

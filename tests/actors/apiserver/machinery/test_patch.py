@@ -142,9 +142,9 @@ class TestSize:
     LIMIT_S = 5.0  # a quadratic merge of this many items would take minutes
 
     def timed(self, original: dict, patch: dict) -> dict:
-        start = time.perf_counter()
+        start = time.thread_time()  # not the clock's: others may be using the machine
         merged = strategic.merge(original, patch, schema.of_kind("v1", "Pod"))
-        assert time.perf_counter() - start < self.LIMIT_S
+        assert time.thread_time() - start < self.LIMIT_S
         return merged
 
     def test_lists_of_objects(self):

@@ -136,7 +136,8 @@ def test_all_causes_are_told_at_once():
         ("Pod", "{metadata: {name: x}}", 'Pod "x" is invalid: spec.containers: Required value'),
         ("Pod", "{metadata: {generateName: x-}, spec: {}}", 'Pod "x-" is invalid: spec.containers: Required value'),
         ("Deployment", "{metadata: {name: x}}",
-         'Deployment.apps "x" is invalid: [spec.selector: Required value, spec.template: Required value]'),
+         'Deployment.apps "x" is invalid: [spec.selector: Required value, spec.template.metadata.labels: Invalid value: '
+         "null: `selector` does not match template `labels`, spec.template.spec.containers: Required value]"),
     ],
 )  # fmt: skip
 def test_the_message(kind, text, message):
