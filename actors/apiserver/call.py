@@ -64,6 +64,9 @@ class AnswerEncoding(Protocol):
     def check(self, api_version: str, kind: str, is_watch: bool) -> None:
         """Refuse what could not be written so. Raises ApiError NotAcceptable."""
 
+    def takes_long(self, answer: "Answer | StreamAnswer") -> bool:
+        """Whether `of` is work for a thread, while others are served."""
+
     def of(self, answer: "Answer | StreamAnswer") -> "Answer | StreamAnswer":
         """Return an answer, written so."""
 

@@ -16,7 +16,16 @@ from typing import Any
 from actors.api import errors
 from actors.apiserver import encodings, nonresource
 from actors.apiserver.audit.auditor import Auditor
-from actors.apiserver.call import ANONYMOUS_USER, JSON, MAX_BODY_BYTES, Answer, ApiCall, StreamAnswer, of_error
+from actors.apiserver.call import (
+    ANONYMOUS_USER,
+    JSON,
+    MAX_BODY_BYTES,
+    Answer,
+    AnswerEncoding,
+    ApiCall,
+    StreamAnswer,
+    of_error,
+)
 from actors.apiserver.deadlines import Deadlines
 from actors.apiserver.fairness.gate import Gate
 from actors.apiserver.inflight import InFlight
@@ -138,7 +147,7 @@ class Handler:
         self._count(call, info, answer, began)
         return answer
 
-    async def _translated(self, answer: Answer | StreamAnswer, encoding: encodings.Encoding) -> Answer | StreamAnswer:
+    async def _translated(self, answer: Answer | StreamAnswer, encoding: AnswerEncoding) -> Answer | StreamAnswer:
         if not encoding.takes_long(answer):
             return encoding.of(answer)
         async with self._translations:
