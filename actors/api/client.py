@@ -11,6 +11,7 @@ Neighbours: `client_servers` chooses among API servers, `actors.apiserver.messag
 takes what `source` makes.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
@@ -64,6 +65,7 @@ class ApiClient:
 
     def __init__(self, client: Client, endpoints: Sequence[str]):
         self._servers = Servers(client, endpoints)
+        self.answers: Counter[tuple[str, int]] = Counter()  # by method and code
 
     @classmethod
     def of_node(cls, client: Client, directory: Directory, node: str) -> "ApiClient":
@@ -170,6 +172,7 @@ class ApiClient:
         encoded = orjson.dumps(body) if body is not None else b""
         request = ApiRequest(verb, path, query, content_type if encoded else "", "application/json", encoded)
         reply: ApiReply = await self._servers.request(request, timeout_s, repeat=verb == "GET")
+        self.answers[verb, reply.status] += 1
         answer = orjson.loads(reply.body) if reply.body else {}
         if reply.status >= 300:
             raise ApiError.from_status(answer, reply.status)

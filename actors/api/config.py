@@ -107,6 +107,13 @@ EVICTION_HARD = {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs
                  "imagefs.available": "15%", "pid.available": "5%"}  # fmt: skip
 
 
+class PriorityGrace(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How long pods of a priority, up to the next one that is listed, have when the node shuts down."""
+
+    priority: int
+    shutdown_grace_period_s: float
+
+
 class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     lease_duration_s: int = 40
     lease_renew_s: float = 10.0
@@ -126,7 +133,14 @@ class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pod_manifests: str = ""  # a directory of pods that run here without the API server; empty: none
     shutdown_grace_period_s: float = 0.0  # for which pods are ended when the kubelet is stopped; 0: they run on
     shutdown_grace_period_critical_pods_s: float = 0.0  # the part of it that is left to critical pods
+    shutdown_grace_period_by_pod_priority: list[PriorityGrace] = []  # instead of these two
     start_latency_ms: int = 50  # simulated runtime only: from sandbox to running
+
+    @property
+    def shutdown_s(self) -> float:
+        """Return how long the end of all pods may take; 0 where they run on."""
+        groups = self.shutdown_grace_period_by_pod_priority
+        return sum(group.shutdown_grace_period_s for group in groups) or self.shutdown_grace_period_s
 
 
 class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -129,7 +129,7 @@ def _actor(actor: str, role: str, name: str, node: NodeConfig, settings: dict[st
         launch=ActorLaunch(TARGETS[role], settings),
         after=tuple(after),
         start_deadline_s=START_DEADLINE_S.get(role, DEFAULT_START_DEADLINE_S),
-        stop_deadline_s=STOP_DEADLINE_S + (node.kubelet.shutdown_grace_period_s if role == "kubelet" else 0.0),
+        stop_deadline_s=STOP_DEADLINE_S + (node.kubelet.shutdown_s if role == "kubelet" else 0.0),
     )
 
 

@@ -98,6 +98,14 @@ def _check_kubelet(loaded: Loaded[ClusterConfig], place: list[str], kubelet: Kub
     if kubelet.shutdown_grace_period_critical_pods_s > kubelet.shutdown_grace_period_s:
         complaint = "is a part of shutdown_grace_period_s, and so at most as long"
         raise loaded.error([*place, "shutdown_grace_period_critical_pods_s"], complaint)
+    groups = kubelet.shutdown_grace_period_by_pod_priority
+    if groups and kubelet.shutdown_grace_period_s:
+        complaint = "says the same as shutdown_grace_period_s in another way: give one of them"
+        raise loaded.error([*place, "shutdown_grace_period_by_pod_priority"], complaint)
+    if len({group.priority for group in groups}) < len(groups):
+        raise loaded.error([*place, "shutdown_grace_period_by_pod_priority"], "has a priority twice")
+    if any(group.shutdown_grace_period_s < 0 for group in groups):
+        raise loaded.error([*place, "shutdown_grace_period_by_pod_priority"], "expected times of 0 or more")
     low, high = kubelet.image_gc_low_threshold_percent, kubelet.image_gc_high_threshold_percent
     if not 0 <= low < high <= 100:
         complaint = f"expected 0 <= image_gc_low_threshold_percent < this <= 100, got {low} and {high}"

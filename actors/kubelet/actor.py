@@ -20,8 +20,9 @@ from actors.api.client import ApiClient
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.events import Outbox
 from actors.api.network import instance_id
+from actors.kubelet import node_views
 from actors.kubelet.machine import machine_of, own_address, simulated_machine
-from actors.kubelet.metrics import MetricsServing
+from actors.kubelet.metrics import ApiMetrics, MetricsServing
 from actors.kubelet.node import Machine
 from actors.kubelet.node_kubelet import BY_NODE, NodeKubelet, Shared, node_of
 from actors.kubelet.runtime import RuntimeDriver
@@ -72,7 +73,7 @@ class KubeletActor(Actor):
         self._nodes.on_change(self._node_changed)
         Serving(self._find, self.clock).register(self.server)
         StreamServing(self._find).register(self.server)
-        self._serve_paths()
+        self._serve_paths(api)
         for informer in (self._pods, self._nodes, services):
             if informer is not None:
                 self.spawn(informer.run(), informer.name)
@@ -93,14 +94,17 @@ class KubeletActor(Actor):
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _serve_paths(self) -> None:
+    def _serve_paths(self, api: ApiClient) -> None:
         paths = NodePaths(self._kubelets, self._pods_of)
         paths.register(self.server)
         stats = StatsServing({name: kubelet.sampler for name, kubelet in self._kubelets.items()})
         stats.register(self.server)
         ProcessCollector(registry=self.metrics)
-        metrics = MetricsServing(self.metrics, {name: kubelet.metrics for name, kubelet in self._kubelets.items()})
-        for path, answer in (stats.paths() | metrics.paths()).items():
+        process = (self.metrics, ApiMetrics(api.answers))
+        metrics = MetricsServing(process, {name: kubelet.metrics for name, kubelet in self._kubelets.items()})
+        observers = {name: kubelet.observer for name, kubelet in self._kubelets.items()}
+        views = node_views.paths(self._cluster, self._config, observers)
+        for path, answer in (stats.paths() | metrics.paths() | views).items():
             paths.serve(path, answer)
 
     def _node_names(self) -> list[str]:

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 
 from actors.kubelet import pod as pods
+from actors.kubelet.measure import Durations
 
 # Upper bounds of the histogram of pods' starts, as other kubelets have them: queries name these.
 POD_START_BOUNDS_S = (
@@ -20,6 +21,7 @@ class Counts:
     __slots__ = (
         "container_faults",
         "container_starts",
+        "pod_syncs",
         "pod_start_buckets",
         "pod_start_seconds",
         "sandbox_faults",
@@ -33,6 +35,7 @@ class Counts:
         self.container_faults: Counter[tuple[str, str]] = Counter()  # by type and reason
         self.pod_start_buckets = [0] * (len(POD_START_BOUNDS_S) + 1)
         self.pod_start_seconds = 0.0
+        self.pod_syncs = Durations()  # of looks at a pod with all that was done then, by "create", "sync" or "kill"
 
     def pod_started(self, seconds: float) -> None:
         """Count a pod that runs now, so long after this kubelet first saw it."""

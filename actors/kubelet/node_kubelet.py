@@ -25,7 +25,7 @@ from actors.kubelet.eviction.eviction import Eviction
 from actors.kubelet.images import Images
 from actors.kubelet.log_rotation import rotate_for_ever
 from actors.kubelet.machine import has_apparmor
-from actors.kubelet.metrics import NodeMetrics, ProbeMetrics
+from actors.kubelet.metrics import NodeCollectors, NodeMetrics, ProbeMetrics
 from actors.kubelet.node import Machine, Observation, allocatable
 from actors.kubelet.node_pods import NodePods
 from actors.kubelet.objects import Objects
@@ -36,7 +36,7 @@ from actors.kubelet.prober import Prober, Probing
 from actors.kubelet.registration import Registration
 from actors.kubelet.resize import feasibility
 from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUnreachable, RuntimeVersion
-from actors.kubelet.shutdown import end_all
+from actors.kubelet.shutdown import end_all, groups_of
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
 from actors.kubelet.slots import AT_MOST, Slots, starts_at_once
@@ -50,6 +50,7 @@ from actors.kubelet.termination_message import with_message
 from actors.kubelet.terminator import Terminator
 from actors.kubelet.tokens import Tokens
 from actors.kubelet.volumes.claims import Claims
+from actors.kubelet.volumes.volume_metrics import VolumeMetrics
 from actors.kubelet.worker.equipment import Equipment
 from runtime.clock import Clock
 from runtime.informer import Informer
@@ -108,10 +109,11 @@ class NodeKubelet:
         self.writer = StatusWriter(shared.api, shared.status_writes, shared.log)
         equipment = self._equipment()
         self.pods = NodePods(equipment, lambda: shared.pods.has_synced)
-        self.sampler = self._sampler()
+        self.sampler = self._sampler(equipment.files)
         self.eviction = self._eviction()
-        own = NodeMetrics(name, equipment.counts, self.observer, self.pods, self.eviction.evictions)
-        self.metrics = (own, ProbeMetrics(equipment.prober))
+        own = NodeMetrics(name, equipment.counts, self.observer, self.pods, self.eviction.evictions, driver)
+        volumes = VolumeMetrics(equipment.files, self.pods.active)
+        self.metrics = NodeCollectors((own, volumes), ProbeMetrics(equipment.prober))
         self.static = self._static()
         self.registration = Registration(
             name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
@@ -137,7 +139,7 @@ class NodeKubelet:
             self._shared.spawn(self.static.run(), f"static pods of {self.name}")
 
     async def stop(self) -> None:
-        if self._shared.config.kubelet.shutdown_grace_period_s:
+        if groups_of(self._shared.config.kubelet):
             self._is_shutting_down = True
             await end_all(self.pods.workers, self._shared.config.kubelet)
         await self.driver.close()
@@ -211,14 +213,15 @@ class NodeKubelet:
         self._shared.outbox.give_way(slots.calm)
         return slots
 
-    def _sampler(self) -> Sampler:
+    def _sampler(self, files: Files) -> Sampler:
         shared, capacity = self._shared, self._machine.capacity
         reader: Reader
         if isinstance(self.driver, SimulatedDriver):
             reader = SimulatedReader(shared.clock, bytes_of(capacity["memory"]), cpu_millis(capacity["cpu"]) // 1000)
         else:
             reader = KernelReader(self.driver.cgroup_of, shared.data_dir)
-        return Sampler(reader, self.pods.watched, self.driver, self._places, shared.clock, shared.log)
+        watched = self.pods.watched
+        return Sampler(reader, watched, self.driver, self._places, shared.clock, shared.log, files.claimed)
 
     def _eviction(self) -> Eviction:
         shared = self._shared

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
+from actors.kubelet.measure import Histogram
 from actors.kubelet.observed import PodRuntime, is_alive
 from actors.kubelet.runtime import (
     OOM_KILLED,
@@ -68,6 +69,8 @@ class Observer:
         self._looked_after: Counter[str] = Counter()
         self._expected: set[str] = set()  # made, and about to be asked for
         self._settling: set[asyncio.Task[None]] = set()
+        self.relist_s, self.relist_interval_s = Histogram(), Histogram()
+        self._relisted_s = 0.0  # by the loop's clock; 0: never
         self.synced = asyncio.Event()  # the first list is in
         self.reachable = False
         self.fault = "the container runtime was not asked yet"
@@ -156,6 +159,10 @@ class Observer:
 
     async def relist(self) -> None:
         """Compare everything; ask in full only for what changed."""
+        begun_s = asyncio.get_running_loop().time()
+        if self._relisted_s:
+            self.relist_interval_s.observe(begun_s - self._relisted_s)
+        self._relisted_s = begun_s
         ticket = next(self._ticket)
         state = await self._driver.list()
         there = {item.id for item in state.sandboxes} | {item.id for item in state.containers}
@@ -166,6 +173,7 @@ class Observer:
         changed: list[Any] = [self.refresh_sandbox(item.id) for item in sandboxes if self._differs_sandbox(item)]
         changed += [self.refresh_container(item.id) for item in containers if self._differs(item)]
         await _gather_bounded(changed)
+        self.relist_s.observe(asyncio.get_running_loop().time() - begun_s)
         self.synced.set()
 
     # -- following

@@ -18,6 +18,7 @@ from actors.kubelet.container_spec import TERMINATION_LOG, log_directory
 from actors.kubelet.environment import Surroundings
 from actors.kubelet.hosts import dns_of, hosts_file, resolv_conf
 from actors.kubelet.log_rotation import log_files
+from actors.kubelet.measure import Durations
 from actors.kubelet.objects import Objects
 from actors.kubelet.places import Places
 from actors.kubelet.pull_secrets import auths_for
@@ -79,6 +80,16 @@ class Files(Protocol):
     def kept(self) -> dict[str, tuple[str, str]]:
         """Return the uids of pods that files are kept for, with namespace and name where the files tell them."""
 
+    def has_volume(self, pod: pods.Pod, volume: dict[str, Any]) -> bool:
+        """Tell whether a volume of a pod was made."""
+
+    def claimed(self, pod: pods.Pod) -> Mapping[str, tuple[str, Path]]:
+        """Return by volume the claim, and where on the disk it is; block devices are left out."""
+
+    @property
+    def mounts_s(self) -> Durations:
+        """How long making volumes took, by plugin and outcome."""
+
 
 class NoFiles:
     """Nothing is executed, so nothing is needed."""
@@ -126,6 +137,16 @@ class NoFiles:
 
     def kept(self) -> dict[str, tuple[str, str]]:
         return {}
+
+    def has_volume(self, pod: pods.Pod, volume: dict[str, Any]) -> bool:
+        return True
+
+    def claimed(self, pod: pods.Pod) -> Mapping[str, tuple[str, Path]]:
+        return {}
+
+    @property
+    def mounts_s(self) -> Durations:
+        return Durations()
 
 
 class PodFiles:
@@ -243,6 +264,21 @@ class PodFiles:
         parts = (folder.split("_") for folder in logs)  # as `log_directory` joins them; none has a "_" of its own
         named = {part[2]: (part[0], part[1]) for part in parts if len(part) == 3}
         return dict.fromkeys(self._volumes.kept(), UNKNOWN_POD) | named
+
+    def has_volume(self, pod: pods.Pod, volume: dict[str, Any]) -> bool:
+        return self._volumes.is_made(pod, volume)
+
+    def claimed(self, pod: pods.Pod) -> Mapping[str, tuple[str, Path]]:
+        found = {}
+        for volume, (claim, _) in claim_volumes(pod).items():
+            place = self._claims.place(pods.uid(pod), volume)
+            if place is not None and not place.is_block:
+                found[volume] = (claim, place.path)
+        return found
+
+    @property
+    def mounts_s(self) -> Durations:
+        return self._volumes.mounts_s
 
     def _around(self, pod: pods.Pod, pod_ips: Sequence[str]) -> Surroundings:
         namespace = pods.namespace(pod)

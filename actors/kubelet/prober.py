@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from actors.kubelet import pod as pods
 from actors.kubelet.checks import Outcome, Target
 from actors.kubelet.compute import Health
+from actors.kubelet.measure import Durations
 from actors.kubelet.observed import PodRuntime, is_running
 from actors.kubelet.probe import ContainerProbes, ProbeKind
 from runtime.background import spawn
@@ -19,6 +20,7 @@ from runtime.clock import Clock
 
 NS_PER_S = 1_000_000_000
 PROBE_LABELS = ("probe_type", "result", "container", "pod", "namespace", "pod_uid")
+DURATION_LABELS = ("probe_type", "container", "pod", "namespace")
 
 Check = Callable[[Target, dict[str, Any], float], Awaitable[Outcome]]
 
@@ -37,6 +39,9 @@ class Probing(Protocol):
 
     def results(self) -> Iterable[tuple[Sequence[str], int]]:
         """Return how often which result was had, by PROBE_LABELS, of the pods that are here."""
+
+    def durations(self) -> Iterable[Durations]:
+        """Return how long probes took that could be asked, by DURATION_LABELS, of the pods that are here."""
 
 
 @dataclass(slots=True)
@@ -63,6 +68,7 @@ class Prober:
         self._check, self._on_change, self._on_failure, self._clock = check, on_change, on_failure, clock
         self._watched: dict[str, dict[str, _Watched]] = {}  # pod uid -> container id
         self._results: dict[str, dict[tuple[str, ...], int]] = {}  # pod uid -> PROBE_LABELS but the uid
+        self._durations: dict[str, Durations] = {}  # pod uid -> by DURATION_LABELS
 
     def follow(self, pod: pods.Pod, runtime: PodRuntime) -> None:
         """Probe the running containers of a pod, and no others any more."""
@@ -102,11 +108,15 @@ class Prober:
         for item in self._watched.pop(uid, {}).values():
             self._drop(item)
         self._results.pop(uid, None)
+        self._durations.pop(uid, None)
 
     def results(self) -> Iterator[tuple[Sequence[str], int]]:
         for uid, counts in self._results.items():
             for labels, count in counts.items():
                 yield (*labels, uid), count
+
+    def durations(self) -> Iterable[Durations]:
+        return self._durations.values()
 
     def _begin(
         self, pod: pods.Pod, identity: str, container: dict[str, Any], started_ns: int, ips: Sequence[str]
@@ -137,7 +147,10 @@ class Prober:
 
     async def _ask_once(self, item: _Watched, kind: ProbeKind) -> None:
         spec = item.probes.spec(kind)
+        begun_s = self._clock.monotonic()
         outcome = await self._check(item.target, spec.handler, spec.timeout_s)
+        if outcome.is_known:
+            self._count_duration(item, kind, self._clock.monotonic() - begun_s)
         item.asking.pop(kind, None)
         self._take(item, kind, outcome)
         self._schedule(item)
@@ -161,6 +174,11 @@ class Prober:
         labels = (kind.value, result, item.target.container["name"], pods.name(item.pod), pods.namespace(item.pod))
         counts = self._results.setdefault(pods.uid(item.pod), {})
         counts[labels] = counts.get(labels, 0) + 1
+
+    def _count_duration(self, item: _Watched, kind: ProbeKind, seconds: float) -> None:
+        durations = self._durations.setdefault(pods.uid(item.pod), Durations())
+        name = item.target.container["name"]
+        durations.observe(seconds, kind.value, name, pods.name(item.pod), pods.namespace(item.pod))
 
     def _drop(self, item: _Watched) -> None:
         if item.timer is not None:

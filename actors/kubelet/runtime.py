@@ -26,6 +26,7 @@ from actors.kubelet.faults import (
     RuntimeRefused,
     RuntimeUnreachable,
 )
+from actors.kubelet.measure import Durations, Operations
 from actors.kubelet.streaming.process import Streams
 
 # What a driver raises is part of its interface; it has a module of its own because streams raise it, too.
@@ -329,6 +330,9 @@ class ContainerStats:
 
 class RuntimeDriver(Protocol):
     """One node's container runtime. Calls may overlap; the driver bounds nothing, the kubelet does."""
+
+    operations: Operations  # what was asked of it
+    cgroup_durations: Durations  # of what was done to pods' cgroups
 
     @property
     def streams(self) -> Streams:

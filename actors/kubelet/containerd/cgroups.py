@@ -14,6 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from actors.kubelet.containerd.machine import CGROUP_ROOT
+from actors.kubelet.measure import Durations
 from actors.kubelet.runtime import Resources
 
 POD_PREFIX = "pod"
@@ -54,6 +55,7 @@ class Cgroups:
         self.parent = parent
         self._root = root
         self.unified = (root / "cgroup.controllers").exists()
+        self.durations = Durations()
 
     def pod(self, uid: str) -> str:
         """Return the cgroup parent of a pod, as the CRI wants it."""
@@ -70,16 +72,18 @@ class Cgroups:
     def make_pod(self, uid: str, resources: Resources) -> str:
         """Make a pod's cgroup, or set an existing one's limits; returns the cgroup parent."""
         cgroup = self.pod(uid)
-        self._make(cgroup)
+        with self.durations.timed("create"):
+            self._make(cgroup)
         self.resize_pod(uid, resources)
         return cgroup
 
     def resize_pod(self, uid: str, resources: Resources) -> None:
         """Set the limits of a pod's cgroup, if it still has one. OSError when the kernel can't."""
-        for controller, name, value in pod_settings(resources, self.unified):
-            path = self._path(controller, self.pod(uid)) / name
-            if path.exists():  # a kernel may lack a controller, such as CFS bandwidth
-                path.write_text(value)
+        with self.durations.timed("update"):
+            for controller, name, value in pod_settings(resources, self.unified):
+                path = self._path(controller, self.pod(uid)) / name
+                if path.exists():  # a kernel may lack a controller, such as CFS bandwidth
+                    path.write_text(value)
 
     def _make(self, cgroup: str) -> None:
         if self.unified:
@@ -111,7 +115,8 @@ class Cgroups:
 
     def remove_pod(self, uid: str) -> bool:
         """Remove a pod's cgroup with the empty ones inside; False when something is still in it."""
-        return all([_remove_tree(top / self.pod(uid).lstrip("/")) for top in self._hierarchies()])
+        with self.durations.timed("destroy"):
+            return all([_remove_tree(top / self.pod(uid).lstrip("/")) for top in self._hierarchies()])
 
     def pods(self) -> set[str]:
         """Return the uids that have a cgroup."""

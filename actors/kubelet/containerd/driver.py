@@ -27,6 +27,7 @@ from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_f
 from actors.kubelet.containerd.handlers import Handlers, recorded
 from actors.kubelet.containerd.image_layers import ImageLayers
 from actors.kubelet.containerd.machine import CAP_SYS_RESOURCE, holds_capability
+from actors.kubelet.containerd.operations import NAMES
 from actors.kubelet.containerd.outliving import OutlivingCalls
 from actors.kubelet.containerd.places import Places, places_of
 from actors.kubelet.containerd.podnetwork import (
@@ -40,6 +41,7 @@ from actors.kubelet.containerd.proto import cri_pb2 as cri
 from actors.kubelet.containerd.remains import Remains
 from actors.kubelet.containerd.streaming import ContainerdStreams
 from actors.kubelet.containerd.subscription import subscribe
+from actors.kubelet.measure import Operations
 from actors.kubelet.runtime import (
     ContainerSpec,
     ContainerStats,
@@ -89,6 +91,7 @@ class ContainerdDriver:
         config: NodeConfig = node_of_settings(setup.settings)
         self.places: Places = places_of(Path(setup.data_dir), node)
         self.cgroups = Cgroups(self.places.cgroup)
+        self.operations, self.cgroup_durations = Operations(), self.cgroups.durations
         self._network = cluster.network
         self._instance = self.places.instance
         self._bridge = bridge_name(setup.data_dir, cluster, setup.node)
@@ -128,7 +131,8 @@ class ContainerdDriver:
     async def _call(self, method: str, request: Any, timeout_s: float | None) -> Any:
         """Call containerd. Before and after each call is a failpoint, because a kubelet may die there."""
         passing(f"containerd.{method}")
-        reply = await self._connection.call(method, request, timeout_s)
+        with self.operations.timed(NAMES.get(method, "")):
+            reply = await self._connection.call(method, request, timeout_s)
         passing(f"containerd.{method}.done")
         return reply
 
@@ -136,7 +140,8 @@ class ContainerdDriver:
         """Call containerd so that it does what it is asked for, even if the kubelet dies meanwhile."""
         assert self._outliving is not None, "the driver is open"
         passing(f"containerd.{method}")
-        reply = await self._outliving.call(method, request, timeout_s or WORK_S)
+        with self.operations.timed(NAMES.get(method, "")):
+            reply = await self._outliving.call(method, request, timeout_s or WORK_S)
         passing(f"containerd.{method}.done")
         return reply
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from actors.api.meta import parse_time
 from actors.kubelet import pod as pods
+from actors.kubelet.measure import Durations, Operations
 from actors.kubelet.runtime import (
     CONTAINER_HASH,
     OWNER,
@@ -58,6 +59,7 @@ class SimulatedDriver:
         self.streams = NoStreams()
         self._start_latency_s = start_latency_s
         self._clock = clock
+        self.operations, self.cgroup_durations = Operations(), Durations()  # nothing outside is asked
         self._sandboxes: dict[str, SandboxStatus] = {}
         self._containers: dict[str, ContainerStatus] = {}
         self._behaviours: dict[str, Behaviour] = {}

@@ -38,3 +38,6 @@ class SimulatedProber:
 
     def results(self) -> tuple[()]:
         return ()  # nothing is asked
+
+    def durations(self) -> tuple[()]:
+        return ()

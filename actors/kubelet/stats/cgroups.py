@@ -3,10 +3,11 @@
 A cgroup that went away between being listed and being read is None, as is one whose controllers are not there.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from actors.kubelet.containerd.machine import CGROUP_ROOT
-from actors.kubelet.stats.usage import Usage
+from actors.kubelet.stats.usage import Usage, Work
 
 NS_PER_US = 1000
 
@@ -33,6 +34,21 @@ class CgroupReader:
         except OSError:
             return 0
 
+    def work(self, cgroup: str) -> Work:
+        """Return what a cgroup has done besides; what its kernel does not count is 0."""
+        path = cgroup.lstrip("/")
+        cpu = _fields_if_any((self._root if self.unified else self._root / "cpu") / path / "cpu.stat")
+        throttled_ns = cpu.get("throttled_time", 0) or cpu.get("throttled_usec", 0) * NS_PER_US
+        limits = (cpu.get("nr_periods", 0), cpu.get("nr_throttled", 0), throttled_ns)
+        if self.unified:
+            return Work(*limits, *_io_of_v2(self._root / path / "io.stat"))
+        folder = self._root / "blkio" / path
+        served, done = (
+            _io_of_v1(folder / "blkio.throttle.io_service_bytes"),
+            _io_of_v1(folder / "blkio.throttle.io_serviced"),
+        )
+        return Work(*limits, *done, *served)
+
     def _read_v1(self, path: str) -> Usage:
         memory = self._root / "memory" / path
         stat = _fields(memory / "memory.stat")
@@ -45,6 +61,8 @@ class CgroupReader:
             page_faults=stat.get("total_pgfault", 0),
             major_page_faults=stat.get("total_pgmajfault", 0),
             processes=_processes(self._root / "pids" / path / "pids.current"),
+            cache_bytes=stat.get("total_cache", 0),
+            swap_bytes=stat.get("total_swap", 0),
         )
 
     def _read_v2(self, path: Path) -> Usage:
@@ -58,6 +76,8 @@ class CgroupReader:
             page_faults=stat.get("pgfault", 0),
             major_page_faults=stat.get("pgmajfault", 0),
             processes=_processes(path / "pids.current"),
+            cache_bytes=stat.get("file", 0),
+            swap_bytes=_number(path / "memory.swap.current") if (path / "memory.swap.current").exists() else 0,
         )
 
 
@@ -81,3 +101,34 @@ def _fields(path: Path) -> dict[str, int]:
         if value.isdigit():
             found[name] = int(value)
     return found
+
+
+def _fields_if_any(path: Path) -> dict[str, int]:
+    try:
+        return _fields(path)
+    except OSError:
+        return {}
+
+
+def _io_of_v1(path: Path) -> tuple[int, int]:
+    """Return (reads, writes) over all devices, out of lines as `8:0 Read 4096`."""
+    words = [line.split() for line in _text_if_any(path).splitlines()]
+    found = [(fields[1], int(fields[2])) for fields in words if len(fields) == 3]
+    return sum(n for kind, n in found if kind == "Read"), sum(n for kind, n in found if kind == "Write")
+
+
+def _io_of_v2(path: Path) -> tuple[int, int, int, int]:
+    """Return (reads, writes, bytes read, bytes written), out of lines as `8:0 rbytes=4096 wbytes=0 rios=1 wios=0`."""
+    pairs = [word.split("=") for line in _text_if_any(path).splitlines() for word in line.split()[1:]]
+    total: Counter[str] = Counter()
+    for pair in pairs:
+        if len(pair) == 2:
+            total[pair[0]] += int(pair[1])
+    return total["rios"], total["wios"], total["rbytes"], total["wbytes"]
+
+
+def _text_if_any(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

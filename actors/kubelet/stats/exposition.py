@@ -6,7 +6,7 @@ library's registry: every line is of this one sample, and what is gone must be g
 
 from collections.abc import Iterable, Mapping
 
-from actors.kubelet.stats.usage import NS_PER_S, ContainerUsage, PodUsage, Sample
+from actors.kubelet.stats.usage import NS_PER_S, ContainerUsage, PodUsage, Sample, Work
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
@@ -41,7 +41,8 @@ def resource_metrics(sample: Sample) -> str:
     )
 
 
-def cadvisor_metrics(sample: Sample) -> str:
+def cadvisor_metrics(sample: Sample, work: Mapping[str, Work] | None = None) -> str:
+    """Render a sample as cAdvisor does. `work` is by container id."""
     at_ms = int(sample.time_s * 1000)
     each = [(_cadvisor(pod, None), pod.usage) for pod in sample.pods]
     each += [(_cadvisor(pod, item), item.usage) for pod in sample.pods for item in pod.containers]
@@ -55,6 +56,10 @@ def cadvisor_metrics(sample: Sample) -> str:
          [(labels, usage.working_set_bytes) for labels, usage in each]),
         ("container_memory_rss", "gauge", "Size of RSS in bytes.",
          [(labels, usage.rss_bytes) for labels, usage in each]),
+        ("container_memory_cache", "gauge", "Number of bytes of page cache memory.",
+         [(labels, usage.cache_bytes) for labels, usage in each]),
+        ("container_memory_swap", "gauge", "Container swap usage in bytes.",
+         [(labels, usage.swap_bytes) for labels, usage in each]),
         ("container_memory_failures_total", "counter", "Cumulative count of memory allocation failures.",
          [(labels | {"failure_type": kind, "scope": "container"}, count) for labels, usage in each
           for kind, count in (("pgfault", usage.page_faults), ("pgmajfault", usage.major_page_faults))]),
@@ -64,6 +69,7 @@ def cadvisor_metrics(sample: Sample) -> str:
          [(labels, int(sample.time_s)) for labels, _ in each]),
         ("container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds.",
          [(_cadvisor(pod, item), item.started_ns / NS_PER_S) for pod in sample.pods for item in pod.containers]),
+        *_work_families(sample, work or {}),
         *_network_families(sample),
         ("machine_cpu_cores", "gauge", "Number of logical CPU cores.", [({}, sample.node.cpus)]),
         ("machine_memory_bytes", "gauge", "Amount of memory installed on the machine.",
@@ -72,14 +78,43 @@ def cadvisor_metrics(sample: Sample) -> str:
     return "".join(_family(name, kind, text, lines, at_ms) for name, kind, text, lines in families)
 
 
+def _work_families(sample: Sample, work: Mapping[str, Work]) -> Iterable[tuple[str, str, str, list[Line]]]:
+    """What containers were held back, and what they read and wrote; a container without a limit has no periods."""
+    each = [(_cadvisor(p, c), work[c.id]) for p in sample.pods for c in p.containers if c.id in work]
+    bound = [(labels, item) for labels, item in each if item.periods]
+    total = "Cumulative count of"
+    for name, text, field in (
+        ("periods", "Number of elapsed enforcement period intervals.", "periods"),
+        ("throttled_periods", "Number of throttled period intervals.", "throttled_periods"),
+    ):
+        lines: list[Line] = [(labels, getattr(item, field)) for labels, item in bound]
+        yield f"container_cpu_cfs_{name}_total", "counter", text, lines
+    yield (
+        "container_cpu_cfs_throttled_seconds_total", "counter", "Total time duration the container has been throttled.",
+        [(labels, item.throttled_ns / NS_PER_S) for labels, item in bound],
+    )  # fmt: skip
+    for name, text, field in (
+        ("reads_total", "reads completed", "reads"),
+        ("writes_total", "writes completed", "writes"),
+        ("reads_bytes_total", "bytes read", "read_bytes"),
+        ("writes_bytes_total", "bytes written", "written_bytes"),
+    ):
+        lines = [(labels | {"device": ""}, getattr(item, field)) for labels, item in each]
+        yield f"container_fs_{name}", "counter", f"{total} {text}", lines
+
+
 def _network_families(sample: Sample) -> Iterable[tuple[str, str, str, list[Line]]]:
     """A pod's network belongs to its sandbox, and so has no container's name."""
     each = [(_cadvisor(pod, None) | {"interface": item.name}, item) for pod in sample.pods for item in pod.interfaces]
     each += [(_cadvisor(None, None) | {"interface": item.name}, item) for item in sample.node.interfaces]
     for name, text, field in (
         ("receive_bytes", "bytes received", "rx_bytes"),
+        ("receive_packets", "packets received", "rx_packets"),
+        ("receive_packets_dropped", "packets dropped while receiving", "rx_dropped"),
         ("receive_errors", "errors encountered while receiving", "rx_errors"),
         ("transmit_bytes", "bytes transmitted", "tx_bytes"),
+        ("transmit_packets", "packets transmitted", "tx_packets"),
+        ("transmit_packets_dropped", "packets dropped while transmitting", "tx_dropped"),
         ("transmit_errors", "errors encountered while transmitting", "tx_errors"),
     ):
         lines: list[Line] = [(labels, getattr(item, field)) for labels, item in each]

@@ -11,7 +11,9 @@ from actors.kubelet.stats.usage import Interface
 PROC = Path("/proc")
 HEADER_LINES = 2
 LOOPBACK = "lo"
-RX_BYTES, RX_ERRORS, TX_BYTES, TX_ERRORS = 0, 2, 8, 10  # columns of /proc/PID/net/dev, see proc(5)
+RX_BYTES, RX_PACKETS, RX_ERRORS, RX_DROPPED = range(4)  # columns of /proc/PID/net/dev, see proc(5)
+TX_BYTES, TX_PACKETS, TX_ERRORS, TX_DROPPED = range(8, 12)
+COLUMNS = (RX_BYTES, RX_ERRORS, TX_BYTES, TX_ERRORS, RX_PACKETS, RX_DROPPED, TX_PACKETS, TX_DROPPED)  # as Interface
 MAX_BYTES = 1 << 20  # of the file: thousands of interfaces
 
 
@@ -29,7 +31,6 @@ def parse(text: str) -> tuple[Interface, ...]:
     for line in text.splitlines()[HEADER_LINES:]:
         name, _, numbers = line.partition(":")
         fields = numbers.split()
-        if name.strip() != LOOPBACK and len(fields) > TX_ERRORS:
-            counted = (int(fields[column]) for column in (RX_BYTES, RX_ERRORS, TX_BYTES, TX_ERRORS))
-            found.append(Interface(name.strip(), *counted))
+        if name.strip() != LOOPBACK and len(fields) > TX_DROPPED:
+            found.append(Interface(name.strip(), *(int(fields[column]) for column in COLUMNS)))
     return tuple(found)

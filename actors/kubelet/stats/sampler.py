@@ -7,7 +7,7 @@ Neighbours: `node_kubelet` runs it; `serving` and `eviction` ask.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,15 +24,18 @@ from actors.kubelet.stats.machine import directory_bytes, node_usage
 from actors.kubelet.stats.network import interfaces
 from actors.kubelet.stats.usage import (
     NS_PER_S,
+    Claimed,
     ContainerUsage,
     Interface,
     NodeUsage,
     PodUsage,
     Sample,
     Usage,
+    Work,
     counters,
     rates_between,
 )
+from actors.kubelet.volumes.space import space_of
 from runtime.clock import Clock
 
 SAMPLE_S = 15.0  # metrics-server's resolution; a rate is over at least FRESH_S
@@ -50,6 +53,9 @@ class Reader(Protocol):
 
     def rates(self, sample: Sample) -> dict[str, int] | None:
         """Return the rates, where one moment is enough to know them."""
+
+    def work(self, pod: PodUsage, container: ContainerUsage) -> Work:
+        """Return what a container has done besides computing."""
 
 
 class KernelReader:
@@ -85,6 +91,9 @@ class KernelReader:
 
     def rates(self, sample: Sample) -> dict[str, int] | None:
         return None
+
+    def work(self, pod: PodUsage, container: ContainerUsage) -> Work:
+        return self._cgroups.work(f"{self._cgroup_of(pod.uid)}/{container.id}")
 
 
 class SimulatedReader:
@@ -124,6 +133,9 @@ class SimulatedReader:
         found, self._rates = self._rates, {"": 0}
         return found
 
+    def work(self, pod: PodUsage, container: ContainerUsage) -> Work:
+        return Work()
+
 
 def _simulated_use(pod: pods.Pod, container: pods.ContainerDict) -> tuple[float, int]:
     rules, requests = pods.annotations(pod), (container.get("resources") or {}).get("requests") or {}
@@ -149,8 +161,11 @@ class Sampler:
         places: Places,
         clock: Clock,
         log: Any,
+        claimed: Callable[[pods.Pod], Mapping[str, tuple[str, Path]]] = lambda pod: {},
     ):
-        """`watched` gives the pods that may use something, as the API and as the runtime have them."""
+        """`watched` gives the pods that may use something, as the API and as the runtime have them; `claimed` by volume
+        the claim of a pod and its place."""
+        self._claimed = claimed
         self._reader, self._watched, self._driver = reader, watched, driver
         self._places, self._clock, self._log = places, clock, log
         self._latest: Sample | None = None
@@ -167,6 +182,10 @@ class Sampler:
         if self._latest is None or self._clock.wall() - self._latest.time_s > FRESH_S:
             return self._take()
         return self._latest
+
+    def work(self, sample: Sample) -> dict[str, Work]:
+        """Return what containers have done besides computing, by their ids."""
+        return {item.id: self._reader.work(pod, item) for pod in sample.pods for item in pod.containers}
 
     async def with_disk(self) -> Sample:
         """Return a fresh sample with what pods take up on the disk."""
@@ -215,4 +234,12 @@ class Sampler:
             for volume in pod["spec"].get("volumes") or ()
             if "emptyDir" in volume and (volume["emptyDir"] or {}).get("medium") != "Memory"
         }
-        return replace(usage, containers=containers, volumes=volumes)
+        return replace(usage, containers=containers, volumes=volumes, claims=self._claims(pod))
+
+    def _claims(self, pod: pods.Pod) -> dict[str, Claimed]:
+        found = {}
+        for volume, (claim, path) in self._claimed(pod).items():
+            space = space_of(path)
+            if space is not None:
+                found[volume] = Claimed(claim, space)
+        return found

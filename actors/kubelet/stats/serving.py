@@ -3,7 +3,8 @@
 Neighbours: `messages` declares, the API server's `metrics.k8s.io` asks for all nodes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -16,7 +17,7 @@ from bus import Context, RemoteError, Server
 
 JSON = "application/json"
 
-Path = Callable[[str, str], NodeReply]
+Path = Callable[[str, str], NodeReply | Awaitable[NodeReply]]
 
 
 class StatsServing:
@@ -30,14 +31,24 @@ class StatsServing:
     def paths(self) -> dict[str, Path]:
         """Return what to answer on a node's own paths."""
         return {
-            "/stats/summary": lambda node, query: self._reply(node, JSON, lambda s: orjson.dumps(summary(node, s))),
+            "/stats/summary": self._summary,
             "/metrics/resource": lambda node, query: self._reply(
                 node, CONTENT_TYPE, lambda s: resource_metrics(s).encode()
             ),
-            "/metrics/cadvisor": lambda node, query: self._reply(
-                node, CONTENT_TYPE, lambda s: cadvisor_metrics(s).encode()
-            ),
+            "/metrics/cadvisor": self._cadvisor,
         }
+
+    async def _summary(self, node: str, query: str) -> NodeReply:
+        """Tell what disks are used for, too, unless only the rest is wanted."""
+        sampler = self._samplers[node]
+        is_short = parse_qs(query).get("only_cpu_and_memory") == ["true"]
+        sample = sampler.sample() if is_short else await sampler.with_disk()
+        return NodeReply(200, JSON, orjson.dumps(summary(node, sample)))
+
+    def _cadvisor(self, node: str, query: str) -> NodeReply:
+        sampler = self._samplers[node]
+        sample = sampler.sample()
+        return NodeReply(200, CONTENT_TYPE, cadvisor_metrics(sample, sampler.work(sample)).encode())
 
     def stats(self, request: StatsRequest, context: Context) -> StatsReply:
         wanted = [request.node] if request.node else list(self._samplers)

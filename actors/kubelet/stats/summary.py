@@ -37,10 +37,32 @@ def _pod(pod: PodUsage, sample: Sample, now: str) -> dict[str, Any]:
         "cpu": _cpu(pod.usage, sample.rates.get(pod.uid), now),
         "memory": _memory(pod.usage, now),
         **_network(pod.interfaces, now),
-        "volume": [{"time": now, "name": name, "usedBytes": used} for name, used in pod.volumes.items()],
-        "ephemeral-storage": {"time": now, "usedBytes": pod.disk_bytes},
+        "volume": [*_volumes(pod, sample, now), *_claims(pod, now)],
+        "ephemeral-storage": {**_room(sample.node.disk, now), "usedBytes": pod.disk_bytes},
         "process_stats": {"process_count": pod.usage.processes},
     }
+
+
+def _volumes(pod: PodUsage, sample: Sample, now: str) -> list[dict[str, Any]]:
+    """Tell of emptyDirs, which share the node's disk."""
+    return [{**_room(sample.node.disk, now), "name": name, "usedBytes": used} for name, used in pod.volumes.items()]
+
+
+def _claims(pod: PodUsage, now: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "time": now,
+            "name": volume,
+            "pvcRef": {"name": claimed.name, "namespace": pod.namespace},
+            "capacityBytes": claimed.space.capacity_bytes,
+            "availableBytes": claimed.space.available_bytes,
+            "usedBytes": claimed.space.used_bytes,
+            "inodes": claimed.space.inodes,
+            "inodesFree": claimed.space.inodes_free,
+            "inodesUsed": claimed.space.inodes_used,
+        }
+        for volume, claimed in pod.claims.items()
+    ]
 
 
 def _container(container: ContainerUsage, sample: Sample, now: str) -> dict[str, Any]:
@@ -49,8 +71,8 @@ def _container(container: ContainerUsage, sample: Sample, now: str) -> dict[str,
         "startTime": rfc3339(container.started_ns / NS_PER_S),
         "cpu": _cpu(container.usage, sample.rates.get(container.id), now),
         "memory": _memory(container.usage, now),
-        "rootfs": {"time": now, "usedBytes": container.rootfs_bytes},
-        "logs": {"time": now, "usedBytes": container.logs_bytes},
+        "rootfs": {**_room(sample.node.disk, now), "usedBytes": container.rootfs_bytes},
+        "logs": {**_room(sample.node.disk, now), "usedBytes": container.logs_bytes},
     }
 
 
@@ -86,6 +108,17 @@ def _network(interfaces: Sequence[Interface], now: str) -> dict[str, Any]:
     ]
     main = next((item for item in each if item["name"] == MAIN_INTERFACE), each[0])
     return {"network": {"time": now, **main, "interfaces": each}}
+
+
+def _room(disk: Disk, now: str) -> dict[str, Any]:
+    """Tell how much there is of the disk that something is on."""
+    return {
+        "time": now,
+        "availableBytes": disk.available_bytes,
+        "capacityBytes": disk.capacity_bytes,
+        "inodesFree": disk.inodes_free,
+        "inodes": disk.inodes,
+    }
 
 
 def _disk(disk: Disk, now: str) -> dict[str, Any]:

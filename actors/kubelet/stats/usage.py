@@ -5,6 +5,9 @@ Neighbours: `cgroups` reads, `sampler` keeps, everybody else in this folder show
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from actors.kubelet.volumes.space import Space
 
 NS_PER_S = 1_000_000_000
 
@@ -20,6 +23,21 @@ class Usage:
     page_faults: int = 0
     major_page_faults: int = 0
     processes: int = 0
+    cache_bytes: int = 0
+    swap_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a container has done besides computing, and how often it was held back. Read only for whoever asks."""
+
+    periods: int = 0  # of the kernel's bandwidth control, in which the container had something to do
+    throttled_periods: int = 0
+    throttled_ns: int = 0
+    reads: int = 0  # of block devices, likewise below
+    writes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,10 @@ class Interface:
     rx_errors: int = 0
     tx_bytes: int = 0
     tx_errors: int = 0
+    rx_packets: int = 0
+    rx_dropped: int = 0
+    tx_packets: int = 0
+    tx_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +64,13 @@ class ContainerUsage:
     rootfs_bytes: int = 0
     logs_bytes: int = 0
     image: str = ""
+
+
+class Claimed(NamedTuple):
+    """The claim of a volume, and how full its file system is."""
+
+    name: str
+    space: Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +85,7 @@ class PodUsage:
     started: str = ""  # RFC 3339
     volumes: Mapping[str, int] = field(default_factory=dict)  # bytes of emptyDirs on the disk
     interfaces: tuple[Interface, ...] = ()  # of a network of its own
+    claims: Mapping[str, "Claimed"] = field(default_factory=dict)  # by volume
 
     @property
     def disk_bytes(self) -> int:

@@ -6,7 +6,7 @@
 Neighbours: the API server's `streams.proxy` asks; `actor` registers it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -16,7 +16,8 @@ from bus import Context, RemoteError, Server
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
-Path = Callable[[str, str], NodeReply]  # node, query -> answer
+Answer = NodeReply | Awaitable[NodeReply]
+Path = Callable[[str, str], Answer]  # node, query -> answer
 
 
 class NodePaths:
@@ -37,7 +38,7 @@ class NodePaths:
         """Answer one more path."""
         self._paths[path] = answer
 
-    def answer(self, request: NodeRequest, context: Context) -> NodeReply:
+    def answer(self, request: NodeRequest, context: Context) -> Answer:
         if request.node not in self._nodes:
             raise RemoteError(f'node "{request.node}" is not played here', kind=NOT_FOUND)
         found = self._paths.get(request.path.rstrip("/") or "/")

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from actors.kubelet import env_files, qos
 from actors.kubelet import pod as pods
 from actors.kubelet.downward import ConfigError
 from actors.kubelet.environment import Surroundings, expand_strictly
+from actors.kubelet.measure import Durations
 from actors.kubelet.places import Places
 from actors.kubelet.runtime import Device, Mount, Propagation
 from actors.kubelet.volumes import atomic, content, image_volumes, mounting, ownership
@@ -37,6 +39,8 @@ PLUGINS = {
     "projected": "projected",
     "image": image_volumes.PLUGIN,
 }
+CLAIMED = "kubernetes.io/local-volume"
+MOUNT_BOUNDS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 25.0, 50.0, 120.0, 300.0, 600.0)
 EMPTY_DIR_MODE = 0o777
 SHARED_MEMORY = Path("/dev/shm")
 HUGE_PAGES = "hugepages-"  # resources of a container, by the size of a page
@@ -71,14 +75,19 @@ class Volumes:
         self._place_of = place_of
         self._log = log
         self._may_mount = True
+        self.mounts_s = Durations(MOUNT_BOUNDS_S)  # by plugin, and whether it succeeded
 
     def prepare(self, pod: pods.Pod, around: Surroundings, tokens: Tokens) -> None:
         """Make every volume of a pod, or bring it up to date. VolumeError names the first that can't be made."""
         for volume in pod["spec"].get("volumes") or ():
+            begun_s, status = time.perf_counter(), "fail-unknown"
             try:
                 self._prepare(pod, volume, around, tokens)
+                status = "success"
             except (ConfigError, OSError, ValueError) as error:
                 raise VolumeError(volume["name"], str(error)) from error
+            finally:
+                self.mounts_s.observe(time.perf_counter() - begun_s, plugin_of(volume), status)
 
     def path(self, pod: pods.Pod, volume: dict[str, Any]) -> Path:
         """Return where a volume is on the node."""
@@ -106,6 +115,13 @@ class Volumes:
             if "hostPath" in volume or place is not None:
                 sources.append(self.path(pod, volume))
         return any(mounting.has_flags(source) for source in sources)
+
+    def is_made(self, pod: pods.Pod, volume: dict[str, Any]) -> bool:
+        """Tell whether a volume is there for the pod's containers."""
+        try:
+            return self.path(pod, volume).exists()
+        except ConfigError:
+            return False
 
     def env_file(self, pod: pods.Pod, name: str, path: str) -> bytes | None:
         """Return what a file in an emptyDir holds, None when it is not there. ConfigError when it can't be read."""
@@ -227,6 +243,13 @@ class Volumes:
                 raise
             self._may_mount = False
             self._log.warning("may not mount: secrets and memory-backed volumes are on the disk", error=str(error))
+
+
+def plugin_of(volume: dict[str, Any]) -> str:
+    """Return the name of what makes a volume, as metrics have it."""
+    if "hostPath" in volume:
+        return "kubernetes.io/host-path"
+    return next((f"kubernetes.io/{plugin}" for field, plugin in PLUGINS.items() if field in volume), CLAIMED)
 
 
 def memory_bound(pod: pods.Pod, size_bytes: int, around: Surroundings) -> int:

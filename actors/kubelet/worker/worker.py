@@ -35,6 +35,7 @@ MAX_RETRY_S = 10.0
 class PodWorker:
     def __init__(self, equipment: Equipment, pod: pods.Pod, on_removed: Callable[["PodWorker"], None]):
         self.is_admitted = False  # it counts for what the node has left
+        self._is_new = True
         self._with = equipment
         self._on_removed = on_removed
         self._task: asyncio.Task[None] | None = None
@@ -146,7 +147,9 @@ class PodWorker:
             while self._dirty and not self.is_removed:
                 self._dirty = False
                 try:
+                    begun_s = self._with.clock.monotonic()
                     await self._sync()
+                    self._count_sync(begun_s)
                     limiter.forget(self.uid)
                 except (RuntimeFault, ApiError, BusError) as error:
                     self._with.log.debug("will try a pod again", pod=pods.key(self.pod), error=str(error))
@@ -268,6 +271,11 @@ class PodWorker:
         status = status_of(self.pod, runtime, last, facts)
         self._with.writer.submit(self.pod, status)
         self._count_start(status["phase"])
+
+    def _count_sync(self, begun_s: float) -> None:
+        kind = "kill" if self.is_ending else "create" if self._is_new else "sync"
+        self._is_new = False
+        self._with.counts.pod_syncs.observe(self._with.clock.monotonic() - begun_s, kind)
 
     def _count_start(self, phase: str) -> None:
         if self._seen_s is None or phase == "Pending":

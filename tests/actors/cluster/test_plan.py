@@ -81,6 +81,8 @@ def config(text: str) -> ClusterConfig:
             ("kubelet: {eviction_soft: {memory.available: 5%}}", "needs a grace, too: eviction_soft_grace_period_s"),
             ("kubelet: {image_gc_high_threshold_percent: 50}", "got 80 and 50"),
             ("kubelet: {shutdown_grace_period_s: -1}", "shutdown_grace_period_s: expected 0 or more, got -1"),
+            ("kubelet: {shutdown_grace_period_s: 1, shutdown_grace_period_by_pod_priority: "
+             "[{priority: 0, shutdown_grace_period_s: 1}]}", "in another way"),
             ("kubelet: {shutdown_grace_period_critical_pods_s: 1}", "is a part of shutdown_grace_period_s"),
             ("kubelet: {pod_manifests: pods}", "pod_manifests: expected the absolute path of a directory"),
             ("kubelet: {system_reserved: {cpu: -1}}", "system_reserved.cpu: expected a text, got -1"),

@@ -15,7 +15,7 @@ from .test_node_kubelet import World, scenario
 def scraped(world: World, path: str = "/metrics") -> dict[tuple[str, ...], float]:
     """Return the samples by name and the values of their labels."""
     assert world.node is not None
-    reply = MetricsServing(CollectorRegistry(), {"w1": world.node.metrics}).paths()[path]("w1", "")
+    reply = MetricsServing((CollectorRegistry(),), {"w1": world.node.metrics}).paths()[path]("w1", "")
     assert (reply.status, reply.content_type.split(";")[0]) == (200, "text/plain")
     families = text_string_to_metric_families(reply.body.decode())
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from actors.api.config import ClusterConfig, KubeletConfig, NodeConfig
+from actors.api.config import ClusterConfig, KubeletConfig, NodeConfig, PriorityGrace
 from actors.api.events import Outbox
 from actors.kubelet.machine import simulated_machine
 from actors.kubelet.node_kubelet import BY_NODE, NodeKubelet, Shared, node_of
@@ -483,3 +483,29 @@ def test_a_graceful_end_of_the_node_ends_its_pods_and_tells(tmp_path: Path) -> N
         await world.until(lambda: world.status("late").get("reason") == "NodeShutdown")
 
     scenario(tmp_path, play, shutdown_grace_period_s=10.0, shutdown_grace_period_critical_pods_s=4.0)
+
+
+def test_a_node_that_shuts_down_ends_pods_by_their_priority(tmp_path: Path) -> None:
+    groups = [PriorityGrace(100, 2.0), PriorityGrace(0, 5.0), PriorityGrace(1000, 3.0)]
+
+    async def play(world: World) -> None:
+        for name, priority in (("least", -5), ("low", 7), ("middle", 999), ("high", 5000)):
+            world.create(name=name, priority=priority, rules={"stop-seconds": "60"})
+        names = ("least", "low", "middle", "high")
+        await world.until(lambda: all(world.ready(name) for name in names))
+        assert world.node is not None
+        stopping = asyncio.ensure_future(world.node.stop())
+        ended: dict[str, float] = {}
+        begin = world.clock.monotonic()
+
+        def all_failed() -> bool:
+            for name in names:
+                if world.status(name).get("phase") == "Failed":
+                    ended.setdefault(name, round(world.clock.monotonic() - begin))
+            return len(ended) == len(names)
+
+        await world.until(all_failed)
+        assert ended == {"least": 5, "low": 5, "middle": 7, "high": 10}
+        await stopping
+
+    scenario(tmp_path, play, shutdown_grace_period_by_pod_priority=groups)

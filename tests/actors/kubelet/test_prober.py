@@ -89,12 +89,14 @@ def test_results_are_counted_while_the_pod_is_here() -> None:
         prober.follow(made, runtime(instance(web)))
         await done.wait()
         where = f'container="web",namespace="default",pod="{name}",pod_uid="{uid}",probe_type="Readiness"'
-        lines = [line for line in shown(prober).splitlines() if not line.startswith("#")]
+        lines = [line for line in shown(prober).splitlines() if line.startswith("prober_probe_total")]
         assert sorted(lines) == [
             f'prober_probe_total{{{where},result="failed"}} 1.0',
             f'prober_probe_total{{{where},result="successful"}} 2.0',
             f'prober_probe_total{{{where},result="unknown"}} 1.0',
         ]
+        took = f'prober_probe_duration_seconds_count{{container="web",namespace="default",pod="{name}"'
+        assert f'{took},probe_type="Readiness"}} 3.0' in shown(prober)
         prober.forget(uid)
         assert "{" not in shown(prober)
 

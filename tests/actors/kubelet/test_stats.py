@@ -17,6 +17,7 @@ from actors.kubelet.stats.usage import (
     PodUsage,
     Sample,
     Usage,
+    Work,
     counters,
     rates_between,
 )
@@ -94,6 +95,23 @@ def test_prometheus_text() -> None:
     assert f"container_network_transmit_bytes_total{{{eth0}}} 2000 1700000100000" in cadvisor.splitlines()
 
 
+def test_work_of_both_versions(tmp_path: Path) -> None:
+    one, two = tmp_path / "1", tmp_path / "2"
+    write(one / "cpu/k/c/cpu.stat", "nr_periods 9\nnr_throttled 4\nthrottled_time 7000\n")
+    write(one / "blkio/k/c/blkio.throttle.io_service_bytes", "8:0 Read 4096\n8:0 Write 8192\n9:0 Read 1\nTotal 12289\n")
+    write(one / "blkio/k/c/blkio.throttle.io_serviced", "8:0 Read 1\n8:0 Write 2\nTotal 3\n")
+    write(two / "cgroup.controllers", "cpu io")
+    write(two / "k/c/cpu.stat", "usage_usec 5\nnr_periods 9\nnr_throttled 4\nthrottled_usec 7\n")
+    write(two / "k/c/io.stat", "8:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0\n9:0 rbytes=1 wbytes=0\n")
+    found = Work(9, 4, 7000, 1, 2, 4097, 8192)
+    assert CgroupReader(one).work("/k/c") == CgroupReader(two).work("/k/c") == found
+    assert CgroupReader(one).work("/k/gone") == Work()
+    lines = cadvisor_metrics(sample(), {"id1": found}).splitlines()
+    labels = 'container="c",id="/podu1/id1",image="",name="id1",namespace="default",pod="p"'
+    assert f"container_cpu_cfs_throttled_periods_total{{{labels}}} 4 1700000100000" in lines
+    assert f'container_fs_reads_bytes_total{{{labels},device=""}} 4097 1700000100000' in lines
+
+
 def test_this_machine(tmp_path: Path) -> None:
     found = node_usage(tmp_path)
     assert 0 < found.available_bytes < found.capacity_bytes
@@ -110,7 +128,7 @@ def test_interfaces_of_a_process() -> None:
     lo:  100       1    0    0    0     0          0         0      100       1    0    0    0     0       0          0
   eth0:1936     24    2    0    0     0          0         0     1286      17    5    0    0     0       0          0
 """
-    assert parse(text) == (Interface("eth0", 1936, 2, 1286, 5),)
+    assert parse(text) == (Interface("eth0", 1936, 2, 1286, 5, 24, 0, 17, 0),)
     assert all(item.name != "lo" for item in interfaces("self"))
     assert interfaces(0) == ()
 

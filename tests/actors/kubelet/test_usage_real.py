@@ -44,3 +44,63 @@ def test_top_summary_and_metrics(real_cluster: Cluster) -> None:
     assert "container_memory_rss" in node.kubectl("get", "--raw", f"{base}/metrics/cadvisor")
     assert 'kubelet_running_containers{container_state="running"}' in node.kubectl("get", "--raw", f"{base}/metrics")
     remove(node, "busy")
+
+
+# What the dashboards and alerts of kubernetes-mixin ask of kubelets, as far as there is such a thing here.
+OF_DASHBOARDS = (
+    "kubelet_node_name", "kubelet_running_pods", "kubelet_running_containers", "volume_manager_total_volumes",
+    "kubelet_runtime_operations_total", "kubelet_runtime_operations_errors_total",
+    "kubelet_runtime_operations_duration_seconds_bucket", "kubelet_pod_start_duration_seconds_bucket",
+    "kubelet_pod_worker_duration_seconds_count", "storage_operation_duration_seconds_bucket",
+    "kubelet_cgroup_manager_duration_seconds_bucket", "kubelet_pleg_relist_duration_seconds_bucket",
+    "kubelet_pleg_relist_interval_seconds_bucket", "rest_client_requests_total", "process_resident_memory_bytes",
+    "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes", "kubelet_volume_stats_used_bytes",
+    "kubelet_volume_stats_inodes_used",
+)  # fmt: skip
+OF_CONTAINERS = (
+    "container_cpu_cfs_throttled_periods_total", "container_memory_cache", "container_memory_swap",
+    "container_fs_writes_bytes_total", "container_network_receive_packets_dropped_total",
+)  # fmt: skip
+CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: told}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+"""
+
+
+def test_what_dashboards_ask_for(real_cluster: Cluster) -> None:
+    node = real_cluster
+    node.apply(CLAIM)
+    mounts = [{"name": "e", "mountPath": "/e"}, {"name": "c", "mountPath": "/c"}]
+    volumes = [{"name": "e", "emptyDir": {}}, {"name": "c", "persistentVolumeClaim": {"claimName": "told"}}]
+    limits = {"limits": {"cpu": "50m", "memory": "32Mi"}}
+    text = script("dd if=/dev/zero of=/e/x bs=1M count=3; i=0; while :; do i=$((i + 1)); done")
+    run_pod(node, "told", container("c", text, resources=limits, volumeMounts=mounts), volumes=volumes)
+    await_ready(node, "told")
+    base = "/api/v1/nodes/w1/proxy"
+
+    def lines(path: str) -> list[str]:
+        return node.kubectl("get", "--raw", f"{base}/{path}").splitlines()
+
+    found = lines("metrics")
+    assert [name for name in OF_DASHBOARDS if not any(line.startswith(name) for line in found)] == []
+    (calls,) = (line for line in found if line.startswith("kubelet_runtime_operations_total{") and "start_con" in line)
+    assert float(calls.split()[1]) >= 1
+    (free,) = (line for line in found if line.startswith("kubelet_volume_stats_available_bytes{"))
+    assert 'persistentvolumeclaim="told"' in free
+    contained = lines("metrics/cadvisor")
+    assert [name for name in OF_CONTAINERS if not any(line.startswith(name + "{") for line in contained)] == []
+    pods = {pod["podRef"]["name"]: pod for pod in json.loads("".join(lines("stats/summary")))["pods"]}
+    told = {volume["name"]: volume for volume in pods["told"]["volume"]}
+    assert told["e"]["usedBytes"] >= 3 << 20
+    assert told["c"]["pvcRef"] == {"name": "told", "namespace": "default"}
+    assert pods["told"]["ephemeral-storage"]["usedBytes"] >= 3 << 20
+    brief = json.loads("".join(lines("stats/summary?only_cpu_and_memory=true")))["pods"]
+    assert all(pod["volume"] == [] for pod in brief)
+    config = json.loads("".join(lines("configz")))["kubeletconfig"]
+    assert (config["maxPods"], config["evictionPressureTransitionPeriod"]) == (110, "5m0s")
+    running = json.loads("".join(lines("runningpods/")))["items"]
+    assert "told" in [item["metadata"]["name"] for item in running]
+    remove(node, "told")
+    node.kubectl("delete", "pvc", "told")
