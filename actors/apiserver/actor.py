@@ -22,6 +22,7 @@ from prometheus_client import ProcessCollector
 
 from actors.api.addresses import Address, apiserver_bind, processes_of
 from actors.api.config import AuditConfig, OidcConfig, of_settings
+from actors.apiserver.allocate.ranges import node_ports
 from actors.apiserver.audit.auditor import AuditCollector, Auditor
 from actors.apiserver.audit.file import LineWriter, RotatingFile
 from actors.apiserver.audit.policy import of_config as policy_of_config
@@ -33,6 +34,7 @@ from actors.apiserver.bootstrap.address_upkeep import AddressUpkeep
 from actors.apiserver.bootstrap.endpoints_upkeep import EndpointsUpkeep, others_of
 from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bootstrap.kubernetes_service import is_reachable
+from actors.apiserver.bootstrap.port_upkeep import PortUpkeep
 from actors.apiserver.bus_front import BusFront
 from actors.apiserver.components import BusComponents
 from actors.apiserver.extensions.served import Served
@@ -136,6 +138,9 @@ class ApiServerActor(Actor):
         self.spawn(self._extensions.run(), "custom resources")
         self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
         self.spawn(AddressUpkeep(self.cache, self.clock, self._write_own).run(), "addresses of Services")
+        span = node_ports(config.network.node_ports)
+        ports = PortUpkeep(self._server.state, self.cache, self.clock, span, self._write_own)
+        self.spawn(ports.run(), "ports of Services")
         self.spawn(PolicyStatusUpkeep(self.cache, self._server.registry, self._write_own).run(), "types of policies")
         own = Address(host, port)
         if is_reachable(host) and (others := others_of(config, own)):

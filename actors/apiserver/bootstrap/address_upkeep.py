@@ -11,13 +11,13 @@ chooses among ServiceCIDRs; the actor runs `AddressUpkeep.run`.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from actors.api.meta import get_condition, now_rfc3339, parse_time
 from actors.apiserver.allocate import ip_addresses, networks
+from actors.apiserver.bootstrap.service_events import Send, ServiceEvents, Trouble
 from actors.apiserver.bootstrap.service_network import FINALIZER
-from actors.apiserver.machinery.uids import new_uid
 from actors.apiserver.storage.watch_cache import WatchCache
 from runtime.clock import Clock
 
@@ -31,7 +31,6 @@ GLANCE_S = 0.5  # between looks whether anything has changed
 # Kubernetes waits for 10 s; here each one's cache is as old as its watch of the state.
 DELETION_GRACE_S = 2.0
 LEAKED_AFTER_S = 60.0  # an address may be claimed for a Service that is still being made by somebody else
-MAX_TOLD = 1000  # troubles that are remembered as told
 
 READY_MESSAGE = "Kubernetes Service CIDR is ready"
 BLOCKED_MESSAGE = (
@@ -39,9 +38,7 @@ BLOCKED_MESSAGE = (
 )
 
 Object = dict[str, Any]
-Send = Callable[[str, str, Object], Coroutine[Any, Any, int]]  # (method, path, body) -> status code
 Write = tuple[str, str, Object]
-Trouble = tuple[Object, str, str]  # (the Service, reason, message)
 
 
 def cidr_writes(cidrs: list[Object], addresses: Iterable[Object], now_s: float, now: str) -> Iterator[Write]:
@@ -158,7 +155,7 @@ class AddressUpkeep:
         self._cache = cache
         self._clock = clock
         self._send = send
-        self._told: dict[tuple[str, str, str], None] = {}
+        self._events = ServiceEvents(clock, send, "ipallocator-repair-controller")
 
     async def run(self) -> None:
         """Look whenever something has changed, and now and then; for ever."""
@@ -184,24 +181,8 @@ class AddressUpkeep:
         for method, path, body in writes:
             await self._send(method, path, body)
         for trouble in troubles:
-            await self._tell(*trouble, now)
+            await self._events.tell(trouble)
         return not writes and not any(obj["metadata"].get("deletionTimestamp") for obj in cidrs)
-
-    async def _tell(self, service: Object, reason: str, message: str, now: str) -> None:
-        metadata = service["metadata"]
-        if (told := (metadata["uid"], reason, message)) in self._told:
-            return
-        if len(self._told) >= MAX_TOLD:
-            self._told.clear()
-        self._told[told] = None
-        about = {"kind": "Service", "apiVersion": "v1", "namespace": metadata["namespace"], "name": metadata["name"]}
-        event = {
-            "kind": "Event", "apiVersion": "v1", "metadata": {"name": f"{metadata['name']}.{new_uid()}"},
-            "involvedObject": {**about, "uid": metadata["uid"]}, "type": "Warning", "reason": reason,
-            "message": message, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-            "source": {"component": "ipallocator-repair-controller"},
-        }  # fmt: skip
-        await self._send("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", event)
 
 
 def _decoded(entry: Any) -> Object:

@@ -113,6 +113,9 @@ class Strategy:
     def prepare_for_create(self, obj: dict) -> None:
         """Drop what a creator may not set, such as the status; set the generation."""
 
+    def settle(self, obj: dict) -> None:
+        """Put into a new object what follows from what admission has made of it. Validation comes next."""
+
     def validate(self, obj: dict) -> list[Cause]:
         """Return all that is wrong with the object by itself, metadata apart."""
         return []

@@ -94,6 +94,7 @@ async def create_object(
             if attempt == 0:
                 _prepare(server, asked, call, info, obj, is_tracked)
                 if has_no_step(server.hooks, asked):
+                    resource.strategy.settle(obj)
                     validate(resource, obj)
                 else:
                     await _admit(server, asked, obj)
@@ -119,6 +120,7 @@ def _prepare(
 
 async def _admit(server: Server, asked: Admission, obj: dict[str, Any]) -> None:
     await admit_create(server.hooks, asked, obj)
+    asked.resource.strategy.settle(obj)
     validate(asked.resource, obj)
     await check(server.hooks, asked, obj, None)
 

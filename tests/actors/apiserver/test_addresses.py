@@ -6,7 +6,7 @@ import pytest
 
 from actors.apiserver.allocate import networks
 from actors.apiserver.allocate.ip_addresses import ip_address
-from actors.apiserver.allocate.ranges import cluster_ips, node_ports
+from actors.apiserver.allocate.ranges import NODE_PORTS, cluster_ips, node_ports
 from actors.apiserver.bootstrap.address_upkeep import (
     BLOCKED_MESSAGE,
     DELETION_GRACE_S,
@@ -15,6 +15,8 @@ from actors.apiserver.bootstrap.address_upkeep import (
     cidr_writes,
 )
 from actors.apiserver.bootstrap.ensure import send_as_self
+from actors.apiserver.bootstrap.port_upkeep import Held, PortUpkeep, leaked, ports_of, repairs
+from actors.state.messages import DeleteRange, KeyValue, Put, Range, Txn
 from tests.actors.apiserver.api_harness import with_api
 
 SERVICES = "/api/v1/namespaces/default/services"
@@ -234,3 +236,73 @@ def test_families_that_are_refused(spec, field, said):
         assert [said in cause["message"] for cause in answer["details"]["causes"] if cause["field"] == field] == [True]
 
     run()
+
+
+PORTS = node_ports("30000-30010")
+
+
+def held(name: str, *ports: int, revision: int = 7) -> Held:
+    key = f"/registry/services/default/{name}".encode()
+    return Held(key, revision, stored(name, "10.0.0.5"), ports)
+
+
+def claim(port: int, owner: bytes, revision: int = 3) -> KeyValue:
+    return KeyValue(PORTS.key(port), owner, revision, revision, 1)
+
+
+def test_ports_of_a_service():
+    spec = {"ports": [{"nodePort": 30002}, {"nodePort": 30001}, {"nodePort": 30002}, {}], "healthCheckNodePort": 30009}
+    assert ports_of({"spec": spec}) == (30001, 30002, 30009)
+
+
+def test_what_is_wrong_with_claims_of_ports():
+    one, two, far = held("a", 30001), held("b", 30001, 30002), held("c", 8080)
+    claims = {PORTS.key(30001): claim(30001, one.key)}
+    found = list(repairs([one, two, far], claims, PORTS))
+    told = [(one[0]["metadata"]["name"], one[1]) for one in found if not isinstance(one, Txn)]
+    assert told == [("b", "PortAlreadyAllocated"), ("b", "PortNotAllocated"), ("c", "PortOutOfRange")]
+    [txn] = [one for one in found if isinstance(one, Txn)]
+    assert txn.success == [Put(PORTS.key(30002), two.key)]
+    assert [(one.key, one.operand) for one in txn.compare] == [(two.key, 7), (PORTS.key(30002), 0)]
+
+
+def test_a_claim_in_the_name_of_a_service_that_has_not_the_port_is_taken_over():
+    one = held("a", 30001)
+    [txn] = repairs([one, held("b", 30002)], {PORTS.key(30001): claim(30001, held("b").key), 
+        PORTS.key(30002): claim(30002, held("b").key)}, PORTS)  # fmt: skip
+    assert isinstance(txn, Txn) and txn.success == [Put(PORTS.key(30001), one.key)]
+    assert list(
+        leaked([one], {PORTS.key(30001): claim(30001, one.key), PORTS.key(30003): claim(30003, b"x")}, PORTS)
+    ) == [PORTS.key(30003)]
+
+
+async def keys_under(api, prefix: bytes) -> dict[bytes, bytes]:
+    reply = await api.server.state.range(Range(prefix, prefix[:-1] + b"0"))
+    return {kv.key.removeprefix(prefix): kv.value for kv in reply.result.kvs}
+
+
+@with_api()
+async def test_what_an_earlier_version_stored_is_put_right(api):
+    made = await api.must("POST", SERVICES, service("a", type="NodePort"))
+    port = str(made["spec"]["ports"][0]["nodePort"]).encode()
+    lost, leaking, old = NODE_PORTS + port, NODE_PORTS + b"32001", b"/registry/ranges/clusterips/10.96.0.9"
+    await api.server.state.txn(Txn([], [DeleteRange(lost), Put(leaking, b"gone"), Put(old, b"a")]))
+    await api.server.barrier.fresh()
+
+    async def send(method: str, path: str, body: dict) -> int:
+        return (await send_as_self(api.handler, method, path, body))[0]
+
+    upkeep = PortUpkeep(api.server.state, api.cache, api.clock, node_ports("30000-32767"), send)
+    await upkeep.put_right()
+    owner = b"/registry/services/default/a"
+    assert await keys_under(api, NODE_PORTS) == {port: owner, b"32001": b"gone"}
+    assert await keys_under(api, b"/registry/ranges/clusterips/") == {}
+    await upkeep.put_right()
+    await upkeep.put_right()
+    assert await keys_under(api, NODE_PORTS) == {port: owner}
+    events = (await api.must("GET", "/api/v1/namespaces/default/events"))["items"]
+    assert [(one["reason"], one["message"]) for one in events] == [
+        ("PortNotAllocated", f"Port {port.decode()} is not allocated; repairing now")
+    ]
+    await api.must("DELETE", f"{SERVICES}/a")
+    assert await keys_under(api, NODE_PORTS) == {}

@@ -114,6 +114,7 @@ def _pod_term_causes(term: dict[str, Any], at: str) -> list[Cause]:
     selector, keys, others = term.get("labelSelector"), term.get("matchLabelKeys"), term.get("mismatchLabelKeys")
     causes += _label_keys_causes(keys, f"{at}.matchLabelKeys", selector)
     causes += _label_keys_causes(others, f"{at}.mismatchLabelKeys", selector)
+    causes += _twice_selected_causes(keys, selector, at)
     for i, key in enumerate(keys or ()):
         if key in (others or ()):
             detail = "exists in both matchLabelKeys and mismatchLabelKeys"
@@ -133,6 +134,45 @@ def _label_keys_causes(keys: list[str] | None, at: str, selector: dict[str, Any]
     for i, key in enumerate(keys):
         causes += field.messages(f"{at}[{i}]", key, names.qualified_name(key))
     return causes
+
+
+def _twice_selected_causes(keys: list[str] | None, selector: dict[str, Any] | None, at: str) -> list[Cause]:
+    """Complain of keys that the selector names itself. The one expression that was merged is not its own."""
+    named = {*((selector or {}).get("matchLabels") or ())}
+    places = {key: i for i, key in enumerate(keys or ())}
+    causes = []
+    for term in (selector or {}).get("matchExpressions") or ():
+        key = term.get("key", "")
+        if key in places and key in named:
+            detail = "exists in both matchLabelKeys and labelSelector"
+            causes.append(field.invalid(f"{at}[{places[key]}]", key, detail))
+        named.add(key)
+    return causes
+
+
+def merge_label_keys(spec: dict[str, Any], labels: dict[str, str]) -> None:
+    """Narrow a new pod's selectors to its own labels, or away from them, as matchLabelKeys and mismatchLabelKeys say.
+
+    Source: KEP-3633 for affinity; KEP-3243, with MatchLabelKeysInPodTopologySpreadSelectorMerge, for spreading.
+    """
+    affinity = spec.get("affinity") or {}
+    for name in ("podAffinity", "podAntiAffinity"):
+        of_kind = affinity.get(name) or {}
+        weighted = [one.get("podAffinityTerm") or {} for one in of_kind.get(_SOFT) or ()]
+        for term in (*weighted, *(of_kind.get(_HARD) or ())):
+            _merge_keys(term, "matchLabelKeys", "In", labels)
+            _merge_keys(term, "mismatchLabelKeys", "NotIn", labels)
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        _merge_keys(constraint, "matchLabelKeys", "In", labels)
+
+
+def _merge_keys(term: dict[str, Any], name: str, operator: str, labels: dict[str, str]) -> None:
+    """A term without a selector selects nothing, whatever its keys."""
+    selector, keys = term.get("labelSelector"), [key for key in term.get(name) or () if key in labels]
+    if selector is None or not keys:
+        return
+    made = [{"key": key, "operator": operator, "values": [labels[key]]} for key in keys]
+    selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), *made]
 
 
 def tolerations_causes(tolerations: list[dict] | None, path: str) -> list[Cause]:
@@ -190,12 +230,7 @@ def _spread_causes(constraints: list[dict] | None, path: str) -> list[Cause]:
 def _spread_selector_causes(constraint: dict[str, Any], at: str) -> list[Cause]:
     selector, keys = constraint.get("labelSelector"), constraint.get("matchLabelKeys")
     causes = _label_keys_causes(keys, f"{at}.matchLabelKeys", selector)
-    named = {*((selector or {}).get("matchLabels") or ())}
-    named |= {term.get("key", "") for term in (selector or {}).get("matchExpressions") or ()}
-    for i, key in enumerate(keys or ()):
-        if key in named:
-            detail = "exists in both matchLabelKeys and labelSelector"
-            causes.append(field.invalid(f"{at}.matchLabelKeys[{i}]", key, detail))
+    causes += _twice_selected_causes(keys, selector, at)
     return causes + label_selector_causes(selector, f"{at}.labelSelector")
 
 

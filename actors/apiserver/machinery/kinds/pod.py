@@ -6,7 +6,7 @@ from typing import Any
 from actors.api import errors
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, quantities
-from actors.apiserver.machinery.kinds.placement import tolerations_causes
+from actors.apiserver.machinery.kinds.placement import merge_label_keys, tolerations_causes
 from actors.apiserver.machinery.kinds.pod_defaults import DEFAULT_GRACE_PERIOD_S, default_container, default_pod
 from actors.apiserver.machinery.kinds.pod_resize import resize_causes
 from actors.apiserver.machinery.kinds.pod_spec import pod_spec_causes
@@ -26,6 +26,9 @@ class PodStrategy(WithStatus):
 
     def default(self, obj: dict[str, Any]) -> None:
         default_pod(obj)
+
+    def settle(self, obj: dict[str, Any]) -> None:
+        merge_label_keys(obj["spec"], obj["metadata"].get("labels") or {})
 
     def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
         return {"phase": "Pending", "qosClass": qos_class(obj["spec"])}
