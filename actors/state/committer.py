@@ -1,40 +1,37 @@
 """The shell around a member's core: stores, sends, applies and answers what the core says.
 
 Commands that arrive while the disk is busy are stored together with the next sync, in a thread; meanwhile messages are
-taken and sent. A write that is alone in a group of one need not wait for that thread (`own_sync`). Answers come in the
-order of the log. Whatever came in is dealt with in one turn of the loop.
+taken and sent. Answers come in the order of the log. Whatever came in is dealt with in one turn of the loop.
 
 A full disk is an alarm, not an end: writes are refused with NO_SPACE until there is room again, which is tried every
 second. A group of one forgets what it could not store; a member of a larger group hands the lead over, and goes on once
 it can store what it owes. A disk that fails in any other way ends the actor: what the file then holds is known only
 after reading it anew.
 
-Neighbours: `core` decides, `storage` persists, `peers` sends, `callers` and `reads` hold who waits, `snapshots` takes
+Neighbours: `core` decides, `storing` persists, `peers` sends, `callers` and `reads` hold who waits, `snapshots` takes
 and fetches snapshots, `actor` runs it.
 """
 
 import asyncio
-import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 
 from actors.state import errors
 from actors.state.callers import Answer, Callers
 from actors.state.commands import Command
 from actors.state.core import Applied, Core
 from actors.state.damage import NoSpace
-from actors.state.disk_thread import DiskThread, outcome_of
 from actors.state.image import Restored
-from actors.state.own_sync import OwnSync
 from actors.state.peers import Peers
 from actors.state.raft.members import Members
-from actors.state.raft.node import Ready
+from actors.state.raft.ready import Ready
 from actors.state.raft.records import Envelope, InstallSnapshot, Message
 from actors.state.reads import Reads
 from actors.state.snapshots import Received, Snapshots
 from actors.state.storage import Storage
+from actors.state.storing import Storing
 from bus.errors import Unavailable
 from bus.record import Record
 from runtime import failpoint
@@ -45,12 +42,9 @@ TICK_S = 0.02  # of Raft's time
 # what is late. At Raft's pace that were four fifths of an idle state actor's work.
 ALONE_TICK_S = 0.2
 ROOM_CHECK_S = 1.0  # how often a full disk is asked for room: somebody must free some by hand, so seconds do
-HUNG_S = 1.0  # in which a disk has stored a batch, or it hangs: one that was only busy was seen to take 0.09 s
 HAND_OVER_S = 1.0  # for a successor to take the lead before this member stops; it takes a round or two
 TURN_PROPOSALS = 32  # taken in one turn: they are on their way to the others while more are read
 TURN_READIES = 4  # dealt with in one turn of the loop, then others get theirs
-SYNC_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
-BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
@@ -94,21 +88,14 @@ class Committer:
         self._looking: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._blocked: Ready | None = None  # could not be stored for want of room
         self._to_store: Ready | None = None  # at the end of this turn
-        self._received: Received | None = None  # a snapshot that Raft has not taken yet
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_closing = False
         self._is_broken = False
-        self._begin_s = 0.0  # of what is being stored, or was last
-        self._is_storing = False
         self._loop = asyncio.get_running_loop()
-        self._disk = DiskThread()
-        self._own_sync = OwnSync()
-        self._is_in_own_thread = False  # what such a write leads to does not go the same way, deeper and deeper
+        self._storing = Storing(storage, self._on_stored, clock, metrics)
+        self._disk = self._storing.disk
         self.snapshots = Snapshots(self, peers, self._disk, snapshot_every_bytes, spawn=spawn, log=log, clock=clock)
-        self._sync_s = Histogram("state_sync_seconds", "Write and sync of a batch", buckets=SYNC_BUCKETS_S,
-                                 registry=metrics)  # fmt: skip
-        self._batch = Histogram("state_batch_entries", "Entries of a batch", buckets=BATCH_BUCKETS, registry=metrics)
 
     # What others ask
 
@@ -184,7 +171,7 @@ class Committer:
 
     def install(self, sender: str, offer: InstallSnapshot, received: Received) -> None:
         """A snapshot is here whole: hand it to Raft, which may have no use for it any more."""
-        self._received = received
+        self._storing.received = received
         restored = received.restored
         covered = InstallSnapshot(offer.term, restored.machine.applied, restored.term, restored.members)
         self.core.step(sender, covered)
@@ -259,9 +246,9 @@ class Committer:
         """The others hear a leader whose disk hangs, and even store what it sends; but it answers nobody before it has
         stored that itself. So one of them must lead."""
         node = self.core.node
-        if not (self._is_storing and self.core.is_leader) or node.leading.transferee:
+        if not (self._storing.hangs and self.core.is_leader) or node.leading.transferee:
             return
-        if self._clock.monotonic() - self._begin_s > HUNG_S and (heirs := node.heirs()):
+        if heirs := node.heirs():
             self._log.warning("the disk hangs: handing the lead over", to=heirs[0])
             node.transfer(heirs[0])
 
@@ -334,33 +321,9 @@ class Committer:
         Anything done after it costs a put alone a tenth of its time."""
         ready, self._to_store = self._to_store, None
         if ready is not None:
-            failpoint.passing("state.before_persist")
-            self._begin_s = self._clock.monotonic()
-            self._is_storing = True
-            if self._is_for_own_thread(ready):
-                self._is_in_own_thread = True
-                self._on_stored(ready, *outcome_of(self._write, ready))
-                self._is_in_own_thread = False
-            else:
-                self._disk.then(functools.partial(self._on_stored, ready), self._write, ready)
+            self._storing.begin(ready, is_alone=self.core.is_alone, waiting=len(self._callers))
 
-    def _is_for_own_thread(self, ready: Ready) -> bool:
-        if not (self.core.is_alone and self._disk.is_idle) or ready.snapshot is not None or self._is_in_own_thread:
-            return False
-        return self._own_sync.is_worth([len(entry.data) for entry in ready.entries], len(self._callers))
-
-    def _write(self, ready: Ready) -> None:
-        """Runs in the disk's thread, or while that is idle."""
-        if ready.snapshot is not None:
-            received = self._received
-            assert received is not None, "Raft took a snapshot that did not come"
-            if not received.is_adopted:
-                self.storage.adopt(ready.snapshot.index, received.size_bytes)
-                received.is_adopted = True
-        self.storage.append(ready.entries, ready.hard_state)
-
-    def _on_stored(self, ready: Ready, result: None, failure: Exception | None) -> None:
-        self._is_storing = False
+    def _on_stored(self, ready: Ready, failure: Exception | None) -> None:
         if self._is_broken:
             return
         if isinstance(failure, NoSpace):
@@ -370,10 +333,6 @@ class Committer:
             self._break(failure)
             return
         failpoint.passing("state.persisted")
-        took_s = self._clock.monotonic() - self._begin_s
-        self._sync_s.observe(took_s)
-        self._own_sync.took(took_s)
-        self._batch.observe(len(ready.entries))
         if self.alarm is not None:
             self._has_room()
         self._send(self.core.persisted(ready))
@@ -383,7 +342,7 @@ class Committer:
         self._turn()
 
     def _installed(self) -> None:
-        received, self._received = self._received, None
+        received, self._storing.received = self._storing.received, None
         assert received is not None
         restored: Restored = received.restored
         before = self.core.machine.store.revision

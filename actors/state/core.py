@@ -23,7 +23,8 @@ from actors.state.commands import Command
 from actors.state.image import Restored
 from actors.state.machine import Machine, Outcome
 from actors.state.messages import MAX_REQUEST_BYTES
-from actors.state.raft.node import Node, NotLeader, Ready, TooMuchUncommitted
+from actors.state.raft.node import Node
+from actors.state.raft.ready import NotLeader, Ready, TooMuchUncommitted
 from actors.state.raft.records import Entry, Envelope, Message
 from actors.state.raft.role import Role
 from bus.errors import Overloaded

@@ -3,7 +3,7 @@
 One call at a time, in order. Cheaper to hand work to than an executor, which matters to a write that waits for nothing
 but one sync.
 
-Neighbours: `committer` gives it appends, releases and the end.
+Neighbours: `storing` gives it appends, `committer` releases and the end.
 """
 
 import asyncio

@@ -12,8 +12,8 @@ from actors.state import errors
 from actors.state import messages as m
 from actors.state.committer import Committer
 from actors.state.raft.members import BadChange, Members
-from actors.state.raft.node import NotLeader
 from actors.state.raft.progress import Mode
+from actors.state.raft.ready import NotLeader
 from bus.address import role_of
 from bus.errors import DeadlineExceeded, Unavailable
 from bus.keys import NAME

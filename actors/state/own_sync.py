@@ -6,7 +6,7 @@ that no others wait beside; and only while the disk is quick. When that hangs al
 with the write, reads too, until the disk goes on; then writes go to the disk's thread until it has been quick for a
 while.
 
-Neighbours: `committer` asks before it hands a write to `disk_thread`.
+Neighbours: `storing` asks before it hands a write to `disk_thread`.
 """
 
 FEW_ENTRIES = 8  # with more there is more to do meanwhile than two wakes cost

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from actors.state.raft.entries import Entries
 from actors.state.raft.members import BadChange, Members
-from actors.state.raft.node import Node, NotLeader, Ready, Timing, TooMuchUncommitted
+from actors.state.raft.node import Node, Timing
+from actors.state.raft.ready import NotLeader, Ready, TooMuchUncommitted
 from actors.state.raft.records import Entry, Envelope, HardState, InstallSnapshot
 from actors.state.raft.role import Role
 

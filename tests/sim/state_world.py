@@ -15,7 +15,8 @@ from actors.state.group import Group
 from actors.state.image import Restored
 from actors.state.machine import Machine, Outcome
 from actors.state.messages import Compare, DeleteRange, Put, Range, Txn
-from actors.state.raft.node import Node, Ready, Timing
+from actors.state.raft.node import Node, Timing
+from actors.state.raft.ready import Ready
 from actors.state.raft.records import Entry, Envelope, InstallSnapshot
 from actors.state.simulated_disk import Crashed, SimulatedDisk
 from actors.state.storage import Storage

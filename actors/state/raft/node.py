@@ -12,17 +12,19 @@ The order is structural: persist, then send what depends on it, then apply, then
 One persistence is under way at a time; `ready` goes on giving messages, commits and reads meanwhile. The node raises
 `NotLeader` to callers; a message never makes it raise.
 
-Neighbours: `electing`, `leading` and `following` hold what each role does; this module holds what they share.
+Neighbours: `electing`, `leading` and `following` hold what each role does, `terms` what is done about other terms; this
+module holds what they share.
 """
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from actors.state.raft import electing, following, leading
+from actors.state.raft import electing, following, leading, terms
 from actors.state.raft.entries import Entries
 from actors.state.raft.members import BadChange, History, Members
 from actors.state.raft.progress import Progress
+from actors.state.raft.ready import NotLeader, Ready, TooMuchUncommitted
 from actors.state.raft.records import (
     Append,
     Appended,
@@ -45,18 +47,6 @@ MAX_DOUBLINGS = 8  # of the wait between campaigns
 UNCOMMITTED_BYTES = 64 << 20  # proposed and not committed; past it a proposal is refused
 
 
-class NotLeader(Exception):
-    """This member can't do that; `leader` is who can, as far as it knows."""
-
-    def __init__(self, leader: str):
-        super().__init__(f"not the leader; the leader is {leader or 'not known'}")
-        self.leader = leader
-
-
-class TooMuchUncommitted(Exception):
-    """The log grows faster than a majority persists it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Timing:
     """In ticks. An election begins after `election` to twice that without a leader."""
@@ -65,18 +55,6 @@ class Timing:
     heartbeat: int = 1
     succession: int = 3  # between the campaigns of two who both saw their leader go; longer than a vote takes
     campaign: int = 4  # after `campaign` to twice that one that nobody won is tried again; doubles up to `election`
-
-
-@dataclass(slots=True)
-class Ready:
-    messages: list[Envelope] = field(default_factory=list)
-    hard_state: HardState | None = None
-    entries: list[Entry] = field(default_factory=list)
-    snapshot: InstallSnapshot | None = None  # take its state in place of all there is, before anything else
-    committed: list[Entry] = field(default_factory=list)
-    reads: list[tuple[int, int]] = field(default_factory=list)  # (context, index)
-    lost_reads: list[int] = field(default_factory=list)  # contexts to be asked again
-    must_persist: bool = False
 
 
 class Node:
@@ -114,7 +92,7 @@ class Node:
         self._after_persist: list[Envelope] = []
         self._reads: list[tuple[int, int]] = []
         self._lost_reads: list[int] = []
-        self._early: dict[str, RequestVote] = {}  # asked while this member still heard its leader
+        self.early: dict[str, RequestVote] = {}  # asked while this member still heard its leader
         self._snapshot: InstallSnapshot | None = None
         self._persisting: Ready | None = None
         self._persisting_messages: list[Envelope] = []
@@ -129,7 +107,7 @@ class Node:
     def tick(self) -> None:
         """A tick of time has passed."""
         self.elapsed += 1
-        if self._early and not self.hears_leader:
+        if self.early and not self.hears_leader:
             self._hear_early()
         if self.role is Role.LEADER:
             leading.tick(self)
@@ -156,10 +134,10 @@ class Node:
     def step(self, sender: str, message: Message) -> None:
         """A message came from another member."""
         if message.term > self.term:
-            if self._keeps_term(sender, message):
+            if terms.on_later(self, sender, message):
                 return
         elif message.term < self.term:
-            self._answer_old(sender, message)
+            terms.on_earlier(self, sender, message)
             return
         match message:
             case RequestVote():
@@ -340,7 +318,7 @@ class Node:
         self.leader = leader
         if leader:
             self.campaigns = 0
-        self._early.clear()
+        self.early.clear()
         self._restart_patience()
 
     def become_pre_candidate(self) -> None:
@@ -374,7 +352,7 @@ class Node:
 
     def _hear_early(self) -> None:
         """This member hears its leader no more, and somebody saw that before: hear now what it asked."""
-        early, self._early = self._early, {}
+        early, self.early = self.early, {}
         for sender, request in early.items():
             self.step(sender, request)
 
@@ -382,7 +360,7 @@ class Node:
         self._lost_reads += self.following.abandon()
         self.leader = ""
         self.votes = {}
-        self._early.clear()
+        self.early.clear()
         self._restart_patience()
 
     def _restart_patience(self) -> None:
@@ -392,28 +370,6 @@ class Node:
             wait = min(wait, self.timing.campaign << min(self.campaigns - 1, MAX_DOUBLINGS))
         self.elapsed = 0
         self.patience = wait + self.randomness.randrange(wait)
-
-    def _keeps_term(self, sender: str, message: Message) -> bool:
-        """A message of a later term: follow its term, unless it must not count. Return True when it is dealt with."""
-        if isinstance(message, RequestVote):
-            if not message.transfer and self.hears_leader:
-                if message.pre:
-                    self._early[sender] = message
-                return True  # we have a leader: a member that was away must not disturb it (paper, end of 6)
-            if message.pre:
-                return False
-        if isinstance(message, Vote) and message.pre and message.granted:
-            return False
-        leads = isinstance(message, Append | InstallSnapshot)
-        self.become_follower(message.term, sender if leads else "")
-        return False
-
-    def _answer_old(self, sender: str, message: Message) -> None:
-        """A message of an earlier term. Its sender may be stuck there: tell it our term."""
-        if isinstance(message, Append | InstallSnapshot):
-            self.send(sender, Appended(self.term, 0, refused=True))
-        elif isinstance(message, RequestVote) and message.pre:
-            self.send(sender, Vote(self.term, granted=False, pre=True))
 
     def _has_something(self) -> bool:
         """Whether a Ready would hold anything; asked after every little thing, so it must cost next to nothing."""

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from actors.state import committer
 from actors.state import messages as m
+from actors.state import storing
 from actors.state.disk import DirectoryFile
 from actors.state.watch_index import prefix_end
 from bus import DeadlineExceeded, Unavailable
@@ -50,7 +50,7 @@ def test_a_leader_whose_disk_hangs_gives_the_lead_to_another_and_follows_once_it
         leader.ask(put(b"/unknown"), timeout_s=20.0)
     successor = group.wait_for_leader(besides=leader.name)
     successor.ask(put(b"/meanwhile"))
-    assert time.monotonic() - begin_s < committer.HUNG_S + 10.0
+    assert time.monotonic() - begin_s < storing.HUNG_S + 10.0
     assert "the disk hangs: handing the lead over" in leader.log
     hangs(leader).unlink()
     eventually(group.agree)
@@ -62,7 +62,7 @@ def test_a_follower_whose_disk_hangs_holds_up_nobody(group):
     leader = group.wait_for_leader()
     follower = next(member for member in group.members.values() if member is not leader)
     hangs(follower).touch()
-    end_s = time.monotonic() + 1.2 * committer.HUNG_S  # in which a leader would have given up
+    end_s = time.monotonic() + 1.2 * storing.HUNG_S  # in which a leader would have given up
     while time.monotonic() < end_s:
         leader.ask(put(b"/k"))
     assert group.wait_for_leader(besides=follower.name) is leader
