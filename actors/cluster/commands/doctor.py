@@ -22,7 +22,7 @@ def command(config: Path | None, data_dir: Path, output: str) -> None:
 
     Exit status 1 when real nodes can't run here; simulated ones always can.
     """
-    from actors.cluster import doctor
+    from actors.cluster import doctor, machine_facts
     from actors.cluster.plan import doors, load_cluster
     from runtime.config import ConfigError
     from runtime.supervisor.datadir import holder
@@ -33,7 +33,7 @@ def command(config: Path | None, data_dir: Path, output: str) -> None:
         fail(str(error), exits.BAD_CONFIG)
     is_up = holder(data_dir.absolute()) != 0  # then the port is taken by this very cluster
     ports = [] if is_up else doors(cluster)
-    checks = doctor.evaluate(doctor.gather(data_dir, ports))
+    checks = doctor.evaluate(machine_facts.gather(data_dir, ports))
     if output == "json":
         click.echo(json.dumps([check.to_json() for check in checks], indent=2))
     else:

@@ -5,17 +5,9 @@ import json
 
 import pytest
 
-from actors.cluster.doctor import (
-    CAP_SYS_RESOURCE,
-    KERNEL_FEATURES,
-    Facts,
-    Verdict,
-    can_run_containers,
-    evaluate,
-    gather,
-    table,
-)
+from actors.cluster.doctor import CAP_SYS_RESOURCE, Verdict, can_run_containers, evaluate, table
 from actors.cluster.install import NEEDS, complaint, packages_of, sentence
+from actors.cluster.machine_facts import KERNEL_FEATURES, Facts, gather
 from actors.kubelet.containerd.handlers import Finding
 
 HEALTHY = Facts(
