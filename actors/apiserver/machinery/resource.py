@@ -159,8 +159,12 @@ class Strategy:
         return self.default_grace_period_s(obj) is None
 
     def warnings(self, obj: dict) -> list[str]:
-        """Return what the writer should be warned of (`Warning` headers)."""
+        """Return what the creator of a valid object should be warned of (`Warning` headers)."""
         return []
+
+    def update_warnings(self, obj: dict, old: dict) -> list[str]:
+        """Return what the writer of a valid update should be warned of."""
+        return self.warnings(obj)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,7 +38,6 @@ async def apply(server: Server, call: ApiCall, info: RequestInfo, resource: Reso
                 raise
         try:
             entry, said = await _to_nothing(server, call, info, resource, config)
-            said = resource.strategy.warnings(entry.decode()) + said
             return written(server, call, info, resource, entry, 201, warnings + said)
         except errors.ApiError as error:
             if error.reason != "AlreadyExists":

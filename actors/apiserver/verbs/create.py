@@ -18,6 +18,7 @@ from actors.apiserver.allocate.claims import Allocation, allocation_for
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.tracking import track_create
 from actors.apiserver.machinery.decode import decode
+from actors.apiserver.machinery.owners import without_duplicates
 from actors.apiserver.machinery.prepare import generate_name, prepare_for_create
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.stored import encode_stored
@@ -44,7 +45,6 @@ async def create(server: Server, call: ApiCall, info: RequestInfo, resource: Res
     check_namespace(resource, info, metadata)
     if metadata.get("resourceVersion"):
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
-    warnings = warnings + resource.strategy.warnings(obj)
     entry = await create_object(server, call, info, resource, obj, dry_run, warnings)
     return written(server, call, info, resource, entry, 201, warnings)
 
@@ -74,9 +74,10 @@ async def create_object(
 ) -> Entry:
     """Store a decoded object; where its name is to be generated, try again with another one when it is taken.
 
-    `is_tracked`: the object has its managed fields already. What admission warns of is added to `warnings`.
+    `is_tracked`: the object has its managed fields already. What its writer is warned of is added to `warnings`.
     """
     metadata = obj["metadata"]
+    warnings += without_duplicates(metadata)
     if resource.namespaced and not namespaces.is_open(server, info.namespace):
         await namespaces.admit_create(server, resource, info.namespace, metadata.get("name", ""))
     asked = Admission(
@@ -96,6 +97,7 @@ async def create_object(
                 if has_no_step(server.hooks, asked):
                     resource.strategy.settle(obj)
                     validate(resource, obj)
+                    warnings += resource.strategy.warnings(obj)
                 else:
                     await _admit(server, asked, obj)
             return await _store(server, asked, obj)
@@ -122,6 +124,7 @@ async def _admit(server: Server, asked: Admission, obj: dict[str, Any]) -> None:
     await admit_create(server.hooks, asked, obj)
     asked.resource.strategy.settle(obj)
     validate(asked.resource, obj)
+    asked.warnings += asked.resource.strategy.warnings(obj)
     await check(server.hooks, asked, obj, None)
 
 

@@ -13,9 +13,12 @@ from actors.apiserver.admission import quota
 from actors.apiserver.admission.attributes import UPDATE, Admission
 from actors.apiserver.admission.chain import admit_update, check
 from actors.apiserver.allocate.claims import Allocation, allocation_for, claims_of
+from actors.apiserver.auth.authorizer import refusal
+from actors.apiserver.auth.rules import Attributes
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.tracking import same_but_times, track_update
 from actors.apiserver.machinery.decode import decode
+from actors.apiserver.machinery.owners import without_duplicates
 from actors.apiserver.machinery.patch import apply_patch
 from actors.apiserver.machinery.prepare import carry_over, prepare_for_status_update, prepare_for_update
 from actors.apiserver.machinery.resource import Resource
@@ -25,11 +28,12 @@ from actors.apiserver.server import Server
 from actors.apiserver.storage.charge import Charge, ChargeMoved, Claim
 from actors.apiserver.storage.entry import Entry
 from actors.apiserver.storage.store import ClaimTaken, Write
-from actors.apiserver.verbs.create import CLAIM_ATTEMPTS, check_namespace
+from actors.apiserver.verbs.create import CLAIM_ATTEMPTS, check_namespace, create_object
 from actors.apiserver.verbs.deletion import may_go
 from actors.apiserver.verbs.field_manager import writer_of
 from actors.apiserver.verbs.write_options import field_validation, is_dry_run, patch_options, update_options, written
 
+ATTEMPTS = 8  # at finding the object there or not; only where it is created and deleted all the time are they used up
 STATUS = "status"
 PARTS = frozenset({"approval", "ephemeralcontainers", "resize"})  # subresources of the kind that change a part of it
 
@@ -47,9 +51,33 @@ async def update(server: Server, call: ApiCall, info: RequestInfo, resource: Res
         check_name(resource, info, again)
         return again
 
-    updating = Updating(server, call, info, resource)
-    entry = await updating.run(make)
-    return written(server, call, info, resource, entry, 200, warnings + updating.warnings)
+    for _ in range(ATTEMPTS):
+        updating = Updating(server, call, info, resource)
+        try:
+            entry = await updating.run(make)
+            return written(server, call, info, resource, entry, 200, warnings + updating.warnings)
+        except errors.ApiError as error:
+            if error.reason != "NotFound" or info.subresource or not resource.strategy.allow_create_on_update:
+                raise
+        try:
+            return await _create(server, call, info, resource)
+        except errors.ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+    raise errors.conflict(resource.group_resource, info.name, "the object is being created and deleted all the time")
+
+
+async def _create(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
+    """Make the object of a PUT that is not there, for kinds that allow that, if its writer may create."""
+    asked = Attributes("create", info.group, info.resource, "", info.namespace, info.name)
+    if not server.authorizer.allows(call.identity, asked):
+        raise refusal(call.identity, asked)
+    obj, warnings = decode(resource, call.body, call.content_type, field_validation(info))
+    check_name(resource, info, obj)
+    if obj["metadata"].get("resourceVersion") or obj["metadata"].get("uid"):
+        raise errors.not_found(resource.group_resource, info.name)  # it was there once
+    entry = await create_object(server, call, info, resource, obj, is_dry_run(info), warnings)
+    return written(server, call, info, resource, entry, 201, warnings)
 
 
 async def patch(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -96,7 +124,7 @@ class Updating:
 
     @property
     def warnings(self) -> list[str]:
-        """What admission warns of."""
+        """What the writer is warned of."""
         return self._asked.warnings
 
     async def run(self, make: Any) -> Entry:
@@ -134,7 +162,7 @@ class Updating:
         obj = make(old)
         check_preconditions(resource, obj, entry, old)
         asked = self._asked
-        asked.warnings.clear()
+        asked.warnings[:] = without_duplicates(obj["metadata"])
         asked.annotations.clear()
         self._charges = []
         if self._info.subresource == STATUS:
@@ -149,6 +177,7 @@ class Updating:
             self._track(obj, old)
             await admit_update(self._server.hooks, asked, obj, old)
             validate(resource, obj, old)
+            asked.warnings += resource.strategy.update_warnings(obj, old)
         await check(self._server.hooks, asked, obj, old)
         obj["metadata"]["resourceVersion"] = ""
         if may_go(resource, obj):

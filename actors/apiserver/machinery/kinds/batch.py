@@ -11,6 +11,7 @@ from actors.apiserver.machinery.kinds.job_policies import policy_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
+from actors.apiserver.machinery.kinds.pod_warnings import name_warnings, template_warnings
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
 MAX_INDEXED_PARALLELISM = 100_000
@@ -24,6 +25,9 @@ _NUMBERS = (
     "parallelism", "completions", "backoffLimit", "backoffLimitPerIndex", "maxFailedIndexes", "activeDeadlineSeconds",
     "ttlSecondsAfterFinished",
 )  # fmt: skip
+MANY_COMPLETIONS = 100_000
+MANY_AT_ONCE = 10_000
+_HOSTNAMES = "Pod names and hostnames"
 _COUNTS = ("active", "failed", "ready", "succeeded", "terminating")
 _PLACEMENT = frozenset({"affinity", "nodeSelector", "schedulingGates", "tolerations"})
 _MARKS = frozenset({"annotations", "labels"})
@@ -94,9 +98,27 @@ class JobStrategy(WithStatus):
             return [field.invalid("spec.completions", spec.get("completions"), detail)]
         return [field.immutable(f"spec.{name}", spec.get(name)) for name in fixed if spec.get(name) != before.get(name)]
 
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        return name_warnings(obj["metadata"].get("name", ""), _HOSTNAMES) + _spec_warnings(obj["spec"], "spec")
+
+    def update_warnings(self, obj: dict[str, Any], old: dict[str, Any]) -> list[str]:
+        return _spec_warnings(obj["spec"], "spec")
+
     def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         status = obj["status"]
         return [cause for name in _COUNTS for cause in field.non_negative(f"status.{name}", status.get(name))]
+
+
+def _spec_warnings(spec: dict[str, Any], path: str) -> list[str]:
+    found = template_warnings(spec["template"], f"{path}.template")
+    many = (spec.get("completions") or 0) > MANY_COMPLETIONS and (spec.get("parallelism") or 0) > MANY_AT_ONCE
+    if many and spec.get("completionMode") == "Indexed":
+        detail = (
+            "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+            "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        )
+        found.insert(0, f"{path}: {detail}")
+    return found
 
 
 def _to_be_kept(template: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +186,12 @@ class CronJobStrategy(WithStatus):
         for name in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
             causes += field.non_negative(f"spec.{name}", spec.get(name))
         return causes + job_spec_causes(spec["jobTemplate"]["spec"], "spec.jobTemplate.spec")
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        return name_warnings(obj["metadata"].get("name", ""), _HOSTNAMES) + self.update_warnings(obj, obj)
+
+    def update_warnings(self, obj: dict[str, Any], old: dict[str, Any]) -> list[str]:
+        return _spec_warnings(obj["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec")
 
 
 def time_zone_error(zone: str) -> str:

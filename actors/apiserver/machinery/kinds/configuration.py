@@ -4,6 +4,9 @@ import base64
 from typing import Any
 
 import orjson
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from actors.api import names
 from actors.api.errors import Cause
@@ -18,6 +21,7 @@ _NEEDED_KEYS = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
+_ENFORCE_MOUNTABLE = "kubernetes.io/enforce-mountable-secrets"
 _SERVICE_ACCOUNT_NAME = "kubernetes.io/service-account.name"
 
 
@@ -90,9 +94,33 @@ class SecretStrategy(Strategy):
                 causes.append(field.invalid(f"data[{key}]", "<secret contents redacted>", "must be valid JSON"))
         return causes
 
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        if obj["type"] != "kubernetes.io/tls":
+            return []
+        data = obj.get("data") or {}
+        wrong = tls_pair_error(base64.b64decode(data.get("tls.crt") or ""), base64.b64decode(data.get("tls.key") or ""))
+        return [wrong] if wrong else []
+
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         causes = [] if obj["type"] == old.get("type") else [field.immutable("type", obj["type"])]
         return causes + _frozen_causes(obj, old, ("data",))
+
+
+def tls_pair_error(certificate: bytes, key: bytes) -> str:
+    """Return why no server could use a certificate with its key; "" when one could."""
+    for part, text in (("certificate", certificate), ("key", key)):
+        if b"-----BEGIN " not in text:
+            return f"tls: failed to find any PEM data in {part} input"
+    try:
+        public = x509.load_pem_x509_certificate(certificate).public_key()
+    except ValueError as error:
+        return f"x509: malformed certificate: {error}"
+    try:
+        own = serialization.load_pem_private_key(key, None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "tls: failed to parse private key"
+    der = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return "" if own.public_bytes(*der) == public.public_bytes(*der) else "tls: private key does not match public key"
 
 
 def _is_json(text: str | None) -> bool:
@@ -105,3 +133,10 @@ def _is_json(text: str | None) -> bool:
 
 class ServiceAccountStrategy(Strategy):
     """Nothing beyond metadata and types."""
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        annotations = obj["metadata"].get("annotations") or {}
+        if annotations.get(_ENFORCE_MOUNTABLE) != "true":
+            return []
+        detail = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+        return [f"metadata.annotations[{_ENFORCE_MOUNTABLE}]: {detail}"]

@@ -45,6 +45,14 @@ class IngressStrategy(WithStatus):
             causes += field.messages("spec.ingressClassName", name, names.dns_subdomain(name))
         return causes
 
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        if _CLASS not in (obj["metadata"].get("annotations") or {}):
+            return []
+        return [f"annotation \"{_CLASS}\" is deprecated, please use 'spec.ingressClassName' instead"]
+
+    def update_warnings(self, obj: dict[str, Any], old: dict[str, Any]) -> list[str]:
+        return []
+
     def validate_create(self, obj: dict[str, Any]) -> list[Cause]:
         given = (obj["metadata"].get("annotations") or {}).get(_CLASS)
         named = (obj.get("spec") or {}).get("ingressClassName")

@@ -10,6 +10,7 @@ from actors.apiserver.machinery.kinds.placement import merge_label_keys, tolerat
 from actors.apiserver.machinery.kinds.pod_defaults import DEFAULT_GRACE_PERIOD_S, default_container, default_pod
 from actors.apiserver.machinery.kinds.pod_resize import resize_causes
 from actors.apiserver.machinery.kinds.pod_spec import pod_spec_causes
+from actors.apiserver.machinery.kinds.pod_warnings import name_warnings, pod_warnings
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
 _COMPUTE = ("cpu", "memory")
@@ -59,6 +60,14 @@ class PodStrategy(WithStatus):
         if not causes and _frozen(spec, before) != before:
             causes.append(field.forbidden("spec", _UPDATE_DETAIL + _difference(_frozen(spec, before), before)))
         return causes
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        metadata = obj["metadata"]
+        return name_warnings(metadata.get("name", ""), "the Pod's hostname") + pod_warnings(obj["spec"], metadata)
+
+    def update_warnings(self, obj: dict[str, Any], old: dict[str, Any]) -> list[str]:
+        """People seldom write pods that are there already."""
+        return []
 
     def default_grace_period_s(self, obj: dict[str, Any]) -> int:
         """Return 0 for a pod that no kubelet runs: nothing is there to be graceful to."""

@@ -6,6 +6,7 @@ from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.placement import tolerations_causes
+from actors.apiserver.machinery.kinds.pod_warnings import DEPRECATED_LABELS
 from actors.apiserver.machinery.kinds.resource_lists import amount_causes
 from actors.apiserver.machinery.resource import Strategy
 
@@ -22,6 +23,10 @@ class RuntimeClassStrategy(Strategy):
             causes += field.messages(at, key, names.qualified_name(key))
             causes += field.messages(at, value, names.label_value(value))
         return causes + tolerations_causes(scheduling.get("tolerations"), "scheduling.tolerations")
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        chosen = (obj.get("scheduling") or {}).get("nodeSelector") or ()
+        return [f"scheduling.nodeSelector: {DEPRECATED_LABELS[key]}" for key in chosen if key in DEPRECATED_LABELS]
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         after, before = obj.get("handler"), old.get("handler")

@@ -12,6 +12,7 @@ from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds import service_families
 from actors.apiserver.machinery.kinds.endpoints import address_causes
 from actors.apiserver.machinery.kinds.probes import port_causes
+from actors.apiserver.machinery.kinds.service_warnings import service_warnings
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.metadata import label_causes
 
@@ -38,6 +39,9 @@ class ServiceStrategy(WithStatus):
 
     def validate_name(self, name: str, prefix: bool = False) -> list[str]:
         return names.dns_label_1035(name, prefix)
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        return service_warnings(obj)
 
     def default(self, obj: dict[str, Any]) -> None:
         spec = obj.setdefault("spec", {})

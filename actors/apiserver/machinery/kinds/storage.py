@@ -6,6 +6,11 @@ from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, quantities
 from actors.apiserver.machinery.kinds.placement import label_selector_causes, node_selector_causes
+from actors.apiserver.machinery.kinds.pod_warnings import (
+    DEPRECATED_VOLUMES,
+    claim_spec_warnings,
+    node_selector_warnings,
+)
 from actors.apiserver.machinery.kinds.resource_lists import amount_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.resource import Strategy
@@ -93,8 +98,21 @@ def _topology_causes(terms: list[dict] | None, path: str) -> list[Cause]:
     return causes
 
 
+_OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
+_OLD_ANNOTATIONS = {
+    _OLD_CLASS: 'deprecated since v1.8; use "storageClassName" attribute instead',
+    "volume.beta.kubernetes.io/mount-options": 'deprecated since v1.31; use "mountOptions" attribute instead',
+}
+
+
 class PersistentVolumeClaimStrategy(WithStatus):
     tracks_generation = False
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        found = []
+        if _OLD_CLASS in (obj["metadata"].get("annotations") or {}):
+            found.append(f"metadata.annotations[{_OLD_CLASS}]: {_OLD_ANNOTATIONS[_OLD_CLASS]}")
+        return found + claim_spec_warnings(obj["spec"], "spec")
 
     def default(self, obj: dict[str, Any]) -> None:
         obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
@@ -148,6 +166,16 @@ class PersistentVolumeClaimStrategy(WithStatus):
 
 class PersistentVolumeStrategy(WithStatus):
     tracks_generation = False
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        spec, annotations = obj["spec"], obj["metadata"].get("annotations") or {}
+        found = [f"metadata.annotations[{key}]: {text}" for key, text in _OLD_ANNOTATIONS.items() if key in annotations]
+        if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+            detail = "Instead, the recommended approach is to use dynamic provisioning."
+            found.append(f"spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. {detail}")
+        found += [f"spec.{kind}: {text}" for kind, text in DEPRECATED_VOLUMES.items() if kind in spec]
+        required = (spec.get("nodeAffinity") or {}).get("required")
+        return found + node_selector_warnings(required, "spec.nodeAffinity.required")
 
     def default(self, obj: dict[str, Any]) -> None:
         spec = obj.setdefault("spec", {})

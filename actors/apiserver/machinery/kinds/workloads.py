@@ -8,9 +8,11 @@ from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
 from actors.apiserver.machinery.kinds.pod_spec import template_causes
+from actors.apiserver.machinery.kinds.pod_warnings import claim_spec_warnings, name_warnings, template_warnings
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.resource import Strategy
 
+_HOSTNAMES = "Pod names and hostnames"
 _QUARTER = "25%"
 _PERCENT_DIGITS = 9  # more is no percentage of anything, and Python refuses to parse thousands of digits
 
@@ -70,6 +72,7 @@ class TemplateStrategy(WithStatus):
     scales = True
     template_is_value = True  # in Kubernetes' type: one that is missing is an empty one, and told what it lacks
     collisions_only_grow = False
+    names_pods = True  # after itself, where nothing else keeps its name short
 
     def default(self, obj: dict[str, Any]) -> None:
         spec = obj.setdefault("spec", {})
@@ -101,6 +104,15 @@ class TemplateStrategy(WithStatus):
         if obj["spec"].get("selector") != old["spec"].get("selector"):
             return [field.immutable("spec.selector", obj["spec"].get("selector"))]
         return []
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        named = name_warnings(obj["metadata"].get("name", ""), _HOSTNAMES) if self.names_pods else []
+        return named + template_warnings(obj["spec"].get("template"), "spec.template")
+
+    def update_warnings(self, obj: dict[str, Any], old: dict[str, Any]) -> list[str]:
+        if obj["metadata"].get("generation") == old["metadata"].get("generation"):
+            return []
+        return template_warnings(obj["spec"].get("template"), "spec.template")
 
     def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         status = obj.get("status") or {}
@@ -216,6 +228,7 @@ class ReplicationControllerStrategy(TemplateStrategy):
 
 class DaemonSetStrategy(TemplateStrategy):
     kind, selector_kind, scales = "DaemonSet", "daemonset", False
+    names_pods = False
     collisions_only_grow = True
     counts = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady")
 
@@ -246,6 +259,7 @@ class DaemonSetStrategy(TemplateStrategy):
 
 class StatefulSetStrategy(TemplateStrategy):
     kind, selector_kind = "StatefulSet", "statefulset"
+    names_pods = False
     collisions_only_grow = True
     counts = ("availableReplicas", "replicas")
     _MUTABLE = (
@@ -281,6 +295,12 @@ class StatefulSetStrategy(TemplateStrategy):
         partition = (spec["updateStrategy"].get("rollingUpdate") or {}).get("partition")
         return causes + field.non_negative("spec.updateStrategy.rollingUpdate.partition", partition)
 
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        found = super().warnings(obj)
+        for i, claim in enumerate(obj["spec"].get("volumeClaimTemplates") or ()):
+            found += claim_spec_warnings(claim.get("spec"), f"spec.volumeClaimTemplates[{i}].spec")
+        return found
+
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         fixed = {name for name in {*obj["spec"], *old["spec"]} if name not in self._MUTABLE}
         if all(obj["spec"].get(name) == old["spec"].get(name) for name in fixed):
@@ -312,3 +332,6 @@ class PodTemplateStrategy(Strategy):
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         return template_causes(obj.get("template"), "template")
+
+    def warnings(self, obj: dict[str, Any]) -> list[str]:
+        return template_warnings(obj.get("template"), "template")
