@@ -49,6 +49,7 @@ _SEARCH_HELP = (
 )
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
+_HEADER_NAME = "[-A-Za-z0-9]+"
 _IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -65,6 +66,7 @@ _is_value = _matcher(_VALUE)
 _is_search_domain = _matcher(_SEARCH)
 _is_http_path = re.compile(_HTTP_PATH).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
+_is_header_name = re.compile(_HEADER_NAME).fullmatch
 _is_identifier = re.compile(_IDENTIFIER).fullmatch
 _has_letter = re.compile("[a-z]").search
 _is_port_name = re.compile("[-a-z0-9]+").fullmatch
@@ -219,6 +221,13 @@ def port_name(name: str) -> list[str]:
     if name[:1] == "-" or name[-1:] == "-":
         wrong.append("must not begin or end with a hyphen")
     return wrong
+
+
+def http_header_name(name: str) -> list[str]:
+    """A header that a probe sends: fewer characters than HTTP allows."""
+    if _is_header_name(name):
+        return []
+    return [_form("a valid HTTP header must consist of alphanumeric characters or '-'", _HEADER_NAME, "X-Header-Name")]
 
 
 def search_domain(text: str) -> list[str]:

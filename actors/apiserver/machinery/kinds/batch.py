@@ -1,12 +1,12 @@
 """Job and CronJob."""
 
-import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
+from actors.apiserver.machinery.kinds.cron import cron_error
 from actors.apiserver.machinery.kinds.job_policies import policy_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.pod_defaults import default_template
@@ -17,7 +17,6 @@ from actors.apiserver.machinery.kinds.with_status import WithStatus
 MAX_INDEXED_PARALLELISM = 100_000
 MAX_MANAGER_CHARS = 63
 MAX_CRON_JOB_NAME = 52  # leaves room for the minute that its Jobs' names end in
-MAX_SCHEDULE_CHARS = 1024  # every minute of an hour written out has 200
 
 _PREFIX = "batch.kubernetes.io/"
 _NO_LIMIT = 2**31 - 1
@@ -31,10 +30,6 @@ _HOSTNAMES = "Pod names and hostnames"
 _COUNTS = ("active", "failed", "ready", "succeeded", "terminating")
 _PLACEMENT = frozenset({"affinity", "nodeSelector", "schedulingGates", "tolerations"})
 _MARKS = frozenset({"annotations", "labels"})
-_MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-_CRON_FIELD = re.compile(r"(\*|\?|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[0-9]+)?")
-_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_EVERY = re.compile(r"@every (\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 
 
 class JobStrategy(WithStatus):
@@ -204,26 +199,4 @@ def time_zone_error(zone: str) -> str:
         ZoneInfo(zone)
     except (KeyError, OSError, ValueError):
         return f"unknown time zone {zone}"
-    return ""
-
-
-def cron_error(schedule: str) -> str:
-    """Return what is wrong with a cron schedule; "" when it is one."""
-    if len(schedule) > MAX_SCHEDULE_CHARS:
-        return f"must be no more than {MAX_SCHEDULE_CHARS} characters"
-    if schedule.startswith("@"):
-        known = schedule in _MACROS or _EVERY.fullmatch(schedule)
-        return "" if known else f"unrecognized descriptor: {schedule}"
-    if schedule.startswith(("TZ=", "CRON_TZ=")):
-        return "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-    parts = schedule.split()
-    if len(parts) != len(_CRON_BOUNDS):
-        return f"expected exactly {len(_CRON_BOUNDS)} fields, found {len(parts)}: [{schedule}]"
-    for part, (low, high) in zip(parts, _CRON_BOUNDS, strict=True):
-        for term in part.split(","):
-            if not _CRON_FIELD.fullmatch(term):
-                return f"failed to parse {term}"
-            numbers = [int(n) for n in re.findall(r"\d+", term.partition("/")[0])]
-            if any(not low <= n <= high for n in numbers) or numbers != sorted(numbers):
-                return f"{term} is out of range ({low}-{high})"
     return ""

@@ -45,6 +45,7 @@ def all_causes(spec: dict[str, Any], path: str) -> list[Cause]:
             seen.add(name)
             causes += _host_port_causes(container, ports, bool(spec.get("hostNetwork")), at)
             if kind == "initContainers":
+                ports = set()  # they run one after the other
                 causes += _init_causes(container, at)
             elif kind == "ephemeralContainers":
                 causes += _ephemeral_causes(container, at)

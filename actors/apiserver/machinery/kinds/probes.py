@@ -91,9 +91,7 @@ def _http_get_causes(action: dict[str, Any], at: str) -> list[Cause]:
     causes += field.one_of(f"{at}.scheme", action.get("scheme", ""), _SCHEMES)
     for i, header in enumerate(action.get("httpHeaders") or ()):
         name = header.get("name", "")
-        if not name or not all(c.isalnum() or c in "-_!#$%&'*+.^`|~" for c in name):
-            detail = "a valid HTTP header must consist of alphanumeric characters or '-'"
-            causes.append(field.invalid(f"{at}.httpHeaders[{i}].name", name, detail))
+        causes += field.messages(f"{at}.httpHeaders[{i}].name", name, names.http_header_name(name))
     return causes
 
 

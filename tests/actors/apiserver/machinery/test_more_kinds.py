@@ -3,7 +3,7 @@
 
 import pytest
 
-from actors.apiserver.machinery.kinds.batch import cron_error
+from actors.apiserver.machinery.kinds.cron import cron_error
 from actors.apiserver.machinery.table import to_table
 from tests.actors.apiserver.machinery.objects import UID, created, loaded, refused, resource, updated
 from tests.actors.apiserver.machinery.test_update import refusal
@@ -46,14 +46,39 @@ def test_cron_jobs():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("schedule", ["* * * * *", "*/5 0-6 1,15 JAN MON-FRI", "@daily", "@every 1h30m", "0 0 ? * 7"])
+@pytest.mark.parametrize(
+    "schedule",
+    ["* * * * *", "*/5 0-6 1,15 JAN MON-FRI", "@daily", "@every 1h30m", "0 0 ? * 6", "0 0 * mar-Nov SUN,tue-SAT/2"],
+)
 def test_cron_schedules(schedule):
     assert cron_error(schedule) == ""
 
 
 @pytest.mark.parametrize(
     "schedule",
-    ["* * * *", "60 * * * *", "* 24 * * *", "5-1 * * * *", "x/y * * * *", "@often", "TZ=UTC * * * * *", "@every day"],
+    [
+        "* * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "5-1 * * * *",
+        "x/y * * * *",
+        "@often",
+        "TZ=UTC * * * * *",
+        "@every day",
+        "0 0 * * 7",
+        "0 0 * * 1-7",
+        "*/0 * * * *",
+        "XYZ * * * *",
+        "SUN * * * *",
+        "0 0 JAN * *",
+        "0 0 * FOO *",
+        "1-2-3 * * * *",
+        "0 0 * NOV-MAR *",
+        "-1 * * * *",
+        "٣ * * * *",
+        "1/ * * * *",
+        "@every ١s",
+    ],
 )
 def test_what_is_no_cron_schedule(schedule):
     assert cron_error(schedule)

@@ -88,6 +88,11 @@ def test_pod_specs(spec, field, said):
         ("ports: [{containerPort: 1, name: a}, {containerPort: 2, name: a}]", "ports[1].name", "Duplicate value"),
         ("ports: [{containerPort: 1, name: sixteen-letters-}]", "ports[0].name", "must be no more than 15 characters"),
         ("ports: [{containerPort: 1, hostPort: 1}, {containerPort: 2, hostPort: 1}]", "ports[1].hostPort", "Duplicate value"),
+        *(
+            (f"livenessProbe: {{httpGet: {{port: 1, httpHeaders: [{{name: '{name}', value: v}}]}}}}",
+             "livenessProbe.httpGet.httpHeaders[0].name", "a valid HTTP header must consist of alphanumeric characters or '-'")
+            for name in ("", "a_b", "é", "a b")
+        ),
         ("env: [{value: x}]", "env[0].name", "Required value"),
         ("env: [{name: a=b}]", "env[0].name", "environment variable name"),
         ("env: [{name: a, valueFrom: {fileKeyRef: {volumeName: v, path: f}}}]", "env[0].valueFrom.fileKeyRef.key", "Required value"),
@@ -264,3 +269,8 @@ def test_however_large_the_answer_comes(text):
 def test_numbers_of_any_length(amount):
     found = refused("Deployment", deployment(f"strategy: {{rollingUpdate: {{maxSurge: '{amount}'}}}}"))
     assert "percent" in found["spec.strategy.rollingUpdate.maxSurge"]
+
+
+def test_init_containers_may_use_the_same_port_of_the_node_one_after_the_other():
+    init = "{{name: {0}, image: i, ports: [{{containerPort: 1, hostPort: 1}}]}}"
+    created("Pod", pod(f"initContainers: [{init.format('a')}, {init.format('b')}]"))
