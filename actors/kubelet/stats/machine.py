@@ -1,5 +1,6 @@
 """Usage of the machine as a whole, where psutil knows it; what it does not know is 0."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -62,16 +63,17 @@ def _processes() -> int:
 
 
 def directory_bytes(path: Path) -> int:
-    """Return the bytes that the files below a directory take up on the disk. Slow for many files: use a thread."""
+    """Return the bytes that the files below a directory take up on the disk. Slow for many files: use a thread.
+
+    Files may come and go meanwhile: one that has just gone takes up nothing, and says nothing of those beside it.
+    """
     total = 0
     pending = [path]
     while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(Path(entry.path))
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:  # or nobody may look into it
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                with contextlib.suppress(FileNotFoundError):
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:
-            continue  # it went away, or is a mount that nobody may look into
     return total

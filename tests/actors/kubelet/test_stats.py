@@ -1,5 +1,7 @@
 """Usage: cgroup files of both versions, rates, and the forms that others read."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,30 @@ def test_files_that_say_nothing(tmp_path: Path, text: str) -> None:
     write(tmp_path / "memory/k/memory.stat", text)
     write(tmp_path / "cpuacct/k/cpuacct.usage", "1")
     assert CgroupReader(tmp_path).read("k") == Usage(1, 5, 5)
+
+
+def test_a_file_that_goes_while_a_directory_is_measured_hides_none_of_the_others(tmp_path, monkeypatch):
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"x" * 4096)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "d").write_bytes(b"x" * 8192)
+    whole, scan = directory_bytes(tmp_path), os.scandir
+
+    class Going:
+        """One that is listed, and gone when it is looked at."""
+
+        path = "gone"
+
+        def is_dir(self, *, follow_symlinks):
+            return False
+
+        def stat(self, *, follow_symlinks):
+            raise FileNotFoundError
+
+    @contextlib.contextmanager
+    def scandir(path):
+        with scan(path) as entries:
+            yield [Going(), *entries]
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert directory_bytes(tmp_path) == whole >= 3 * 4096 + 8192
