@@ -1,7 +1,7 @@
 """The kubelet: runs the pods that are bound to its node, and says in the API how they and the node are.
 
 Does:      a worker for each pod (`worker`): look at the API, the runtime and the probes, decide (`compute`), act
-           (`starter`, `terminator`), tell (`status`, `status_writer`).
+           (`starter`, `terminator`), tell (`status`, `status.writer`).
 Sends:     API requests (pods/status, nodes/status, leases, events, tokens, deletions of pods that have ended), and
            calls to the container runtime.
 Receives:  watches of its pods, its Node, services, and the ConfigMaps and Secrets that its pods name; the runtime's

@@ -17,7 +17,7 @@ from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
 from actors.kubelet import qos
 from actors.kubelet.eviction.ranking import is_critical
-from actors.kubelet.status import EVICTED, Ending
+from actors.kubelet.status.pod_status import EVICTED, Ending
 
 # Parameters of a pod's own namespaces, which can harm no other pod: Kubernetes' safe set.
 SAFE_SYSCTLS = frozenset(

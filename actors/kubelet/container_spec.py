@@ -10,7 +10,6 @@ from pathlib import Path
 
 from actors.kubelet import pod as pods
 from actors.kubelet import qos
-from actors.kubelet.environment import expand_all
 from actors.kubelet.runtime import (
     CONTAINER_HASH,
     CONTAINER_NAME_LABEL,
@@ -32,6 +31,7 @@ from actors.kubelet.runtime import (
     SandboxSpec,
 )
 from actors.kubelet.security import check_non_root, container_security, sandbox_security
+from actors.kubelet.surroundings.environment import expand_all
 
 HOSTNAME_LIMIT = 63  # the kernel allows 64; Kubernetes cuts a pod's name there
 TERMINATION_LOG = "/dev/termination-log"

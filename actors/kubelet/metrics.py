@@ -23,7 +23,7 @@ from actors.kubelet.counts import POD_START_BOUNDS_S, Counts
 from actors.kubelet.messages import NodeReply
 from actors.kubelet.node_pods import NodePods
 from actors.kubelet.observer import Observer
-from actors.kubelet.prober import DURATION_LABELS, PROBE_LABELS, Probing
+from actors.kubelet.probes.prober import DURATION_LABELS, PROBE_LABELS, Probing
 from actors.kubelet.runtime import ContainerState, RuntimeDriver
 
 Path = Callable[[str, str], NodeReply]

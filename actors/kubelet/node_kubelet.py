@@ -18,21 +18,20 @@ from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
 from actors.kubelet.admission import Place, refusal, shortage
 from actors.kubelet.backoff import restart_backoff
-from actors.kubelet.checks import check
 from actors.kubelet.container_spec import NodeFacts
 from actors.kubelet.counts import Counts
 from actors.kubelet.eviction.eviction import Eviction
 from actors.kubelet.images import Images
-from actors.kubelet.log_rotation import rotate_for_ever
+from actors.kubelet.logs.rotation import rotate_for_ever
+from actors.kubelet.logs.termination_message import with_message
 from actors.kubelet.machine import has_apparmor
 from actors.kubelet.metrics import NodeCollectors, NodeMetrics, ProbeMetrics
 from actors.kubelet.node import Machine, Observation, allocatable
 from actors.kubelet.node_pods import NodePods
-from actors.kubelet.objects import Objects
 from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
-from actors.kubelet.pod_files import Files, NoFiles, PodFiles
-from actors.kubelet.prober import Prober, Probing
+from actors.kubelet.probes.checks import check
+from actors.kubelet.probes.prober import Prober, Probing
 from actors.kubelet.registration import Registration
 from actors.kubelet.resize import feasibility
 from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUnreachable, RuntimeVersion
@@ -43,12 +42,13 @@ from actors.kubelet.slots import AT_MOST, Slots, starts_at_once
 from actors.kubelet.starter import Starter
 from actors.kubelet.static_pods import StaticPods, is_mirror
 from actors.kubelet.stats.sampler import KernelReader, Reader, Sampler, SimulatedReader
-from actors.kubelet.status import Ending
-from actors.kubelet.status_writer import StatusWriter
+from actors.kubelet.status.pod_status import Ending
+from actors.kubelet.status.writer import StatusWriter
+from actors.kubelet.surroundings.objects import Objects
+from actors.kubelet.surroundings.pod_files import Files, NoFiles, PodFiles
+from actors.kubelet.surroundings.tokens import Tokens
 from actors.kubelet.telling import field_path
-from actors.kubelet.termination_message import with_message
 from actors.kubelet.terminator import Terminator
-from actors.kubelet.tokens import Tokens
 from actors.kubelet.volumes.claims import Claims
 from actors.kubelet.volumes.volume_metrics import VolumeMetrics
 from actors.kubelet.worker.equipment import Equipment

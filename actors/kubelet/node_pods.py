@@ -14,8 +14,8 @@ from actors.kubelet import pod as pods
 from actors.kubelet import qos
 from actors.kubelet.observed import PodRuntime
 from actors.kubelet.observer import Observer
-from actors.kubelet.pod_files import UNKNOWN_POD
 from actors.kubelet.runtime import POD_TERMINATION_GRACE_PERIOD
+from actors.kubelet.surroundings.pod_files import UNKNOWN_POD
 from actors.kubelet.worker.equipment import Equipment
 from actors.kubelet.worker.worker import PodWorker
 

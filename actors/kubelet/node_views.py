@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from actors.api.config import ClusterConfig, KubeletConfig, NodeConfig
-from actors.kubelet import log_rotation
+from actors.kubelet.logs import rotation as log_rotation
 from actors.kubelet.messages import NodeReply
 from actors.kubelet.registration import REPORT_EVERY_S
 from actors.kubelet.runtime import ContainerState, ContainerStatus, SandboxStatus

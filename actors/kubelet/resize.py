@@ -17,7 +17,7 @@ from actors.kubelet import pod as pods
 from actors.kubelet import qos
 from actors.kubelet.observed import PodRuntime, is_running
 from actors.kubelet.runtime import ContainerStatus, Resources
-from actors.kubelet.status import Ending
+from actors.kubelet.status.pod_status import Ending
 
 PENDING, IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
 CONDITIONS = (PENDING, IN_PROGRESS)

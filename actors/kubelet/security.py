@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.kubelet import pod as pods
-from actors.kubelet.downward import ConfigError
 from actors.kubelet.runtime import ContainerSecurity, Image, Seccomp
+from actors.kubelet.surroundings.downward import ConfigError
 
 
 def container_security(pod: pods.Pod, container: pods.ContainerDict, seccomp_root: Path) -> ContainerSecurity:

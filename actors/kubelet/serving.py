@@ -10,8 +10,8 @@ from typing import Any
 
 from actors.api.meta import parse_time
 from actors.kubelet import pod as pods
-from actors.kubelet.file_watch import FileWatch
-from actors.kubelet.logs import LogOptions, LogReader
+from actors.kubelet.logs.file_watch import FileWatch
+from actors.kubelet.logs.reader import LogOptions, LogReader
 from actors.kubelet.messages import (
     BAD_REQUEST,
     MAX_EXEC_OUTPUT_BYTES,

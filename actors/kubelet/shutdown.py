@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from actors.api.config import KubeletConfig, PriorityGrace
 from actors.kubelet import pod as pods
 from actors.kubelet.eviction.ranking import SYSTEM_CRITICAL, is_critical
-from actors.kubelet.status import Ending
+from actors.kubelet.status.pod_status import Ending
 from actors.kubelet.worker.worker import PodWorker
 
 MESSAGE = "Pod was terminated in response to imminent node shutdown."

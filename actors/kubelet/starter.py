@@ -8,17 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from actors.kubelet import pod as pods
-from actors.kubelet.checks import Target
 from actors.kubelet.compute import Start
 from actors.kubelet.container_spec import NodeFacts, container_spec, sandbox_spec
 from actors.kubelet.counts import Counts, container_type
-from actors.kubelet.downward import ConfigError
-from actors.kubelet.hooks import POST_START_LIMIT_S, HookFailed, run_hook
 from actors.kubelet.images import ImageNotReady, Images, normalized
 from actors.kubelet.observed import has_exited, is_running
 from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
-from actors.kubelet.pod_files import Files
+from actors.kubelet.probes.checks import Target
+from actors.kubelet.probes.hooks import POST_START_LIMIT_S, HookFailed, run_hook
 from actors.kubelet.runtime import (
     ContainerState,
     RuntimeDriver,
@@ -29,6 +27,8 @@ from actors.kubelet.runtime import (
 )
 from actors.kubelet.runtime_class import GetObject, RuntimeClassUnknown, handler_of
 from actors.kubelet.slots import Slots
+from actors.kubelet.surroundings.downward import ConfigError
+from actors.kubelet.surroundings.pod_files import Files
 from actors.kubelet.telling import Tell
 from actors.kubelet.volumes import image_volumes
 from runtime.clock import Clock

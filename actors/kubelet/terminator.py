@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from actors.kubelet import pod as pods
-from actors.kubelet.checks import Target
-from actors.kubelet.hooks import HookFailed, run_hook
 from actors.kubelet.observed import PodRuntime, is_running
 from actors.kubelet.observer import Observer
+from actors.kubelet.probes.checks import Target
+from actors.kubelet.probes.hooks import HookFailed, run_hook
 from actors.kubelet.runtime import ContainerStatus, RuntimeDriver
 from actors.kubelet.telling import Tell
 from runtime.clock import Clock

@@ -22,7 +22,7 @@ from actors.kubelet.runtime import RuntimeDriver, RuntimeFault
 from actors.kubelet.stats.machine import disk_of
 from actors.kubelet.stats.sampler import Sampler
 from actors.kubelet.stats.usage import Disk
-from actors.kubelet.status import EVICTED, Ending
+from actors.kubelet.status.pod_status import EVICTED, Ending
 from actors.kubelet.volumes import image_volumes
 from actors.kubelet.worker.worker import PodWorker
 from runtime.clock import Clock

@@ -3,7 +3,7 @@
 from actors.kubelet import pod as pods
 from actors.kubelet.compute import Health
 from actors.kubelet.observed import PodRuntime, is_running
-from actors.kubelet.probe import ContainerProbes
+from actors.kubelet.probes.probe import ContainerProbes
 from actors.kubelet.simulated.rules import is_ready
 
 READY, UNREADY = Health(), Health(ready=False)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.kubelet import pod as pods
-from actors.kubelet.downward import ConfigError, field_value, resource_value
-from actors.kubelet.environment import Surroundings, data_of
+from actors.kubelet.surroundings.downward import ConfigError, field_value, resource_value
+from actors.kubelet.surroundings.environment import Surroundings, data_of
 
 DEFAULT_MODE = 0o644
 TOKEN_MODE_OF_GROUP = 0o600  # with an fsGroup or one runAsUser, only those read the token

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.registry import Collector
 
 from actors.kubelet import pod as pods
-from actors.kubelet.pod_files import Files
+from actors.kubelet.surroundings.pod_files import Files
 from actors.kubelet.volumes.space import space_of
 from actors.kubelet.volumes.volumes import plugin_of
 

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from actors.api.quantity import bytes_of
-from actors.kubelet import env_files, qos
 from actors.kubelet import pod as pods
-from actors.kubelet.downward import ConfigError
-from actors.kubelet.environment import Surroundings, expand_strictly
+from actors.kubelet import qos
 from actors.kubelet.measure import Durations
 from actors.kubelet.places import Places
 from actors.kubelet.runtime import Device, Mount, Propagation
+from actors.kubelet.surroundings import env_files
+from actors.kubelet.surroundings.downward import ConfigError
+from actors.kubelet.surroundings.environment import Surroundings, expand_strictly
 from actors.kubelet.volumes import atomic, content, image_volumes, mounting, ownership
 from actors.kubelet.volumes.claims import Place
 from actors.kubelet.volumes.content import Tokens

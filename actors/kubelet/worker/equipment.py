@@ -11,12 +11,12 @@ from actors.kubelet.backoff import Backoff
 from actors.kubelet.counts import Counts
 from actors.kubelet.images import Images
 from actors.kubelet.observer import Observer
-from actors.kubelet.pod_files import Files
-from actors.kubelet.prober import Probing
+from actors.kubelet.probes.prober import Probing
 from actors.kubelet.runtime import RuntimeDriver
 from actors.kubelet.starter import Starter
-from actors.kubelet.status import Ending
-from actors.kubelet.status_writer import StatusWriter
+from actors.kubelet.status.pod_status import Ending
+from actors.kubelet.status.writer import StatusWriter
+from actors.kubelet.surroundings.pod_files import Files
 from actors.kubelet.telling import Tell
 from actors.kubelet.terminator import Terminator
 from runtime.clock import Clock

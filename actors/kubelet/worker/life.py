@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from actors.kubelet import pod as pods
-from actors.kubelet.status import Ending
+from actors.kubelet.status.pod_status import Ending
 
 
 class Life:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from actors.api.errors import ApiError
 from actors.kubelet import pod as pods
 from actors.kubelet.compute import PodActions, backoff_key, ended_s
-from actors.kubelet.container_status import Waiting
 from actors.kubelet.observed import has_exited
 from actors.kubelet.resize import Resizing
 from actors.kubelet.runtime import SandboxStatus
 from actors.kubelet.starter import RETRY_S, StartFailed
+from actors.kubelet.status.container_status import Waiting
 from actors.kubelet.terminator import Grace
 from actors.kubelet.volumes.claims import ClaimNotReady
 from actors.kubelet.volumes.volumes import VolumeError

@@ -20,7 +20,7 @@ from actors.kubelet.observed import PodRuntime
 from actors.kubelet.resize import Resizing
 from actors.kubelet.runtime import RuntimeFault
 from actors.kubelet.starter import RETRY_S
-from actors.kubelet.status import OWN_CONDITIONS, Ending, Facts, status_of
+from actors.kubelet.status.pod_status import OWN_CONDITIONS, Ending, Facts, status_of
 from actors.kubelet.volumes import mounting
 from actors.kubelet.worker.equipment import Equipment
 from actors.kubelet.worker.leaving import Leaving

@@ -17,7 +17,7 @@ from actors.kubelet.eviction.ranking import message, ranked
 from actors.kubelet.eviction.thresholds import MEMORY, NODE_FS, PIDS, Amount, Threshold, signals_of, thresholds_of
 from actors.kubelet.runtime import Image
 from actors.kubelet.stats.usage import ContainerUsage, Disk, NodeUsage, PodUsage, Sample, Usage
-from actors.kubelet.status import Ending, Facts, status_of
+from actors.kubelet.status.pod_status import Ending, Facts, status_of
 from runtime.clock import ManualClock
 
 from .pods import NOW_S, container, pod, runtime, sandbox

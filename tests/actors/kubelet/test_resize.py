@@ -3,7 +3,7 @@
 from typing import Any
 
 from actors.kubelet.resize import Resizing, feasibility, needs_restart, resources_of, told, with_resources
-from actors.kubelet.status import Ending
+from actors.kubelet.status.pod_status import Ending
 
 from .pods import container, instance, pod, runtime
 

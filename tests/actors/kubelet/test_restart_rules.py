@@ -9,7 +9,7 @@ from actors.kubelet.backoff import Backoff
 from actors.kubelet.compute import compute_pod_actions
 from actors.kubelet.restart_rules import may_restart, restarts
 from actors.kubelet.runtime import ContainerStatus
-from actors.kubelet.status import Facts, status_of
+from actors.kubelet.status.pod_status import Facts, status_of
 
 from .pods import NOW_S, NS, container, instance, pod, runtime
 

@@ -10,10 +10,10 @@ import pytest
 from actors.kubelet import qos
 from actors.kubelet import runtime as rt
 from actors.kubelet.container_spec import NodeFacts, container_spec, hostname_of, sandbox_spec
-from actors.kubelet.downward import ConfigError
-from actors.kubelet.hosts import dns_of, hosts_file, resolv_conf
 from actors.kubelet.images import normalized, pull_policy, split_reference
-from actors.kubelet.pull_secrets import auths_for, repository_of
+from actors.kubelet.surroundings.downward import ConfigError
+from actors.kubelet.surroundings.hosts import dns_of, hosts_file, resolv_conf
+from actors.kubelet.surroundings.pull_secrets import auths_for, repository_of
 
 from .pods import container, pod
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from actors.kubelet.downward import ConfigError
-from actors.kubelet.environment import Surroundings
 from actors.kubelet.places import Places
+from actors.kubelet.surroundings.downward import ConfigError
+from actors.kubelet.surroundings.environment import Surroundings
 from actors.kubelet.volumes import atomic, content, mounting
 from actors.kubelet.volumes.content import File
 from actors.kubelet.volumes.volumes import Volumes, huge_page_bytes, memory_bound

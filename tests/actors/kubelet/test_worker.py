@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors.kubelet.backoff import Backoff
-from actors.kubelet.pod_files import NoFiles
+from actors.kubelet.surroundings.pod_files import NoFiles
 
 from .pods import container
 from .test_node_kubelet import World, scenario

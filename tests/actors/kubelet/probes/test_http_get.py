@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.kubelet.http_get import MAX_HEAD_BYTES, HttpFailure, _unchecked, http_get
+from actors.kubelet.probes.http_get import MAX_HEAD_BYTES, HttpFailure, _unchecked, http_get
 
 
 def answer_to(*said: bytes) -> tuple[int, bytes]:

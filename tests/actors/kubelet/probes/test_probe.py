@@ -1,7 +1,7 @@
 """Probe thresholds: results in, verdicts and due times out."""
 
 from actors.kubelet.compute import Health
-from actors.kubelet.probe import ContainerProbes, ProbeKind
+from actors.kubelet.probes.probe import ContainerProbes, ProbeKind
 
 TCP = {"tcpSocket": {"port": 80}}
 READINESS, LIVENESS, STARTUP = ProbeKind.READINESS, ProbeKind.LIVENESS, ProbeKind.STARTUP

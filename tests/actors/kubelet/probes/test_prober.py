@@ -10,14 +10,13 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from prometheus_client import CollectorRegistry, generate_latest
 
-from actors.kubelet.checks import Outcome, Target, check
 from actors.kubelet.compute import Health
 from actors.kubelet.metrics import ProbeMetrics
-from actors.kubelet.prober import Prober
+from actors.kubelet.probes.checks import Outcome, Target, check
+from actors.kubelet.probes.prober import Prober
 from actors.kubelet.runtime import ExecTimeout, RuntimeRefused, RuntimeUnreachable
 from runtime.virtual_time import VirtualClock, run
-
-from .pods import container, instance, pod, runtime, sandbox
+from tests.actors.kubelet.pods import container, instance, pod, runtime, sandbox
 
 # The request of grpc.health.v1, as Google's own library writes it.
 _FILE = descriptor_pb2.FileDescriptorProto(name="health_of_tests.proto", package="health_of_tests", syntax="proto3")

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.kubelet import env_files
 from actors.kubelet import pod as pods
-from actors.kubelet.downward import ConfigError, field_value, resource_value
-from actors.kubelet.env_files import EnvFiles
+from actors.kubelet.surroundings import env_files
+from actors.kubelet.surroundings.downward import ConfigError, field_value, resource_value
+from actors.kubelet.surroundings.env_files import EnvFiles
 
 Lookup = Callable[
     [str, str], dict[str, Any] | None

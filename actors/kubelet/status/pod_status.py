@@ -3,7 +3,7 @@
 Pure. `previous` is the status last written, or as the API has it: it gives the times of transitions, and what the
 runtime has forgotten. A terminal phase is sticky, and withheld until no container runs.
 
-Neighbours: `container_status` makes the parts, `worker` calls, `status_writer` writes. The fields and reasons are those
+Neighbours: `container_status` makes the parts, `worker` calls, `status.writer` writes. The fields and reasons are those
 that Kubernetes documents under "Pod Lifecycle".
 """
 
@@ -15,9 +15,9 @@ from actors.api.meta import rfc3339
 from actors.kubelet import pod as pods
 from actors.kubelet import qos
 from actors.kubelet.compute import Health, Healths
-from actors.kubelet.container_status import Waiting, container_statuses
 from actors.kubelet.observed import PodRuntime
 from actors.kubelet.restart_rules import is_restarting_all, may_restart_all, restarts
+from actors.kubelet.status.container_status import Waiting, container_statuses
 
 EVICTED = "Evicted"
 OWN_CONDITIONS = (

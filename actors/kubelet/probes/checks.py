@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.api.protobuf_wire import delimited
-from actors.kubelet.http_get import HttpFailure, http_get
+from actors.kubelet.probes.http_get import HttpFailure, http_get
 from actors.kubelet.runtime import ExecTimeout, RuntimeDriver, RuntimeFault
 
 GRPC_METHOD = "/grpc.health.v1.Health/Check"

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from actors.kubelet.downward import ConfigError, field_value, resource_value
-from actors.kubelet.env_files import MAX_FILES
-from actors.kubelet.environment import Surroundings, environment, expand, expand_strictly, references
-
-from .pods import container, pod
+from actors.kubelet.surroundings.downward import ConfigError, field_value, resource_value
+from actors.kubelet.surroundings.env_files import MAX_FILES
+from actors.kubelet.surroundings.environment import Surroundings, environment, expand, expand_strictly, references
+from tests.actors.kubelet.pods import container, pod
 
 CONFIG = {"metadata": {"name": "cm", "namespace": "default"}, "data": {"a": "1", "b": "2"}}
 SECRET = {

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from actors.kubelet.environment import data_of
 from actors.kubelet.images import split_reference
 from actors.kubelet.runtime import ImageAuth
+from actors.kubelet.surroundings.environment import data_of
 
 DEFAULT_REGISTRY = "docker.io"
 _ALIASES = {"index.docker.io": DEFAULT_REGISTRY, "registry-1.docker.io": DEFAULT_REGISTRY}

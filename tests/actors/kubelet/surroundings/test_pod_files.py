@@ -8,15 +8,14 @@ from typing import Any
 
 import structlog
 
-from actors.kubelet.objects import Objects
 from actors.kubelet.places import Places
-from actors.kubelet.pod_files import PodFiles
-from actors.kubelet.tokens import Tokens
+from actors.kubelet.surroundings.objects import Objects
+from actors.kubelet.surroundings.pod_files import PodFiles
+from actors.kubelet.surroundings.tokens import Tokens
 from actors.kubelet.volumes.claims import Claims
 from runtime.clock import SystemClock
 from runtime.informer import Informer
-
-from .pods import pod
+from tests.actors.kubelet.pods import pod
 
 CLAIMED = {"name": "v", "persistentVolumeClaim": {"claimName": "c"}}
 

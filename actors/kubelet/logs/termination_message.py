@@ -7,7 +7,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from actors.kubelet.logs import tail_text
+from actors.kubelet.logs.reader import tail_text
 from actors.kubelet.places import Places
 from actors.kubelet.runtime import TERMINATION_MESSAGE_POLICY, ContainerState, ContainerStatus
 

@@ -6,7 +6,7 @@ Neighbours: `starter` runs postStart and kills the container when it fails; `ter
 import asyncio
 from typing import Any
 
-from actors.kubelet.checks import Target, check
+from actors.kubelet.probes.checks import Target, check
 from actors.kubelet.runtime import RuntimeDriver
 
 POST_START_LIMIT_S = 3600.0  # the API sets none; a hook that hangs for an hour never ends

@@ -1,7 +1,7 @@
 """Keeps the logs of running containers small: a file that grew too big is set aside, and the runtime begins a new one.
 
 As Kubernetes' kubelet does by default: 10 MiB a file, five files a container. The name of a file that was set aside
-ends in the time; the oldest goes. Readers that follow a log notice the change (`logs.LogReader.was_rotated`).
+ends in the time; the oldest goes. Readers that follow a log notice the change (`reader.LogReader.was_rotated`).
 
 A kubelet that dies between the renaming and the runtime's reopening leaves the runtime writing to the renamed file: the
 next round finds the log missing and has it reopened.

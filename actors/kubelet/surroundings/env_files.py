@@ -9,7 +9,7 @@ Pure. Neighbours: `environment` asks; `volumes` reads the file, which a containe
 
 from collections.abc import Callable
 
-from actors.kubelet.downward import ConfigError
+from actors.kubelet.surroundings.downward import ConfigError
 
 MAX_BYTES = 64 << 10  # of a file, as the KEP has it; a larger one is refused
 MAX_FILES = 64  # of one container: reading them holds up the other pods of the node; more are refused

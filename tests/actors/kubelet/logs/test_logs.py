@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from actors.api.meta import parse_time
-from actors.kubelet import log_rotation, logs
-from actors.kubelet.logs import LogOptions, LogReader, tail_text
+from actors.kubelet.logs import reader as logs
+from actors.kubelet.logs import rotation as log_rotation
+from actors.kubelet.logs.reader import LogOptions, LogReader, tail_text
 
 START_S = parse_time("2024-01-01T00:00:00Z")
 

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from actors.kubelet.compute import Health
-from actors.kubelet.container_status import Waiting
-from actors.kubelet.status import Ending, Facts, status_of
-
-from .pods import NOW_S, container, instance, pod, runtime, sandbox
+from actors.kubelet.status.container_status import Waiting
+from actors.kubelet.status.pod_status import Ending, Facts, status_of
+from tests.actors.kubelet.pods import NOW_S, container, instance, pod, runtime, sandbox
 
 WEB, SIDE, INIT = container("web"), container("side"), container("init")
 PROXY = container("proxy", restartPolicy="Always")

@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from actors.kubelet import environment
 from actors.kubelet import pod as pods
 from actors.kubelet.container_spec import TERMINATION_LOG, log_directory
-from actors.kubelet.environment import Surroundings
-from actors.kubelet.hosts import dns_of, hosts_file, resolv_conf
-from actors.kubelet.log_rotation import log_files
+from actors.kubelet.logs.rotation import log_files
 from actors.kubelet.measure import Durations
-from actors.kubelet.objects import Objects
 from actors.kubelet.places import Places
-from actors.kubelet.pull_secrets import auths_for
 from actors.kubelet.runtime import ContainerStatus, Device, Dns, ImageAuth, Mount, RuntimeDriver
-from actors.kubelet.tokens import Tokens
+from actors.kubelet.surroundings import environment
+from actors.kubelet.surroundings.environment import Surroundings
+from actors.kubelet.surroundings.hosts import dns_of, hosts_file, resolv_conf
+from actors.kubelet.surroundings.objects import Objects
+from actors.kubelet.surroundings.pull_secrets import auths_for
+from actors.kubelet.surroundings.tokens import Tokens
 from actors.kubelet.volumes import content
 from actors.kubelet.volumes.claims import Claims, claim_volumes
 from actors.kubelet.volumes.image_volumes import ImageVolumes

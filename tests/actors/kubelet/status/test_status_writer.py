@@ -7,9 +7,8 @@ from typing import Any
 import structlog
 
 from actors.api import errors
-from actors.kubelet.status_writer import StatusWriter
-
-from .pods import pod
+from actors.kubelet.status.writer import StatusWriter
+from tests.actors.kubelet.pods import pod
 
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actors.kubelet import pod as pods
-from actors.kubelet.checks import Outcome, Target
 from actors.kubelet.compute import Health
 from actors.kubelet.measure import Durations
 from actors.kubelet.observed import PodRuntime, is_running
-from actors.kubelet.probe import ContainerProbes, ProbeKind
+from actors.kubelet.probes.checks import Outcome, Target
+from actors.kubelet.probes.probe import ContainerProbes, ProbeKind
 from runtime.background import spawn
 from runtime.clock import Clock
 

@@ -1,0 +1,1 @@
+"""What the API is told of a pod: `pod_status` and `container_status` make it, `writer` writes it."""
