@@ -33,6 +33,13 @@ class OidcConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ca_file: str = ""  # of the authority that the provider's certificate is checked with; empty: the system's
 
 
+class AccessConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Who comes in, or who may what, in Kubernetes' own form (apiserver.config.k8s.io), here or in a file."""
+
+    config: dict[str, Any] = {}
+    config_file: str = ""  # a relative path is looked for in the data dir
+
+
 class AuditConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The audit log. The policy is given here, or as a file; it is Kubernetes' audit.k8s.io/v1 Policy either way."""
 
@@ -49,6 +56,8 @@ class ApiServerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     port: int = 6443  # of the first on a machine, the others have the next ones; 0: any, the kubeconfig says which
     extra_names: list[str] = []  # DNS names and addresses that the serving certificate shall cover too
     oidc: OidcConfig | None = None
+    authentication: AccessConfig | None = None  # an AuthenticationConfiguration, in the place of `oidc`
+    authorization: AccessConfig | None = None  # an AuthorizationConfiguration; without, Node and then RBAC
     audit: AuditConfig | None = None
     processes: int = 1  # of each API server, which share its port; each costs some 40 MB and a watch of the state
     shutdown_delay_s: float = 0.0  # between no longer being ready and taking no more requests, for load balancers

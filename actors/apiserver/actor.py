@@ -21,15 +21,19 @@ from typing import Any
 from prometheus_client import ProcessCollector
 
 from actors.api.addresses import Address, apiserver_bind, processes_of
-from actors.api.config import AuditConfig, OidcConfig, of_settings
+from actors.api.config import ApiServerConfig, AuditConfig, of_settings
 from actors.apiserver.allocate.ranges import node_ports
 from actors.apiserver.audit.auditor import AuditCollector, Auditor
 from actors.apiserver.audit.file import LineWriter, RotatingFile
 from actors.apiserver.audit.policy import of_config as policy_of_config
+from actors.apiserver.auth.authorization_config import of_config as authorization_of
 from actors.apiserver.auth.authorizer import Authorizer, attributes
 from actors.apiserver.auth.bus_identity import BusIdentities
+from actors.apiserver.auth.jwt_issuers import Issuer
+from actors.apiserver.auth.jwt_issuers import of_config as authentication_of
 from actors.apiserver.auth.oidc import OidcTokens, https_fetch
 from actors.apiserver.auth.tokens import ServiceAccountTokens, StaticTokens
+from actors.apiserver.auth.webhook_authorizer import WebhookAuthorizer, https_post
 from actors.apiserver.bootstrap.address_upkeep import AddressUpkeep
 from actors.apiserver.bootstrap.endpoints_upkeep import EndpointsUpkeep, others_of
 from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
@@ -81,6 +85,7 @@ class ApiServerActor(Actor):
         self._feed = Feed(state, self.cache, self.log)
         self._reach = Reach(state)
         lifetimes = Lifetimes(state, self.clock, {EVENTS: config.apiserver.event_ttl_s})
+        access = authentication_of(config.apiserver, Path(self.setup.data_dir))
         self._server = Server(
             config=config,
             registry=Served(REGISTRY, self.cache),
@@ -89,7 +94,7 @@ class ApiServerActor(Actor):
             cache=self.cache,
             barrier=Barrier(state, self.cache),
             store=VersionedStore(state, self.cache, lifetimes),
-            authorizer=Authorizer(self.cache),
+            authorizer=Authorizer(self.cache, self._authorizers(config.apiserver)),
             tokens=ServiceAccountTokens(
                 (pki / "sa.key").read_bytes(),
                 (pki / "sa.pub").read_bytes(),
@@ -98,7 +103,8 @@ class ApiServerActor(Actor):
                 self.clock,
             ),
             static_tokens=StaticTokens(pki / "tokens.csv"),
-            oidc=self._oidc_tokens(config.apiserver.oidc),
+            issuers=tuple(map(self._tokens_of, access.issuers)),
+            anonymous_paths=access.anonymous_paths,
             kubelets=BusKubelets(self.client, self.setup.directory, config),
             components=BusComponents(self.client, self.setup.directory, self.name, state, self.cache, self.clock),
             log=self.log,
@@ -114,8 +120,8 @@ class ApiServerActor(Actor):
         self.spawn(self._feed.run(), "watch cache feed")
         if self._backend.upkeep is not None:
             self.spawn(self._backend.upkeep, "compaction")
-        if self._server.oidc is not None:
-            self.spawn(self._server.oidc.run(), "keys of the OIDC provider")
+        for issuer in self._server.issuers:
+            self.spawn(issuer.run(), "keys of a tokens' issuer")
         await self.cache.wait_loaded()
         await self._catch_up()
         await ensure_all(self._server, self._handler, self._https.address)
@@ -200,10 +206,15 @@ class ApiServerActor(Actor):
             self.metrics.register(collector)
         ProcessCollector(registry=self.metrics)
 
-    def _oidc_tokens(self, config: OidcConfig | None) -> OidcTokens | None:
-        if config is None:
-            return None
-        return OidcTokens(config, https_fetch(config.ca_file), self.clock, self.log)
+    def _authorizers(self, config: ApiServerConfig) -> list[str | WebhookAuthorizer]:
+        """Return who is asked whether somebody may. Raises BadConfiguration."""
+        return [
+            step if isinstance(step, str) else WebhookAuthorizer(step, https_post(step.endpoint), self.clock, self.log)
+            for step in authorization_of(config, Path(self.setup.data_dir))
+        ]
+
+    def _tokens_of(self, issuer: Issuer) -> OidcTokens:
+        return OidcTokens(issuer, https_fetch(issuer.authority_file, issuer.authority), self.clock, self.log)
 
     async def _write_own(self, method: str, path: str, body: dict[str, Any]) -> int:
         """Write an object as the API server itself; what goes wrong is told, and tried again by who asked."""

@@ -16,6 +16,7 @@ from typing import Any
 from actors.api import errors
 from actors.apiserver import encodings, nonresource
 from actors.apiserver.audit.auditor import Auditor
+from actors.apiserver.auth.authorizer import attributes
 from actors.apiserver.call import (
     ANONYMOUS_USER,
     JSON,
@@ -190,7 +191,7 @@ class Handler:
         if call.accept != JSON or call.user_agent or "pretty" in call.query:
             self._choose_encoding(call, info)
         if identity.user == ANONYMOUS_USER and info.path not in nonresource.PUBLIC_PATHS:
-            raise errors.unauthorized()
+            self._refuse_strangers(info.path)
         if len(call.body) > MAX_BODY_BYTES:
             raise errors.too_large(f"limit is {MAX_BODY_BYTES} bytes")
         if call.content_type.startswith(wire.MEDIA_TYPE):
@@ -198,6 +199,12 @@ class Handler:
         if info.is_resource and (info.verb == "watch" or info.subresource in _LASTING):
             return self._stream(call, info)
         return self._passing(call, info)
+
+    def _refuse_strangers(self, path: str) -> None:
+        """Raises ApiError Unauthorized, unless strangers may come in and be told what they may do."""
+        paths = self._server.anonymous_paths
+        if paths is not None and path not in paths:
+            raise errors.unauthorized()
 
     def _choose_encoding(self, call: ApiCall, info: RequestInfo) -> None:
         """Where another encoding than JSON is wanted, have the answer translated, and let verbs think it is JSON."""
@@ -262,7 +269,18 @@ class Handler:
         server = self._server
         if not info.is_resource:
             return self._nonresource(call, info)
+        if server.authorizer.asks_others:
+            return self._after_asking(call, info)
         server.authorizer.check(call.identity, info)
+        return self._allowed(call, info)
+
+    async def _after_asking(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
+        await self._server.authorizer.check_by_all(call.identity, attributes(info))
+        return await self._allowed(call, info)
+
+    def _allowed(self, call: ApiCall, info: RequestInfo) -> Awaitable[Answer | StreamAnswer]:
+        """Return the work on a request for a resource that its caller may make."""
+        server = self._server
         if server.aggregator is not None and info.group:
             elsewhere = server.aggregator.remote_of(info.group, info.version)
             if elsewhere is not None:
@@ -278,7 +296,10 @@ class Handler:
     async def _nonresource(self, call: ApiCall, info: RequestInfo) -> Answer | StreamAnswer:
         server = self._server
         if info.path not in nonresource.PUBLIC_PATHS:
-            server.authorizer.check(call.identity, info)
+            if server.authorizer.asks_others:
+                await server.authorizer.check_by_all(call.identity, attributes(info))
+            else:
+                server.authorizer.check(call.identity, info)
         elsewhere = nonresource.elsewhere(server, info.path)
         if elsewhere is not None:
             return await elsewhere.forward(server, encodings.undone(call))

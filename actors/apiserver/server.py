@@ -57,7 +57,8 @@ class Server(Parts):
     components: Components
     metrics: CollectorRegistry
     static_tokens: StaticTokens | None = None
-    oidc: OidcTokens | None = None
+    issuers: tuple[OidcTokens, ...] = ()
+    anonymous_paths: frozenset[str] | None = frozenset()  # what strangers may ask besides health and version; None: all
     bearer: BearerTokens = field(init=False)
     quotas: Ledger = field(default_factory=Ledger)
     hooks: Hooks = field(default_factory=Hooks)
@@ -66,4 +67,4 @@ class Server(Parts):
     def __post_init__(self) -> None:
         bootstrap = BootstrapTokens(self.cache, self.clock)
         legacy = LegacyTokens(self.tokens.public_key, self.cache)
-        self.bearer = BearerTokens(self.tokens, bootstrap, self.static_tokens, self.oidc, legacy)
+        self.bearer = BearerTokens(self.tokens, bootstrap, self.static_tokens, self.issuers, legacy)

@@ -19,13 +19,13 @@ class BearerTokens:
         accounts: ServiceAccountTokens,
         bootstrap: BootstrapTokens,
         static: StaticTokens | None = None,
-        oidc: OidcTokens | None = None,
+        issuers: Sequence[OidcTokens] = (),
         legacy: LegacyTokens | None = None,
     ) -> None:
         self._accounts = accounts
         self._bootstrap = bootstrap
         self._static = static or StaticTokens(None)
-        self._oidc = oidc
+        self._issuers = tuple(issuers)
         self._legacy = legacy
 
     def authenticate(self, token: str) -> Identity | None:
@@ -34,16 +34,24 @@ class BearerTokens:
             self._accounts.authenticate(token)
             or self._bootstrap.authenticate(token)
             or self._static.authenticate(token)
-            or (self._oidc.authenticate(token) if self._oidc is not None else None)
+            or self._of_issuers(token)
             or (self._legacy.authenticate(token) if self._legacy is not None else None)
         )
 
     async def authenticate_slowly(self, token: str) -> Identity | None:
         """Return whose token it is, after asking its issuer for new keys where that could help."""
-        if self._oidc is None or not self._oidc.needs_keys(token):
-            return None
-        await self._oidc.refresh()
-        return self._oidc.authenticate(token)
+        for issuer in self._issuers:
+            if issuer.needs_keys(token):
+                await issuer.refresh()
+                return issuer.authenticate(token)
+        return None
+
+    def _of_issuers(self, token: str) -> Identity | None:
+        for issuer in self._issuers:
+            found = issuer.authenticate(token)
+            if found is not None:
+                return found
+        return None
 
     async def review(self, token: str, audiences: Sequence[str]) -> dict[str, Any]:
         """Return the status of a TokenReview. Tokens that name no audiences are meant for the API server."""

@@ -7,21 +7,20 @@ and tokens that name others are refused.
 What can go wrong: a provider that is down, slow or lying is logged and tried again; its tokens get 401 meanwhile.
 
 Source: OpenID Connect Core and Discovery; Kubernetes' documentation on OpenID Connect tokens. Neighbours: `bearer`
-asks; the cluster config (`apiserver.oidc`) says which provider.
+asks; `jwt_issuers` says which provider, and what its tokens' claims mean.
 """
 
 import asyncio
 import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import jwt
 import orjson
 
-from actors.api.config import OidcConfig
-from actors.apiserver.auth.identities import authenticated
+from actors.apiserver.auth.jwt_issuers import Claims, Issuer
 from actors.apiserver.call import Identity
 from runtime.clock import Clock
 
@@ -33,7 +32,6 @@ MAX_TOKEN_BYTES = 16 << 10
 LEEWAY_S = 10
 REMEMBERED_S = 10.0  # that a token is taken to be good without another look; Kubernetes' time too
 REMEMBERED_TOKENS = 2048
-SAME = "-"  # a username_prefix that means none
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
 Fetch = Callable[[str], Awaitable[dict[str, Any]]]  # raises Unreachable
@@ -43,13 +41,11 @@ class Unreachable(Exception):
     """The provider gave no answer that could be used."""
 
 
-class Claims(Exception):
-    """A token whose signature is good does not say who somebody is."""
-
-
 class OidcTokens:
-    def __init__(self, config: OidcConfig, fetch: Fetch, clock: Clock, log: Any) -> None:
-        self._config = config
+    """Those of one issuer."""
+
+    def __init__(self, issuer: Issuer, fetch: Fetch, clock: Clock, log: Any) -> None:
+        self._issuer = issuer
         self._fetch = fetch
         self._clock = clock
         self._log = log
@@ -78,7 +74,7 @@ class OidcTokens:
             return None
         try:
             claims = self._verified(token, key, now)
-            identity = identity_of(claims, self._config)
+            identity = self._issuer.identity_of(claims)
         except (jwt.PyJWTError, Claims) as error:
             self._log.info("an ID token was refused", error=str(error))
             return None
@@ -97,12 +93,13 @@ class OidcTokens:
                 return
             self._fetched = now
             try:
-                document = await self._fetch(self._config.issuer_url.rstrip("/") + _WELL_KNOWN)
-                if document.get("issuer") != self._config.issuer_url:
+                url = self._issuer.discovery_url or self._issuer.url.rstrip("/") + _WELL_KNOWN
+                document = await self._fetch(url)
+                if document.get("issuer") != self._issuer.url:
                     raise Unreachable(f"the discovery document is of issuer {document.get('issuer')!r}")
                 self._keys = _keys_of(await self._fetch(str(document.get("jwks_uri", ""))))
             except Unreachable as error:
-                self._log.warning("no keys of the OIDC provider", issuer=self._config.issuer_url, error=str(error))
+                self._log.warning("no keys of the OIDC provider", issuer=self._issuer.url, error=str(error))
 
     def _is_ours(self, token: str) -> bool:
         if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2:
@@ -111,16 +108,15 @@ class OidcTokens:
             claims = jwt.decode(token, options={"verify_signature": False})
         except jwt.PyJWTError:
             return False
-        return claims.get("iss") == self._config.issuer_url
+        return claims.get("iss") == self._issuer.url
 
     def _verified(self, token: str, key: jwt.PyJWK, now: float) -> dict[str, Any]:
-        config = self._config
         claims = jwt.decode(
             token,
             key,
-            algorithms=config.signing_algs,
-            audience=config.client_id,
-            issuer=config.issuer_url,
+            algorithms=list(self._issuer.algorithms),
+            audience=self._issuer.audiences,
+            issuer=self._issuer.url,
             options={"require": ["exp", "iss", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
         if not float(claims["exp"]) > now:
@@ -133,33 +129,6 @@ class OidcTokens:
         self._known[token] = (until, identity)
         if len(self._known) > REMEMBERED_TOKENS:
             self._known.popitem(last=False)
-
-
-def identity_of(claims: Mapping[str, Any], config: OidcConfig) -> Identity:
-    """Return who a token's claims name. Raises Claims."""
-    for name, value in config.required_claims.items():
-        if claims.get(name) != value:
-            raise Claims(f"the claim {name} is not {value!r}")
-    user = claims.get(config.username_claim)
-    if not isinstance(user, str) or not user:
-        raise Claims(f"there is no claim {config.username_claim}")
-    if config.username_claim == "email" and not claims.get("email_verified", True):
-        raise Claims("the email address was not verified")
-    groups = claims.get(config.groups_claim) or [] if config.groups_claim else []
-    if isinstance(groups, str):
-        groups = [groups]
-    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
-        raise Claims(f"the claim {config.groups_claim} is not a list of names")
-    return authenticated(_user_prefix(config) + user, [config.groups_prefix + group for group in groups])
-
-
-def _user_prefix(config: OidcConfig) -> str:
-    """What keeps a provider's users from being taken for others: by default the issuer, but for email addresses."""
-    if config.username_prefix == SAME:
-        return ""
-    if config.username_prefix or config.username_claim == "email":
-        return config.username_prefix
-    return f"{config.issuer_url}#"
 
 
 def _key_id(token: str) -> str | None:
@@ -178,11 +147,14 @@ def _keys_of(document: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
     return {key.key_id: key for key in keys if key.public_key_use in (None, "sig")}
 
 
-def https_fetch(ca_file: str) -> Fetch:
-    """Return a fetch over HTTPS that trusts the authorities of a file, or the system's. Raises OSError for the file."""
+def https_fetch(ca_file: str, authority: str = "") -> Fetch:
+    """Return a fetch over HTTPS that trusts the authorities of a file, of a PEM text, or the system's.
+
+    Raises OSError for the file, ssl.SSLError for the text.
+    """
     import aiohttp  # an HTTP client of 7 MB: only where there is an issuer
 
-    context = ssl.create_default_context(cafile=str(Path(ca_file)) if ca_file else None)
+    context = ssl.create_default_context(cafile=str(Path(ca_file)) if ca_file else None, cadata=authority or None)
 
     async def fetch(url: str) -> dict[str, Any]:
         if not url.startswith("https://"):

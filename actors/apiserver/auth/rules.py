@@ -21,6 +21,7 @@ class Attributes:
     path: str = ""
     is_resource: bool = True
     field_selector: str = ""  # of a list or watch
+    version: str = ""  # of a resource; only webhooks look at it
 
 
 class Rule:

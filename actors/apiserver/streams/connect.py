@@ -185,7 +185,9 @@ async def _admitted(server: Server, call: ApiCall, info: RequestInfo, pods: Reso
     asked = attributes(info)
     if asked.verb != "create":
         asked = replace(asked, verb="create")
-        if not server.authorizer.allows(call.identity, asked):
+        if server.authorizer.asks_others:
+            await server.authorizer.check_by_all(call.identity, asked)
+        elif not server.authorizer.allows(call.identity, asked):
             raise refusal(call.identity, asked)
     if not call.upgrade:
         raise errors.bad_request("Upgrade request required")

@@ -45,11 +45,11 @@ def _self_subject(server: Server, call: ApiCall, info: RequestInfo, obj: dict[st
     return {"userInfo": call.identity.user_info()}
 
 
-def _self_access(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any]) -> dict[str, Any]:
+def _self_access(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any]) -> Status | Awaitable[Status]:
     return _decision(server, call.identity, obj)
 
 
-def _access(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any]) -> dict[str, Any]:
+def _access(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any]) -> Status | Awaitable[Status]:
     spec = obj.get("spec") or {}
     if not spec.get("user") and not spec.get("groups"):
         cause = Cause(
@@ -69,7 +69,7 @@ def _access(server: Server, call: ApiCall, info: RequestInfo, obj: dict[str, Any
     return _decision(server, identity, obj)
 
 
-def _decision(server: Server, identity: Identity, obj: dict[str, Any]) -> dict[str, Any]:
+def _decision(server: Server, identity: Identity, obj: dict[str, Any]) -> Status | Awaitable[Status]:
     spec = obj.get("spec") or {}
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (resource is None) == (path is None):
@@ -92,9 +92,20 @@ def _decision(server: Server, identity: Identity, obj: dict[str, Any]) -> dict[s
             resource.get("namespace", ""),
             resource.get("name", "") or pinned_name(_field_selector(resource)),
             field_selector=_field_selector(resource),
+            version=resource.get("version", ""),
         )
+    if server.authorizer.asks_others:
+        return _decision_of_all(server, identity, asked)
     allowed, why = server.authorizer.decide(identity, asked)
     return {"allowed": allowed, "reason": why} if why else {"allowed": allowed}
+
+
+async def _decision_of_all(server: Server, identity: Identity, asked: Attributes) -> Status:
+    allowed, why = await server.authorizer.decide_by_all(identity, asked)
+    status: Status = {"allowed": bool(allowed)}
+    if allowed is False:
+        status["denied"] = True
+    return status | ({"reason": why} if why else {})
 
 
 def _field_selector(resource: dict[str, Any]) -> str:

@@ -10,7 +10,10 @@ import structlog
 from aiohttp import web
 
 from actors.api.config import ApiServerConfig, ClusterConfig, NodeConfig, OidcConfig
+from actors.apiserver.auth.authorization_config import Endpoint
+from actors.apiserver.auth.jwt_issuers import of_oidc
 from actors.apiserver.auth.oidc import OidcTokens, Unreachable, https_fetch
+from actors.apiserver.auth.webhook_authorizer import Unanswered, https_post, opinion_of
 from actors.cluster.pki import prepare
 from runtime.clock import SystemClock
 from tests.actors.apiserver.test_tokens import provider_key
@@ -31,7 +34,7 @@ async def provider(pki, answers: dict):
         return found if isinstance(found, web.Response) else web.json_response(found)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
+    app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -52,7 +55,7 @@ def test_keys_are_fetched_and_tokens_verified(pki):
             answers["/.well-known/openid-configuration"] = {"issuer": url, "jwks_uri": f"{url}/keys"}
             answers["/keys"] = {"keys": [{**key, "kid": "one", "use": "sig"}]}
             config = OidcConfig(issuer_url=url, client_id="kubus", ca_file=str(pki.ca_crt))
-            tokens = OidcTokens(config, https_fetch(config.ca_file), SystemClock(), structlog.get_logger())
+            tokens = OidcTokens(of_oidc(config), https_fetch(config.ca_file), SystemClock(), structlog.get_logger())
             await tokens.run()
             claims = {"iss": url, "aud": "kubus", "sub": "jane", "exp": 4_000_000_000}
             token = jwt.encode(claims, provider_key("one"), "RS256", headers={"kid": "one"})
@@ -80,5 +83,20 @@ def test_what_is_no_provider_is_unreachable(pki):
                 await trusted("http://127.0.0.1:1/plain")
             with pytest.raises(Unreachable):
                 await trusted("https://127.0.0.1:1/nobody")
+
+    asyncio.run(check())
+
+
+def test_a_webhook_is_asked_whether_somebody_may(pki):
+    async def check():
+        answers = {"/authorize": {"status": {"allowed": True}}, "/gone": web.Response(status=500)}
+        async with provider(pki, answers) as url:
+            authority = pki.ca_crt.read_text()
+            own = pki.crt("admin").read_text(), pki.key("admin").read_text()
+            post = https_post(Endpoint(f"{url}/authorize", authority, *own))
+            assert opinion_of(await post(b"{}")) == (True, "")
+            for endpoint in (Endpoint(f"{url}/gone", authority), Endpoint(f"{url}/authorize")):
+                with pytest.raises(Unanswered):
+                    await https_post(endpoint)(b"{}")
 
     asyncio.run(check())

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from actors.api.config import OidcConfig
 from actors.api.meta import rfc3339
-from actors.apiserver.auth.oidc import Claims, OidcTokens, Unreachable, identity_of
+from actors.apiserver.auth.jwt_issuers import Claims, of_oidc
+from actors.apiserver.auth.oidc import OidcTokens, Unreachable
 from actors.apiserver.call import AUTHENTICATED, Identity
 from actors.controller_manager.tokens.service_account import ACCOUNT_NAME, SECRET_TYPE, reconcile
 from runtime.clock import ManualClock
@@ -188,7 +189,7 @@ class Provider:
         self.keys = ["one"]
         self.asked: list[str] = []
         self.is_down = False
-        self.tokens = OidcTokens(CONFIG, self.fetch, self.clock, structlog.get_logger())
+        self.tokens = OidcTokens(of_oidc(CONFIG), self.fetch, self.clock, structlog.get_logger())
 
     async def fetch(self, url: str) -> dict:
         self.asked.append(url)
@@ -271,9 +272,9 @@ def test_new_keys_are_fetched_when_a_token_names_one_but_not_all_the_time():
     ],
 )
 def test_who_claims_name(config, claims, user):
-    made = OidcConfig(issuer_url=ISSUER, client_id="kubus", **config)
+    made = of_oidc(OidcConfig(issuer_url=ISSUER, client_id="kubus", **config))
     if user is None:
         with pytest.raises(Claims):
-            identity_of(claims, made)
+            made.identity_of(claims)
     else:
-        assert identity_of(claims, made).user == user
+        assert made.identity_of(claims).user == user
