@@ -16,7 +16,7 @@ import msgspec
 import orjson
 
 from actors.apiserver.machinery import openapi_custom, schema
-from actors.apiserver.machinery.openapi_paths import DELETE_OPTIONS, PATCH, STATUS, paths_of
+from actors.apiserver.machinery.openapi_paths import DELETE_OPTIONS, PATCH, STATUS, paths_of, version_two
 from actors.apiserver.machinery.registry import REGISTRY
 from actors.apiserver.machinery.resource import Registry, Resource
 from actors.apiserver.machinery.schema.definitions import (
@@ -29,9 +29,12 @@ from actors.apiserver.machinery.schema.definitions import (
 )
 from actors.apiserver.protobuf.openapi_v2 import encode as encode_v2
 
-FORMAT = 5  # of the documents: raise it whenever what is written here changes
+FORMAT = 6  # of the documents: raise it whenever what is written here changes
 HASH_CHARS = 32
 
+_BEARER = "BearerToken"
+_IN_HEADER = {"description": "Bearer Token authentication", "name": "authorization", "in": "header"}
+_SECURED: list[dict[str, list[str]]] = [{_BEARER: []}]
 _ALWAYS = (DELETE_OPTIONS, STATUS, PATCH)
 _LEFT_OUT = ("type", "enum", "properties", "items", "additionalProperties", "oneOf", "$ref")
 
@@ -80,7 +83,7 @@ def openapi_v3(path: str, registry: Registry = REGISTRY) -> bytes | None:
 
 
 def openapi_v2(registry: Registry = REGISTRY) -> bytes:
-    """Return a Swagger 2.0 document of the definitions, for clients that know no v3. It lists no paths."""
+    """Return a Swagger 2.0 document, for clients that know no v3: most generators of clients among them."""
     return orjson.dumps(_v2_whole(registry)) if _custom(registry) else _v2_builtin(registry)
 
 
@@ -105,6 +108,7 @@ def _v2_whole(registry: Registry) -> dict[str, Any]:
     document = orjson.loads(_v2_builtin(registry))
     for resource in _custom(registry):
         document["definitions"] |= openapi_custom.components(resource, "#/definitions/", True)
+    document["paths"] |= version_two(_paths(_custom(registry)))
     return document
 
 
@@ -119,7 +123,14 @@ def _v2_document(registry: Registry) -> dict[str, Any]:
     builtin = [resource for resource in registry if not openapi_custom.is_custom(resource)]
     definitions = {name: _v2_schema(schema) for name, schema in _components(builtin, "#/definitions/").items()}
     info = {"title": "Kubernetes", "version": SCHEMA_VERSION}
-    return {"swagger": "2.0", "info": info, "paths": {}, "definitions": definitions}
+    return {
+        "swagger": "2.0",
+        "info": info,
+        "paths": version_two(_paths(builtin)),
+        "definitions": definitions,
+        "securityDefinitions": {_BEARER: {"type": "apiKey", **_IN_HEADER}},
+        "security": _SECURED,
+    }
 
 
 def _v2_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -151,16 +162,20 @@ def _cached(name: str, make: Callable[[], Any], encode: Callable[[Any], bytes] =
 
 
 def _document(resources: list[Resource]) -> dict[str, Any]:
-    kinds = _kinds(resources)
-    paths: dict[str, Any] = {}
-    for resource in resources:
-        paths |= paths_of(resource, kinds)
+    scheme = {"type": "apiKey", **_IN_HEADER}
+    schemas = _components(resources, "#/components/schemas/")
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": SCHEMA_VERSION},
-        "paths": paths,
-        "components": {"schemas": _components(resources, "#/components/schemas/")},
+        "paths": _paths(resources),
+        "components": {"schemas": schemas, "securitySchemes": {_BEARER: scheme}},
+        "security": _SECURED,
     }
+
+
+def _paths(resources: list[Resource]) -> dict[str, Any]:
+    kinds = _kinds(resources)
+    return {path: item for resource in resources for path, item in paths_of(resource, kinds).items()}
 
 
 def _kinds(resources: list[Resource]) -> dict[str, str]:

@@ -1,6 +1,8 @@
-"""The `paths` of an OpenAPI v3 document: what may be done where, with which query parameters.
+"""The `paths` of an OpenAPI v3 document: what may be done where, with which query parameters; and the same for v2.
 
-kubectl reads from them whether a kind's PATCH knows `fieldValidation` and `dryRun`, and only then relies on the server.
+Operations have Kubernetes' own ids (`readAppsV1NamespacedDeploymentScale`), of which generators make the names of a
+client's methods. kubectl reads from the paths whether a kind's PATCH knows `fieldValidation` and `dryRun`; only then
+does it rely on the server.
 """
 
 from typing import Any
@@ -54,6 +56,11 @@ _ANSWERS = {  # how each method may answer when all goes well
     "patch": {"200": "OK", "201": "Created"},
     "delete": {"200": "OK", "202": "Accepted"},
 }
+_ID_VERBS = {
+    "create": "create", "list": "list", "deletecollection": "delete", "get": "read", "update": "replace",
+    "patch": "patch", "delete": "delete",
+}  # fmt: skip
+_PRODUCED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 _ON_COLLECTION = ("create", "list", "deletecollection")
 _ON_ITEM = ("get", "update", "patch", "delete")
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -72,8 +79,15 @@ def paths_of(resource: Resource, schema_names: dict[str, str]) -> dict[str, Any]
     collection, item = f"{base}/{resource.plural}", f"{base}/{resource.plural}/{{name}}"
     found: dict[str, Any] = {}
 
-    def add(path: str, verbs: tuple[str, ...], schema: str, listed: str, kind: dict[str, str]) -> None:
-        operations = {_METHODS[verb][0]: _operation(verb, listed if verb == "list" else schema, kind) for verb in verbs}
+    def add(path: str, verbs: tuple[str, ...], schema: str, listed: str, kind: dict[str, str], part: str = "") -> None:
+        operations = {
+            _METHODS[verb][0]: {
+                **_operation(verb, listed if verb == "list" else schema, kind),
+                "operationId": _operation_id(resource, verb, part, "{namespace}" in path),
+                "tags": [_tag(resource)],
+            }
+            for verb in verbs
+        }
         if operations:
             if resource.custom is not None and "patch" in operations:  # kubectl takes its kind of patch from here
                 del operations["patch"]["requestBody"]["content"][_STRATEGIC]
@@ -85,8 +99,66 @@ def paths_of(resource: Resource, schema_names: dict[str, str]) -> dict[str, Any]
         add(f"{root}/{resource.plural}", ("list",), own, of_list, gvk)
     for part in resource.subresources.values():
         schema = schema_names.get(f"{part.group_version}/{part.kind}", "")
-        add(f"{item}/{part.name}", _known(part), schema, "", _gvk_of(part))
+        add(f"{item}/{part.name}", _known(part), schema, "", _gvk_of(part), part.name)
     return found
+
+
+def _operation_id(resource: Resource, verb: str, part: str, in_namespace: bool) -> str:
+    group = "".join(_capital(word) for word in _words(resource.group)) or "Core"
+    scope = "Namespaced" if in_namespace else ""
+    many = "Collection" if verb == "deletecollection" else ""
+    everywhere = "ForAllNamespaces" if resource.namespaced and not in_namespace else ""
+    version = _capital(resource.version)
+    return f"{_ID_VERBS[verb]}{group}{version}{many}{scope}{resource.kind}{_capital(part)}{everywhere}"
+
+
+def _tag(resource: Resource) -> str:
+    first, *others = _words(resource.group) or ["core"]
+    return f"{first}{''.join(map(_capital, others))}_{resource.version}"
+
+
+def _words(group: str) -> list[str]:
+    return [word for word in group.removesuffix(".k8s.io").split(".") if word]
+
+
+def _capital(word: str) -> str:
+    return word[:1].upper() + word[1:]
+
+
+def version_two(paths: dict[str, Any]) -> dict[str, Any]:
+    """Return paths as a v2 document has them."""
+    return {path: {key: _part_v2(key, part) for key, part in item.items()} for path, item in paths.items()}
+
+
+def _part_v2(key: str, part: Any) -> Any:
+    if key == "parameters":
+        return [_parameter_v2(parameter) for parameter in part]
+    body = part.get("requestBody")
+    media = list((body or {}).get("content") or ())
+    made = {name: value for name, value in part.items() if name != "requestBody"}
+    made["parameters"] = [_parameter_v2(parameter) for parameter in part["parameters"]]
+    if body is not None:
+        schema = _schema_v2(body["content"][media[0]])
+        given = {"name": "body", "in": "body", "required": bool(body.get("required")), **schema}
+        made["parameters"].append(given)
+    responses = part["responses"].items()
+    made["responses"] = {code: _response_v2(answer) for code, answer in responses}
+    consumed = media if part["x-kubernetes-action"] == "patch" else ["*/*"]
+    return made | {"consumes": consumed, "produces": list(_PRODUCED), "schemes": ["https"]}
+
+
+def _parameter_v2(parameter: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in parameter.items() if key != "schema"} | parameter["schema"]
+
+
+def _response_v2(answer: dict[str, Any]) -> dict[str, Any]:
+    content = (answer.get("content") or {}).get("application/json")
+    return {"description": answer["description"], **(_schema_v2(content) if content else {})}
+
+
+def _schema_v2(content: dict[str, Any]) -> dict[str, Any]:
+    name = (content.get("schema") or {}).get("$ref", "").rpartition("/")[2]
+    return {"schema": {"$ref": f"#/definitions/{name}"}} if name else {"schema": {"type": "object"}}
 
 
 def _known(part: Subresource) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ POD_FIELDS: Mapping[str, FieldReader] = {
         "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase",
         "status.podIP", "status.nominatedNodeName",
     ),
+    "status.podIPs": lambda obj: "",  # may be named, and is never anything, as in Kubernetes
     "spec.hostNetwork": at("spec.hostNetwork", "false"),
 }  # fmt: skip
 NODE_FIELDS: Mapping[str, FieldReader] = {"spec.unschedulable": at("spec.unschedulable", "false")}

@@ -21,7 +21,7 @@ _TEXTS = ("format", "title", "description", "pattern", "required")
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a document (without its paths, as ours has none)."""
+    """Return the bytes of a document (without its paths, which nobody reads in this form)."""
     message = find("openapi_v2.Document")
     assert message is not None, "the Document is declared"
     made = {

@@ -59,11 +59,16 @@ def parse(resource: Resource, query: Mapping[str, str], source: Fields) -> Selec
         raise errors.bad_request(str(error)) from error
     for required in fields:
         if required.field not in resource.selectable_fields and required.field not in COMMON_FIELDS:
-            raise errors.bad_request(
-                f'Unable to find "{resource.group_resource}" that match label selector "{label_text}", field selector '
-                f'"{field_text}": field label not supported: {required.field}'
-            )
+            raise errors.bad_request(_unknown_field(resource, required.field))
     return Selection(f"{label_text}\n{field_text}", labels, fields, source)
+
+
+def _unknown_field(resource: Resource, field: str) -> str:
+    """Say that a field selects nothing here; clients add what they asked for."""
+    if resource.selectable_fields or resource.custom is not None:
+        return f"field label not supported: {field}"
+    known = ", ".join(f'"{name}"' for name in COMMON_FIELDS)
+    return f'"{field}" is not a known field selector: only {known}'
 
 
 def pinned_name(field_text: str) -> str:

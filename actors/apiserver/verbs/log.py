@@ -11,6 +11,7 @@ from actors.api.errors import Cause
 from actors.apiserver.call import Answer, ApiCall, StreamAnswer
 from actors.apiserver.integers import whole
 from actors.apiserver.machinery.resource import Resource
+from actors.apiserver.machinery.schema.leaves import Mistyped, parse_time
 from actors.apiserver.reads import settle
 from actors.apiserver.request_info import RequestInfo, is_true
 from actors.apiserver.server import Server
@@ -59,7 +60,7 @@ def _request(info: RequestInfo, pod: dict[str, Any]) -> LogsRequest:
         previous=_flag(query, "previous"),
         tail_lines=_whole(query, "tailLines", 0),
         since_seconds=_whole(query, "sinceSeconds", 1),
-        since_time=query.get("sinceTime", ""),
+        since_time=_moment(query.get("sinceTime", "")),
         timestamps=_flag(query, "timestamps"),
         limit_bytes=_whole(query, "limitBytes", 1),
         stream_name=query.get("stream") or "All",
@@ -98,6 +99,16 @@ def container_name(pod: dict[str, Any], wanted: str) -> str:
 
 def _flag(query: dict[str, str], name: str) -> bool:
     return name in query and is_true(query[name])
+
+
+def _moment(text: str) -> str:
+    """Return a time as it was written. Raises ApiError BadRequest when it is none."""
+    try:
+        if text:
+            parse_time(text)
+    except Mistyped as error:
+        raise errors.bad_request(str(error)) from error
+    return text
 
 
 def _whole(query: dict[str, str], name: str, least: int) -> int | None:

@@ -11,11 +11,14 @@ import orjson
 from actors.api import errors
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.request import absent, applied, configuration, is_apply
+from actors.apiserver.machinery.columns.cells import AGE, NAME, number
 from actors.apiserver.machinery.decode import decode_as
 from actors.apiserver.machinery.patch import apply_patch_as
 from actors.apiserver.machinery.resource import Resource
 from actors.apiserver.machinery.scale import apply_scale, to_scale
+from actors.apiserver.negotiation import negotiate
 from actors.apiserver.reads import settle
+from actors.apiserver.representation import Representation
 from actors.apiserver.request_info import RequestInfo, is_true
 from actors.apiserver.server import Server
 from actors.apiserver.storage.entry import Entry
@@ -24,6 +27,10 @@ from actors.apiserver.verbs.update import Updating
 from actors.apiserver.verbs.write_options import field_validation
 
 GROUP, VERSION, KIND = "autoscaling", "v1", "Scale"
+SCALES = Resource(  # how a Scale is shown by itself
+    group="autoscaling", version="v1", kind="Scale", plural="scales", singular="scale", namespaced=True,
+    columns=(NAME, number("Desired", "spec.replicas"), number("Available", "status.replicas"), AGE),
+)  # fmt: skip
 
 
 async def get_scale(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -31,7 +38,7 @@ async def get_scale(server: Server, call: ApiCall, info: RequestInfo, resource: 
     entry = server.cache.of(resource).entries.get(resource.key(info.namespace, info.name))
     if entry is None:
         raise errors.not_found(resource.group_resource, info.name)
-    return _answer(resource, entry)
+    return _answer(server, call, info, resource, entry)
 
 
 async def update_scale(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -40,7 +47,8 @@ async def update_scale(server: Server, call: ApiCall, info: RequestInfo, resourc
     def make(current: dict[str, Any]) -> dict[str, Any]:
         return apply_scale(resource, copy.deepcopy(current), scale)
 
-    return _answer(resource, await Updating(server, call, info, resource).run(make), warnings)
+    entry = await Updating(server, call, info, resource).run(make)
+    return _answer(server, call, info, resource, entry, warnings)
 
 
 async def patch_scale(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -56,7 +64,8 @@ async def patch_scale(server: Server, call: ApiCall, info: RequestInfo, resource
         )
         return apply_scale(resource, copy.deepcopy(current), scale)
 
-    return _answer(resource, await Updating(server, call, info, resource).run(make), warnings)
+    entry = await Updating(server, call, info, resource).run(make)
+    return _answer(server, call, info, resource, entry, warnings)
 
 
 async def _apply_scale(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
@@ -71,8 +80,18 @@ async def _apply_scale(server: Server, call: ApiCall, info: RequestInfo, resourc
         return applied(current, config, writer_of(server, call, info, resource), force)
 
     entry = await Updating(server, call, info, resource, is_tracked=True).run(make)
-    return _answer(resource, entry, warnings)
+    return _answer(server, call, info, resource, entry, warnings)
 
 
-def _answer(resource: Resource, entry: Entry, warnings: list[str] | None = None) -> Answer:
-    return Answer(200, orjson.dumps(to_scale(resource, entry.decode())), warnings=warnings)
+def _answer(
+    server: Server,
+    call: ApiCall,
+    info: RequestInfo,
+    resource: Resource,
+    entry: Entry,
+    warnings: list[str] | None = None,
+) -> Answer:
+    """Answer with a Scale in the form that the client accepts."""
+    shown = Representation(SCALES, negotiate(call.accept), info.query, server.clock)
+    scale = orjson.dumps(to_scale(resource, entry.decode()))
+    return Answer(200, shown.one(scale), shown.content_type, warnings=warnings)

@@ -111,7 +111,11 @@ async def test_selectors(api):
         assert names(await api.must("GET", f"{PODS}?{query}")) == expected, query
     assert (await api.get(f"{PODS}?labelSelector=a=b=c"))[0] == 400
     status, answer = await api.get(f"{PODS}?fieldSelector=spec.colour=red")
-    assert status == 400 and "field label not supported" in answer["message"]
+    assert (status, answer["message"]) == (400, "field label not supported: spec.colour")
+    status, answer = await api.get(f"{CMS}?fieldSelector=data.colour=red")
+    known = 'only "metadata.name", "metadata.namespace"'
+    assert (status, answer["message"]) == (400, f'"data.colour" is not a known field selector: {known}')
+    assert names(await api.must("GET", f"{PODS}?fieldSelector=status.podIPs=10.0.0.1")) == []
 
 
 @with_api()

@@ -36,6 +36,9 @@ async def test_scale(api):
     assert (await api.must("PUT", f"{DEPLOYMENTS}/d/scale", scale))["spec"]["replicas"] == 5
     assert (await api.patch(f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": 2}}))[1]["spec"]["replicas"] == 2
     assert (await api.put(f"{DEPLOYMENTS}/d/scale", scale))[0] == 409
+    table = await api.must("GET", f"{DEPLOYMENTS}/d/scale", accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert table["rows"][0]["cells"][:3] == ["d", 2, 0]
     found = await api.must("GET", f"{DEPLOYMENTS}/d")
     assert found["spec"]["replicas"] == 2 and found["metadata"]["generation"] == 3
     assert (await api.patch(f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": -1}}))[0] == 422

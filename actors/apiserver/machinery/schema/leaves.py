@@ -151,7 +151,8 @@ def _conform_quantity(value: Any) -> str:
         raise Mistyped(str(error)) from error
 
 
-def _parse_time(value: Any) -> datetime:
+def parse_time(value: Any) -> datetime:
+    """Return a moment in UTC. Raises Mistyped."""
     if type(value) is not str:
         raise mistyped(value, "v1.Time")
     if not _RFC3339(value):
@@ -176,7 +177,7 @@ def _time_fits(value: Any) -> bool:
 
 
 def _conform_time(value: Any) -> str:
-    return _parse_time(value).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return parse_time(value).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _microtime_fits(value: Any) -> bool:
@@ -184,7 +185,7 @@ def _microtime_fits(value: Any) -> bool:
 
 
 def _conform_microtime(value: Any) -> str:
-    return _parse_time(value).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return parse_time(value).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _anything(value: Any) -> bool:

@@ -165,3 +165,27 @@ class TestOpenApi:
         assert document["swagger"] == "2.0"
         assert "io.k8s.api.core.v1.Pod" in document["definitions"]
         assert "#/components/" not in openapi.openapi_v2().decode()
+        patch = document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
+        assert "application/strategic-merge-patch+json" in patch["consumes"]
+        body = next(parameter for parameter in patch["parameters"] if parameter["in"] == "body")
+        assert body["schema"] == {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}
+        assert patch["responses"]["200"]["schema"] == {"$ref": "#/definitions/io.k8s.api.apps.v1.Deployment"}
+        for reference in strings(document["paths"], "$ref"):
+            assert reference.removeprefix("#/definitions/") in document["definitions"], reference
+
+    def test_operations_have_names_of_their_own(self, documents):
+        seen: set[str] = set()
+        for document in documents.values():
+            for item in document["paths"].values():
+                ids = {part["operationId"] for method, part in item.items() if method != "parameters"}
+                assert not ids & seen
+                seen |= ids
+        assert {
+            "readAppsV1NamespacedDeploymentScale", "listCoreV1PodForAllNamespaces", "deleteCoreV1CollectionNode",
+            "createCoreV1NamespacedPodBinding", "listRbacAuthorizationV1NamespacedRole", "replaceCoreV1NodeStatus",
+            "createAuthorizationV1SubjectAccessReview", "patchFlowcontrolApiserverV1FlowSchema",
+        } <= seen  # fmt: skip
+        tags = documents["apis/rbac.authorization.k8s.io/v1"]["paths"]["/apis/rbac.authorization.k8s.io/v1/roles"][
+            "get"
+        ]
+        assert tags["tags"] == ["rbacAuthorization_v1"]
