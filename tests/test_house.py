@@ -1,6 +1,7 @@
 """The house rules that a machine can check: layers, doors between roles, sizes, names, banned calls."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +91,15 @@ def test_nothing_banned_is_used(trees):
             if isinstance(node, ast.ExceptHandler) and node.type is None:
                 broken.append(f"{path}:{node.lineno} has a bare except")
     assert broken == []
+
+
+def test_what_the_docs_name_is_there():
+    docs = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    named = [(doc.name, path) for doc in docs for path in re.findall(r"`((?:[a-z_]+/)+[\w.-]*)`", doc.read_text())]
+    inside = [
+        (doc, path)
+        for doc, path in named
+        if path.partition("/")[0] in {*LAYERS, "configs", "docs", "examples", "tests"}
+    ]
+    assert inside != []
+    assert [f"{doc}: {path}" for doc, path in inside if not (ROOT / path).exists()] == []
