@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+# What an object of a shape that nobody foresaw brings out in whoever works on it. It must cost that object's turn,
+# loudly, and not the process that works on all the others.
+DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:

@@ -21,7 +21,7 @@ from typing import Any
 from actors.api.client import ApiClient
 from actors.api.config import ClusterConfig
 from actors.api.election import NotLeader
-from actors.api.errors import ApiError
+from actors.api.errors import DATA_ERRORS, ApiError
 from actors.controller_manager.actions import Action, Failure, Object
 from actors.controller_manager.caches import Caches
 from actors.controller_manager.execute import Executor, Outcome, Recorder
@@ -31,8 +31,6 @@ from bus import BusError
 from runtime.clock import Clock
 from runtime.informer import Informer
 from runtime.workqueue import WorkQueue
-
-DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 # Keys of one controller that are worked on at the same time. They only overlap while they wait for the API server.
 WORKERS = 8

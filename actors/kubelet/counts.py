@@ -26,6 +26,7 @@ class Counts:
         "pod_start_seconds",
         "sandbox_faults",
         "sandbox_starts",
+        "worker_faults",
     )
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class Counts:
         self.container_faults: Counter[tuple[str, str]] = Counter()  # by type and reason
         self.pod_start_buckets = [0] * (len(POD_START_BOUNDS_S) + 1)
         self.pod_start_seconds = 0.0
+        self.worker_faults = 0  # pods that could not be dealt with, each time that it was tried
         self.pod_syncs = Durations()  # of looks at a pod with all that was done then, by "create", "sync" or "kill"
 
     def pod_started(self, seconds: float) -> None:

@@ -98,6 +98,7 @@ class NodeKubelet:
         self._owner = f"{shared.owner}/{name}"
         self._version = RuntimeVersion("", "")
         self._has_apparmor = shared.services is None or has_apparmor()
+        self._counts = Counts()
         self._is_shutting_down = False
         self._patient_until_s = 0.0  # monotonic; until then a runtime that is away is not held against the node
         self._network_fault = "waiting for the node's podCIDR"
@@ -163,6 +164,7 @@ class NodeKubelet:
             "runtime": f"{self._version.name}://{self._version.version}",
             "faults": self._faults(),
             "status_writes": self.writer.writes,
+            "worker_faults": self._counts.worker_faults,
             "events_dropped": self.recorder.dropped + self._shared.outbox.dropped,
         }
 
@@ -170,7 +172,7 @@ class NodeKubelet:
 
     def _equipment(self) -> Equipment:
         shared, driver = self._shared, self.driver
-        files, prober, counts = self._files(), self._prober(), Counts()
+        files, prober, counts = self._files(), self._prober(), self._counts
         images = Images(driver, self.recorder_tell, shared.clock)
         node = NodeFacts(
             memory_bytes=bytes_of(self._machine.capacity["memory"]),

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from actors.api.errors import ApiError
+from actors.api.errors import DATA_ERRORS, ApiError
 from actors.api.meta import parse_time
 from actors.kubelet import pod as pods
 from actors.kubelet.compute import PodActions, compute_pod_actions
@@ -142,7 +142,7 @@ class PodWorker:
         self._dirty = True
 
     async def _run(self) -> None:
-        limiter = self._with.limiter
+        limiter, counts = self._with.limiter, self._with.counts
         try:
             while self._dirty and not self.is_removed:
                 self._dirty = False
@@ -156,6 +156,10 @@ class PodWorker:
                     self._try_later()
                 except OSError as error:  # the node's disk is full, or worse: that is no other pod's fault
                     self._with.log.warning("the node fails a pod", pod=pods.key(self.pod), error=str(error))
+                    self._try_later()
+                except DATA_ERRORS as error:  # nor is a pod whose shape nobody foresaw
+                    counts.worker_faults += 1
+                    self._with.log.error("a pod cannot be dealt with", pod=pods.key(self.pod), exc_info=error)
                     self._try_later()
         finally:
             self._task = None

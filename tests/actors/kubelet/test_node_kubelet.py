@@ -35,6 +35,7 @@ class World:
         self.clock = VirtualClock(asyncio.get_running_loop())
         self.driver = LastingDriver(0.05, self.clock)
         self.failures: list[BaseException] = []
+        self.worker_faults = 0  # that are no failures of the test
         self.node: NodeKubelet | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._life = 0
@@ -64,12 +65,17 @@ class World:
 
     async def kill(self) -> None:
         """End the kubelet without warning, wherever it is."""
+        self._collect_faults()
         self.node = None
         self._life += 1
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _collect_faults(self) -> None:
+        if self.node is not None and (faults := self.node.inspect()["worker_faults"]) != self.worker_faults:
+            self.failures.append(AssertionError(f"a pod could not be dealt with {faults} times"))
 
     async def stop(self) -> None:
         await self.kill()

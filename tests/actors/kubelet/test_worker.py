@@ -56,3 +56,19 @@ def test_the_backoff_of_a_pods_containers_goes_with_it(tmp_path: Path) -> None:
         assert len(kept(world)) == 0
 
     scenario(tmp_path, play)
+
+
+def test_a_pod_whose_shape_nobody_foresaw_keeps_no_other_from_running(tmp_path: Path) -> None:
+    async def play(world: World) -> None:
+        world.create(container("web", resources={"limits": {"cpu": "a lot"}}), name="odd")
+        world.create(name="even")
+        await world.until(lambda: world.ready("even"))
+        assert world.node is not None
+        await world.until(lambda: world.node and world.node.inspect()["worker_faults"] > 1)
+        assert not world.ready("odd")
+        world.api.drop("pods", "default/odd")
+        world.api.request_deletion("even", 0)
+        await world.until(lambda: not world.api.objects["pods"])
+        world.worker_faults = world.node.inspect()["worker_faults"]
+
+    scenario(tmp_path, play)
