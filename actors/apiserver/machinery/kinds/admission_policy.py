@@ -129,6 +129,12 @@ def names_of(spec: Object) -> tuple[str, ...]:
     return ("namespaceObject", *(("params",) if spec.get("paramKind") is not None else ()), "variables")
 
 
+def variables_of(spec: Object) -> tuple[str, ...]:
+    """The names of a policy's own variables, as far as they are names."""
+    found = {str(one.get("name")) for one in spec.get("variables") or ()}
+    return tuple(sorted(name for name in found if _IDENTIFIER.fullmatch(name)))
+
+
 def _match_causes(constraints: Object | None, at: str, *, needs_rules: bool) -> list[Cause]:
     if constraints is None:
         return []
@@ -153,8 +159,9 @@ def _variable_causes(spec: Object) -> list[Cause]:
             causes.append(field.invalid(f"{at}.name", name, "name is not a valid CEL identifier"))
         if name in seen:
             causes.append(field.duplicate(f"{at}.name", name))
+        before = tuple(one for one in seen - {name} if _IDENTIFIER.fullmatch(one))
         seen.add(name)
-        causes += _expression_causes(variable, f"{at}.expression", (), spec)
+        causes += _expression_causes(variable, f"{at}.expression", (), spec, before)
     return causes
 
 
@@ -171,7 +178,8 @@ def _validation_causes(validation: Object, at: str, spec: Object) -> list[Cause]
         causes.append(field.required(f"{at}.message", detail))
     if validation.get("messageExpression"):
         text = validation["messageExpression"]
-        causes += rules.expression_causes(text, f"{at}.messageExpression", rules.STRING, names_of(spec))
+        where = f"{at}.messageExpression"
+        causes += rules.expression_causes(text, where, rules.STRING, names_of(spec), variables_of(spec))
     if validation.get("reason"):
         causes += field.one_of(f"{at}.reason", validation["reason"], REASONS)
     return causes
@@ -209,11 +217,15 @@ def _mutation_causes(mutation: Object, at: str, spec: Object) -> list[Cause]:
     return causes
 
 
-def _expression_causes(part: Object, at: str, wanted: tuple[str, ...], spec: Object) -> list[Cause]:
+def _expression_causes(
+    part: Object, at: str, wanted: tuple[str, ...], spec: Object, variables: tuple[str, ...] | None = None
+) -> list[Cause]:
+    """`variables` are those that the expression may read; None: all."""
     expression = part.get("expression") or ""
     if not expression.strip():
         return [field.required(at, "expression is not specified")]
-    return rules.expression_causes(expression, at, wanted, names_of(spec))
+    found = variables_of(spec) if variables is None else tuple(sorted(variables))
+    return rules.expression_causes(expression, at, wanted, names_of(spec), found)
 
 
 def _param_ref_causes(reference: Object | None, at: str) -> list[Cause]:

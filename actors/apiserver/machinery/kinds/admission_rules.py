@@ -95,16 +95,18 @@ def match_condition_causes(
     return causes
 
 
-def expression_causes(expression: str, at: str, wanted: tuple[str, ...], more_names: tuple[str, ...]) -> list[Cause]:
+def expression_causes(
+    expression: str, at: str, wanted: tuple[str, ...], more_names: tuple[str, ...], variables: tuple[str, ...] = ()
+) -> list[Cause]:
     """Return a cause when an expression does not compile, or has a type that is none of those wanted (if any are).
 
-    What is not known before there is an object has the dynamic type, which will do.
+    What is not known before there is an object has the dynamic type, which will do. `variables` are a policy's.
     """
     from actors.apiserver.cel.errors import CompileError  # loads CEL: not before somebody writes an expression
-    from actors.apiserver.policies.expressions import compile_expression
+    from actors.apiserver.policies.declared_inputs import compile_declared
 
     try:
-        made = compile_expression(expression, more_names).result_type()
+        made = compile_declared(expression, more_names, variables).result_type()
     except CompileError as error:
         return [field.invalid(at, expression, f"compilation failed: {error}")]
     if not wanted or made in wanted or made == "DYN":

@@ -406,11 +406,17 @@ async def test_what_may_be_any_kind_is_not_looked_at(api):
         ({"variables": [{"name": "9", "expression": "1"}]}, "spec.variables[0].name"),
         ({"variables": [{"name": "a", "expression": ")"}]}, "spec.variables[0].expression"),
         ({"matchConditions": [{"name": "a", "expression": "("}]}, "spec.matchConditions[0].expression"),
+        ({"matchConditions": [{"name": "a", "expression": "request.who == 1"}]}, "spec.matchConditions[0].expression"),
+        ({"validations": [{"expression": "variables.nope == 1"}]}, "spec.validations[0].expression"),
+        ({"validations": [{"expression": "request.userInfo.name == 'x'"}]}, "spec.validations[0].expression"),
+        ({"validations": [{"expression": "namespaceObject.labels.a == 'x'"}]}, "spec.validations[0].expression"),
+        ({"variables": [{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "1"}]},
+         "spec.variables[0].expression"),
         ({"matchConstraints": None}, "spec.matchConstraints"),
         ({"paramKind": {"kind": "X"}}, "spec.paramKind.apiVersion"),
         ({"auditAnnotations": [{"key": "k", "valueExpression": "'a' +"}]}, "spec.auditAnnotations[0].valueExpression"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_with_a_policy(change, field):
     @with_api()
     async def check(api):
