@@ -86,7 +86,9 @@ class _Compilation:
             (self.step(one.map_key), self.step(one.value), one.optional_entry) for one in node.struct_expr.entries
         ]
         if all(not option and MISSING not in (key.constant, value.constant) for key, value, option in entries):
-            return constant({key.constant: value.constant for key, value, _ in entries})
+            made = {key.constant: value.constant for key, value, _ in entries}
+            if len(made) == len(entries):  # a key that is there twice is an error when the map is made
+                return constant(made)
         return Step(_map_maker([(key.run, value.run, option) for key, value, option in entries]))
 
     def _comprehension(self, node: Any) -> Step:

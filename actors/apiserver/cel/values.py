@@ -92,7 +92,7 @@ def type_of(value: Any) -> TypeOf:
 def same(one: Any, other: Any) -> bool:
     """CEL's equality, of any two values."""
     if one is other:
-        return True
+        return bool(one == other)  # NaN is not itself
     kind = type(one)
     if kind is str or kind is bytes or kind is bool:
         return kind is type(other) and one == other
