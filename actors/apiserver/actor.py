@@ -14,6 +14,7 @@ its certificates are missing, and when its watch cache is no longer to be truste
 import asyncio
 import gc
 import socket
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from actors.apiserver.bootstrap.ensure import ensure_all, send_as_self
 from actors.apiserver.bootstrap.kubernetes_service import is_reachable
 from actors.apiserver.bootstrap.port_upkeep import PortUpkeep
 from actors.apiserver.bus_front import BusFront
+from actors.apiserver.component_metrics import Aggregated, BuildInfo
 from actors.apiserver.components import BusComponents
 from actors.apiserver.extensions.served import Served
 from actors.apiserver.extensions.setup import Extensions
@@ -197,10 +199,16 @@ class ApiServerActor(Actor):
         number = self.name.removeprefix(self._first)
         return file.with_name(f"{file.stem}{number}{file.suffix}")
 
+    def _api_services(self) -> Mapping[str, Mapping[str, Any]]:
+        aggregator = self._server.aggregator
+        return {} if aggregator is None else aggregator.api_services()
+
     def _register_metrics(self) -> None:
         for collector in (
             ServerGauges(self.cache, self._handler.in_flight, lambda: self._https.connections),
             FairnessCollector(self._handler.gate),
+            BuildInfo(),
+            Aggregated(self._api_services),
             *([AuditCollector(self._audit)] if self._audit is not None else []),
         ):
             self.metrics.register(collector)

@@ -317,8 +317,10 @@ class Handler:
         verb = self._verb(info, resource)
         _check_accepted(call, info, resource)
         answer = await verb(server, call, info, resource)
-        if resource.warning and isinstance(answer, Answer):
-            answer.warnings = [resource.warning, *(answer.warnings or ())]
+        if resource.warning:
+            self.metrics.deprecated.note(resource, info.subresource)
+            if isinstance(answer, Answer):
+                answer.warnings = [resource.warning, *(answer.warnings or ())]
         return answer
 
     def _verb(self, info: RequestInfo, resource: Resource) -> Verb:

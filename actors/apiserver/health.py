@@ -27,11 +27,17 @@ def is_health(path: str) -> bool:
     return path in PATHS or path.startswith(("/healthz/", "/livez/", "/readyz/"))
 
 
+def of_path(path: str, checks: dict[str, str]) -> dict[str, str]:
+    """Return those of the checks that a path of health makes."""
+    if path != "/livez":
+        return checks
+    return {check: wrong for check, wrong in checks.items() if check in LIVENESS}
+
+
 def answer(path: str, query: str, checks: dict[str, str]) -> Answer:
     """Answer a path of health; `checks` are what is wrong by name. Raises ApiError for a check that there is not."""
     kind, _, name = path[1:].partition("/")
-    if kind == "livez":
-        checks = {check: wrong for check, wrong in checks.items() if check in LIVENESS}
+    checks = of_path(f"/{kind}", checks)
     if name:
         if name not in checks:
             raise errors.path_not_found()

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actors.apiserver.component_metrics import DeprecatedRequests
 from actors.apiserver.inflight import InFlight
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.storage.watch_cache import ROOT, WatchCache
@@ -22,6 +23,7 @@ LABELS = ["verb", "dry_run", "group", "version", "resource", "subresource", "sco
 DURATION_BOUNDS_S = (
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 )  # fmt: skip
+SERVICE_LEVEL_BOUNDS_S = DURATION_BOUNDS_S[2:]
 SIZE_BOUNDS_BYTES = (1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 COMPONENT = "apiserver"
 
@@ -52,7 +54,9 @@ class RequestMetrics(Collector):
         self._series: dict[Key, Series] = {}
         self.terminated: dict[int, int] = {}  # by code: requests that were refused, or given up, to protect the server
         self.unauthenticated = 0
+        self.deprecated = DeprecatedRequests()
         registry.register(self)
+        registry.register(self.deprecated)
 
     def count(self, info: RequestInfo | None, code: int, seconds: float, size_bytes: int | None) -> None:
         """Count an answer. That of a stream has no size, and its time says nothing of the server: it isn't counted."""
@@ -87,6 +91,7 @@ class RequestMetrics(Collector):
                 sizes.add_metric(labels, _cumulated(SIZE_BOUNDS_BYTES, series.size_buckets), series.bytes)
         yield total
         yield duration
+        yield self._service_levels()
         yield sizes
         terminated = CounterMetricFamily(
             "apiserver_request_terminations", "Requests ended to protect the server.", labels=["component", "code"]
@@ -100,6 +105,23 @@ class RequestMetrics(Collector):
         attempts.add_metric(["failure"], self.unauthenticated)
         attempts.add_metric(["success"], sum(sum(series.codes.values()) for series in self._series.values()))
         yield attempts
+
+    def _service_levels(self) -> Metric:
+        """The same durations under the name, and in the buckets, by which service levels are reckoned."""
+        found = HistogramMetricFamily(
+            "apiserver_request_sli_duration_seconds", "Time to the answer, as service levels count it.",
+            labels=[label for label in LABELS if label != "dry_run"],
+        )  # fmt: skip
+        skipped = len(DURATION_BOUNDS_S) - len(SERVICE_LEVEL_BOUNDS_S)
+        sums: dict[Key, tuple[list[int], float]] = {}
+        for (verb, _, *others), series in self._series.items():
+            buckets = [sum(series.time_buckets[: skipped + 1]), *series.time_buckets[skipped + 1 :]]
+            before, seconds = sums.get((verb, *others), ([0] * len(buckets), 0.0))
+            sums[verb, *others] = [a + b for a, b in zip(before, buckets, strict=True)], seconds + series.seconds
+        for key, (buckets, seconds) in sums.items():
+            if any(buckets):
+                found.add_metric([*key, COMPONENT], _cumulated(SERVICE_LEVEL_BOUNDS_S, buckets), seconds)
+        return found
 
 
 def _key(info: RequestInfo | None, code: int) -> Key:
@@ -136,15 +158,19 @@ class ServerGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         objects = GaugeMetricFamily("apiserver_storage_objects", "Objects by resource.", labels=["resource"])
+        newer = GaugeMetricFamily("apiserver_resource_objects", "Objects by resource.", labels=["group", "resource"])
         watches = GaugeMetricFamily(
             "apiserver_longrunning_requests", "Open watches by resource.", labels=["verb", "resource"]
         )
         for cache in self.cache:
             name = _resource_name(cache.prefix)
             objects.add_metric([name], len(cache.entries))
+            plural, _, group = name.partition(".")
+            newer.add_metric([group, plural], len(cache.entries))
             if cache.watcher_count:
                 watches.add_metric(["WATCH", name], cache.watcher_count)
         yield objects
+        yield newer
         yield watches
         requests = GaugeMetricFamily(
             "apiserver_current_inflight_requests", "Requests in the server.", labels=["request_kind"]

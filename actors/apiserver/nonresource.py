@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from actors.api import errors
 from actors.apiserver import health
 from actors.apiserver.call import JSON, Answer, ApiCall, of_object
+from actors.apiserver.component_metrics import slis
 from actors.apiserver.machinery import discovery, openapi
 from actors.apiserver.machinery.resource import Registry
 from actors.apiserver.machinery.version import version_info
@@ -46,6 +47,8 @@ def answer(server: Server, call: ApiCall, info: RequestInfo, checks: Checks) -> 
         return of_object(version_info())
     if path == "/metrics":
         return Answer(200, generate_latest(server.metrics), METRICS_TEXT)
+    if path == "/metrics/slis":
+        return Answer(200, slis(checks()), METRICS_TEXT)
     if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
         return _discovery(server, call, path)
     if path.startswith("/openapi/"):
@@ -156,4 +159,7 @@ def _paths(registry: Registry) -> list[str]:
     for group in groups:
         paths.append(f"/apis/{group['name']}")
         paths += [f"/apis/{version['groupVersion']}" for version in group["versions"]]
-    return sorted(paths + [*health.PATHS, "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"])
+    return sorted(
+        paths
+        + [*health.PATHS, "/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"]
+    )

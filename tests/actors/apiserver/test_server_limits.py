@@ -7,6 +7,7 @@ from prometheus_client import generate_latest
 
 from actors.api.errors import ApiError
 from actors.apiserver import health
+from actors.apiserver.component_metrics import Aggregated, BuildInfo
 from actors.apiserver.deadlines import REQUEST_TIMEOUT_S, Deadlines, duration_s, timeout_of
 from actors.apiserver.metrics import ServerGauges
 from actors.apiserver.request_info import parse
@@ -146,3 +147,22 @@ async def test_metrics_have_kubernetes_names(api):
     assert 'code="404"' in text and 'resource="nothing"' not in text
     assert 'apiserver_storage_objects{resource="configmaps"} 1.0' in text
     assert "apiserver_open_connections 7.0" in text
+    assert 'apiserver_resource_objects{group="",resource="configmaps"} 1.0' in text
+    levels = f"{{{list_}}}".replace('dry_run="",', "")
+    assert f"apiserver_request_sli_duration_seconds_count{levels} 1.0" in text
+    assert 'apiserver_request_sli_duration_seconds_bucket{component="apiserver",group="",le="0.05"' in text
+    assert 'le="0.025"' not in text.partition("apiserver_request_sli")[2].partition("# HELP")[0]
+
+
+@with_api()
+async def test_metrics_tell_of_the_server_itself(api):
+    services = {"v1.a.example": {"status": {"conditions": [{"type": "Available", "status": "False"}]}}}
+    for collector in (BuildInfo(), Aggregated(lambda: services)):
+        api.server.metrics.register(collector)
+    assert (await api.get("/api/v1/namespaces/default/endpoints"))[0] == 200
+    text = (await api.get("/metrics"))[1].decode()
+    assert 'git_version="v1.36.0"' in text and 'aggregator_unavailable_apiservice{name="v1.a.example"} 1.0' in text
+    outdated = 'group="",removed_release="",resource="endpoints",subresource="",version="v1"'
+    assert f"apiserver_requested_deprecated_apis{{{outdated}}} 1.0" in text
+    levels = (await api.get("/metrics/slis"))[1].decode()
+    assert 'kubernetes_healthcheck{name="ping",type="readyz"} 1.0' in levels and "apiserver_request" not in levels
