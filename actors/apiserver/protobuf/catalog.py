@@ -78,16 +78,19 @@ def name_of(api_version: str, kind: str) -> str:
 def find(name: str) -> Message | None:
     """The message `package.Name`; None when there is none."""
     package, _, message = name.rpartition(".")
-    return _package(package).get(message)
+    return _package(package).get(message) if package in _packages() else None
+
+
+@cache
+def _packages() -> frozenset[str]:
+    """Clients name packages, so what is none of these must neither be looked for nor remembered."""
+    names = (file.name for file in resources.files(protos).iterdir())
+    return frozenset(name.removesuffix(".proto") for name in names if name.endswith(".proto"))
 
 
 @cache
 def _package(package: str) -> dict[str, Message]:
-    if not re.fullmatch(r"[a-z]+_v\w+", package):
-        return {}
     file = resources.files(protos) / f"{package}.proto"
-    if not file.is_file():
-        return {}
     found: dict[str, Message] = {}
     name, is_list, is_either = "", False, False
     fields: dict[int, Field] = {}

@@ -15,7 +15,7 @@ import binascii
 import struct
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -25,6 +25,8 @@ from actors.apiserver.protobuf.catalog import Field, Message, find, name_of
 from actors.apiserver.protobuf.wire import MAGIC
 
 Encode = Callable[[Any], bytes]  # a value -> the bytes of it, without its tag
+
+KINDS_REMEMBERED = 4096  # more than there are, unless custom resources come and go all the time
 
 _LIST = "List"
 _UINT64 = (1 << 64) - 1
@@ -59,7 +61,7 @@ def frame(kind: str, obj: Mapping[str, Any]) -> bytes:
     return len(event).to_bytes(4, "big") + event
 
 
-@cache
+@lru_cache(maxsize=KINDS_REMEMBERED)
 def _encoder_of(api_version: str, kind: str) -> Encode | None:
     name = name_of(api_version, kind)
     if find(name) is not None:

@@ -119,6 +119,19 @@ def test_nesting_is_bounded():
         del catalog._package("meta_v1")["Loop"]
 
 
+@pytest.mark.parametrize(
+    "version", ["v7", "v" + "1" * 300, "v" + "1" * 100_000, "../v1", "v1\0", "\n", ""], ids=lambda text: text[:8]
+)
+def test_what_a_client_calls_a_version_is_refused_and_not_remembered(version):
+    known = catalog._package.cache_info().currsize
+    for group in ("apps/", "", "policy/"):
+        if group + version not in ("v1", ""):
+            with pytest.raises(ApiError) as refused:
+                wire.to_json(envelope(group + version, "Deployment", b""))
+            assert refused.value.code == 415
+    assert catalog._package.cache_info().currsize == known
+
+
 def test_catalog_knows_every_built_in_kind_and_every_message_it_uses():
     missing = [
         f"{resource.api_version} {resource.kind}"
@@ -128,7 +141,7 @@ def test_catalog_knows_every_built_in_kind_and_every_message_it_uses():
     ]
     assert missing == []
     packages = {catalog.package_of(resource.api_version) for resource in REGISTRY} | {"meta_v1", "policy_v1"}
-    for package in packages:
+    for package in packages & catalog._packages():
         for name, message in catalog._package(package).items():
             for one in message.fields.values():
                 known = one.kind in catalog.SCALARS | catalog.SPECIAL or catalog.find(one.kind) is not None
