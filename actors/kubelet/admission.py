@@ -8,8 +8,8 @@ Neighbours: `worker` asks before a pod's first start, through `node_kubelet`, wh
 taken in is not asked about again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from actors.api.node_selector import matches_pod
@@ -36,6 +36,7 @@ SAFE_SYSCTLS = frozenset(
         "net.ipv4.tcp_wmem",
     }
 )
+OUT_OF = "OutOf"  # with a resource's name: the reason why a pod does not fit
 MEMORY_PRESSURE_TAINT = "node.kubernetes.io/memory-pressure"
 
 
@@ -102,16 +103,31 @@ def _elsewhere(pod: pods.Pod, place: Place) -> Ending | None:
 def _too_big(pod: pods.Pod, place: Place) -> Ending | None:
     if place.allocatable is None:
         return None
+    return next((_out_of(*figures) for figures in _short_of(pod, place)), None)
+
+
+def _short_of(pod: pods.Pod, place: Place) -> Iterator[tuple[str, int, int, int]]:
+    """Give the resources of which there is too little, with what is wanted, used and there at all."""
+    free = place.allocatable or {}
     others = [other for other in place.others if pods.uid(other) != pods.uid(pod)]
-    room = _amount("pods", place.allocatable.get("pods", "0"))
+    room = _amount("pods", free.get("pods", "0"))
     if len(others) + 1 > room:
-        return _out_of("pods", 1, len(others), room)
+        yield "pods", 1, len(others), room
     for name in sorted(_requested(pod)):
-        capacity = _amount(name, place.allocatable.get(name, "0"))
+        capacity = _amount(name, free.get(name, "0"))
         wanted, used = place.request_of(pod, name), sum(place.request_of(other, name) for other in others)
         if wanted and wanted + used > capacity:
-            return _out_of(name, wanted, used, capacity)
-    return None
+            yield name, wanted, used, capacity
+
+
+def missing_for(pod: pods.Pod, place: Place) -> dict[str, int]:
+    """Return how much more of which resource the node needed to have, if nothing but that keeps the pod out."""
+    found = refusal(pod, place)
+    if found is None or not found.reason.startswith(OUT_OF):
+        return {}
+    if refusal(pod, replace(place, allocatable=None)) is not None:
+        return {}
+    return {name: wanted + used - capacity for name, wanted, used, capacity in _short_of(pod, place)}
 
 
 def _requested(pod: pods.Pod) -> set[str]:
@@ -124,7 +140,7 @@ def _requested(pod: pods.Pod) -> set[str]:
 
 def _out_of(name: str, wanted: int, used: int, capacity: int) -> Ending:
     text = f"Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
-    return _refused(f"OutOf{name}", text)
+    return _refused(f"{OUT_OF}{name}", text)
 
 
 def _amount(name: str, quantity: str) -> int:

@@ -28,6 +28,12 @@ PRESSED = {
     "DiskPressure": ("KubeletHasDiskPressure", "kubelet has disk pressure"),
     "PIDPressure": ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
 }
+TURNS = {  # condition -> what an event calls its turning False, and True
+    "MemoryPressure": ("NodeHasSufficientMemory", "NodeHasInsufficientMemory"),
+    "DiskPressure": ("NodeHasNoDiskPressure", "NodeHasDiskPressure"),
+    "PIDPressure": ("NodeHasSufficientPID", "NodeHasInsufficientPID"),
+    "Ready": ("NodeNotReady", "NodeReady"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,20 @@ def _extended(capacity: Mapping[str, str], previous: dict[str, Any]) -> dict[str
     """Return the extended resources that somebody wrote into the Node: they are handed out as they are."""
     written = previous.get("capacity") or {}
     return {name: amount for name, amount in written.items() if is_extended(name) and name not in capacity}
+
+
+def told_of(name: str, before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the events that say what became different of a node, as (type, reason, message)."""
+    events = []
+    booted, boot = ((status.get("nodeInfo") or {}).get("bootID") for status in (before, after))
+    if booted and boot and booted != boot:
+        events.append(("Warning", "Rebooted", f"Node {name} has been rebooted, boot id: {boot}"))
+    for kind, (no, yes) in TURNS.items():
+        had, has = (get_condition(status.get("conditions") or (), kind) or {} for status in (before, after))
+        if has.get("status") != had.get("status"):
+            reason = yes if has.get("status") == "True" else no
+            events.append(("Normal", reason, f"Node {name} status is now: {reason}"))
+    return events
 
 
 def differs(new: dict[str, Any], old: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from actors.kubelet.backoff import restart_backoff
 from actors.kubelet.container_spec import NodeFacts
 from actors.kubelet.counts import Counts
 from actors.kubelet.eviction.eviction import Eviction
+from actors.kubelet.eviction.preemption import MESSAGE, REASON, victims
 from actors.kubelet.images import Images
 from actors.kubelet.logs.rotation import rotate_for_ever
 from actors.kubelet.logs.termination_message import with_message
@@ -32,7 +33,7 @@ from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
 from actors.kubelet.probes.checks import check
 from actors.kubelet.probes.prober import Prober, Probing
-from actors.kubelet.registration import Registration
+from actors.kubelet.registration import Registration, unheard
 from actors.kubelet.resize import feasibility
 from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUnreachable, RuntimeVersion
 from actors.kubelet.shutdown import end_all, groups_of
@@ -52,6 +53,7 @@ from actors.kubelet.terminator import Terminator
 from actors.kubelet.volumes.claims import Claims
 from actors.kubelet.volumes.volume_metrics import VolumeMetrics
 from actors.kubelet.worker.equipment import Equipment
+from actors.kubelet.worker.worker import PodWorker
 from runtime.clock import Clock
 from runtime.informer import Informer
 from runtime.workqueue import RetryLimiter
@@ -116,9 +118,10 @@ class NodeKubelet:
         volumes = VolumeMetrics(equipment.files, self.pods.active)
         self.metrics = NodeCollectors((own, volumes), ProbeMetrics(equipment.prober))
         self.static = self._static()
+        tell = self._tell_node if shared.services is not None else unheard  # a thousand simulated ones say nothing
         self.registration = Registration(
             name, machine, shared.config.kubelet, dict(shared.config.labels), list(shared.config.taints),
-            self._observe, shared.nodes, shared.api, shared.heartbeats, shared.clock, shared.log,
+            self._observe, shared.nodes, shared.api, shared.heartbeats, tell, shared.clock, shared.log,
         )  # fmt: skip
 
     async def start(self) -> None:
@@ -196,6 +199,7 @@ class NodeKubelet:
             writer=self.writer,
             refusal=self._refusal,
             resize_refusal=self._resize_refusal,
+            make_room=self._make_room,
             api=shared.api,
             backoff=restart_backoff(shared.config.kubelet.max_container_restart_period_s),
             limiter=RetryLimiter(base_s=0.05),
@@ -250,9 +254,27 @@ class NodeKubelet:
     def _refusal(self, pod: pods.Pod) -> Ending | None:
         if self._is_shutting_down:
             return Ending("NodeShutdown", "Pod was rejected as the node is shutting down.")
-        node = self._shared.nodes.get(self.name)
-        place = Place(
-            node=node,
+        return refusal(pod, self._place())
+
+    def _make_room(self, pod: pods.Pod) -> bool:
+        """End others for a critical pod, as soon as their own grace allows; tell whether it will fit then."""
+        chosen = [] if self._is_shutting_down else victims(pod, self._place())
+        uids = {pods.uid(victim) for victim in chosen}
+        leaving = [worker for worker in self.pods.workers() if worker.uid in uids]
+        for worker in leaving:
+            worker.end(Ending(REASON, MESSAGE, is_disruption=True))
+        if leaving:
+            self._shared.spawn(self._look_after(leaving, pods.uid(pod)), f"room for {pods.key(pod)}")
+        return bool(leaving)
+
+    async def _look_after(self, leaving: Sequence[PodWorker], uid: str) -> None:
+        """Look at a pod again once others have ended."""
+        await asyncio.gather(*(worker.told() for worker in leaving))
+        self.pods.poke(uid)
+
+    def _place(self) -> Place:
+        return Place(
+            node=self._shared.nodes.get(self.name),
             allocatable=self._allocatable(),
             others=self.pods.admitted(),
             request_of=self.pods.request_of,
@@ -261,7 +283,6 @@ class NodeKubelet:
             has_apparmor=self._has_apparmor,
             has_strict_groups=isinstance(self.driver, SimulatedDriver),  # containerd 1.x has no word for them
         )
-        return refusal(pod, place)
 
     def _resize_refusal(self, pod: pods.Pod) -> Ending | None:
         free = self._allocatable()
@@ -273,7 +294,7 @@ class NodeKubelet:
         return ((node or {}).get("status") or {}).get("allocatable") or allocatable(self._machine)
 
     def _tell_node(self, kind: str, reason: str, message: str) -> None:
-        node = self._shared.nodes.get(self.name)
+        node = self.registration.known
         if node is not None:
             self.recorder.event(node, kind, reason, message)
 

@@ -14,7 +14,7 @@ from typing import Any
 from actors.api.client import ApiClient
 from actors.api.config import KubeletConfig
 from actors.api.errors import ApiError
-from actors.kubelet.node import Machine, Observation, differs, labels_of, lease, new_node, node_status
+from actors.kubelet.node import Machine, Observation, differs, labels_of, lease, new_node, node_status, told_of
 from bus import BusError
 from runtime.clock import Clock
 from runtime.informer import Informer
@@ -26,6 +26,11 @@ SETTLE_S = 10.0  # how long the first status waits for runtime and network: long
 LEASES = "leases.coordination.k8s.io"
 
 Observe = Callable[[], Any]  # -> awaitable of Observation
+Tell = Callable[[str, str, str], None]  # (type, reason, message)
+
+
+def unheard(kind: str, reason: str, message: str) -> None:
+    """An event that nobody is told of."""
 
 
 class Registration:
@@ -40,10 +45,13 @@ class Registration:
         nodes: Informer,
         api: ApiClient,
         gate: asyncio.Semaphore,
+        tell: Tell,
         clock: Clock,
         log: Any,
     ):
-        """`gate` bounds the writes of all nodes of this process that are under way."""
+        """`gate` bounds the writes of all nodes of this process that are under way; `tell` makes events of the node."""
+        self._tell = tell
+        self._has_told = False  # that it begins
         self.name = name
         self.machine = machine
         self.registered = asyncio.Event()
@@ -61,6 +69,11 @@ class Registration:
     def node(self) -> dict[str, Any] | None:
         """The Node as the API has it."""
         return self._nodes.get(self.name)
+
+    @property
+    def known(self) -> dict[str, Any] | None:
+        """The Node as far as it is known, also before the informer has it."""
+        return self._known()
 
     def changed(self) -> None:
         """Something that the status tells may be different now."""
@@ -121,8 +134,16 @@ class Registration:
         except ApiError:
             self._unseen = None  # it may be gone, or another one, without the informer's having seen it
             raise
+        self._say_what_turned(node.get("status") or {}, status)
         self._written, self._written_s = status, self._clock.monotonic()
         self._log.debug("node status written", node=self.name, version=answer["metadata"]["resourceVersion"])
+
+    def _say_what_turned(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        if not self._has_told:
+            self._has_told = True
+            self._tell("Normal", "Starting", "Starting kubelet.")
+        for event in told_of(self.name, self._written or before, after):
+            self._tell(*event)
 
     def _known(self) -> dict[str, Any] | None:
         """The Node, if it is registered. The informer may be late: a Node that it has not seen yet is not gone."""

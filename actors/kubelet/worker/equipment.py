@@ -37,6 +37,7 @@ class Equipment:
     writer: StatusWriter
     resize_refusal: Callable[[pods.Pod], Ending | None]  # why a pod can't have what it asks for now
     refusal: Callable[[pods.Pod], Ending | None]  # why the node does not take a new pod in
+    make_room: Callable[[pods.Pod], bool]  # end others for a critical pod that was refused; tell whether that is done
     api: ApiClient
     backoff: Backoff
     limiter: RetryLimiter

@@ -183,6 +183,8 @@ class PodWorker:
         if self._life.must_end:
             await self._leaving.end()
             return
+        if not self.is_admitted:
+            return  # others are ended to make room for it
         self._with.prober.follow(self.pod, runtime)
         self._wake_at(await self._resizer.resize(runtime))
         runtime = self._with.observer.pod(self.uid)
@@ -205,7 +207,8 @@ class PodWorker:
         if not (runtime.sandboxes or runtime.containers or self._with.writer.last(self.pod).get("startTime")):
             refusal = self._with.refusal(self.pod)
             if refusal is not None:
-                self.end(refusal)
+                if not self._with.make_room(self.pod):
+                    self.end(refusal)
                 return
         self.is_admitted = True
         self._resizing.take_in(self.pod, self._with.writer.last(self.pod))

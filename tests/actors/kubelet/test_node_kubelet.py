@@ -472,6 +472,33 @@ def _condition(world: World, kind: str) -> str:
     return str(next(item["status"] for item in conditions if item["type"] == kind))
 
 
+def test_a_critical_pod_gets_the_room_of_others(tmp_path: Path) -> None:
+    def asks(cpu: str, **fields: Any) -> dict[str, Any]:
+        return container(resources={"requests": {"cpu": cpu, "memory": "1Mi"}, **fields})
+
+    async def play(world: World) -> None:
+        world.create(asks("20", limits={"cpu": "20", "memory": "1Mi"}), name="sure")
+        world.create(asks("6"), name="small", rules={"stop-seconds": "3"})
+        world.create(asks("5"), name="smaller")
+        await world.until(lambda: all(world.ready(name) for name in ("sure", "small", "smaller")))
+        world.create(asks("7"), name="plain")
+        await world.until(lambda: world.status("plain").get("reason") == "OutOfcpu")
+        world.create(asks("7"), name="critical", priority=2_000_000_000)
+        begin = world.clock.monotonic()
+        await world.until(lambda: world.ready("critical"))
+        assert world.clock.monotonic() - begin > 3, "the other has its grace"
+        assert (world.status("small")["phase"], world.status("small")["reason"]) == ("Failed", "Preempting")
+        conditions = {item["type"]: item for item in world.status("small")["conditions"]}
+        assert conditions["DisruptionTarget"]["reason"] == "TerminationByKubelet"
+        assert world.ready("smaller")
+        assert world.ready("sure")
+        world.create(asks("400"), name="huge", priority=2_000_000_000)
+        await world.until(lambda: world.status("huge").get("reason") == "OutOfcpu")
+        assert world.ready("sure"), "nobody leaves for who can't be taken in all the same"
+
+    scenario(tmp_path, play)
+
+
 def test_a_graceful_end_of_the_node_ends_its_pods_and_tells(tmp_path: Path) -> None:
     async def play(world: World) -> None:
         world.create(name="plain", rules={"stop-seconds": "3"})

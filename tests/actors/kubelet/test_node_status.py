@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.kubelet.node import Machine, Observation, allocatable, node_status, reserved
+from actors.kubelet.node import Machine, Observation, allocatable, node_status, reserved, told_of
 
 CAPACITY = {"cpu": "4", "memory": "8Gi", "ephemeral-storage": "100Gi", "pods": "110", "hugepages-2Mi": "1Gi"}
 
@@ -23,3 +23,15 @@ def test_extended_resources_that_somebody_wrote_are_handed_out_and_taken_back() 
     assert made["allocatable"] == {"cpu": "1", "example.com/dongle": "4"}
     made = status({"capacity": {"cpu": "1"}, "allocatable": {"cpu": "1", "example.com/dongle": "4"}})
     assert made["allocatable"] == {"cpu": "1", "example.com/dongle": None}
+
+
+def test_a_machine_that_was_booted_anew_says_so() -> None:
+    before, after = ({"nodeInfo": {"bootID": boot}} for boot in ("a", "b"))
+    assert told_of("w1", before, after) == [("Warning", "Rebooted", "Node w1 has been rebooted, boot id: b")]
+    assert told_of("w1", {}, after) == told_of("w1", after, after) == []
+
+
+def test_a_pressure_that_comes_and_goes_is_told() -> None:
+    calm, pressed = ({"conditions": [{"type": "MemoryPressure", "status": value}]} for value in ("False", "True"))
+    assert [reason for _, reason, _ in told_of("w1", calm, pressed)] == ["NodeHasInsufficientMemory"]
+    assert [reason for _, reason, _ in told_of("w1", pressed, calm)] == ["NodeHasSufficientMemory"]

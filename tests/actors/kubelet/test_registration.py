@@ -29,9 +29,10 @@ class Life:
 
     def __init__(self) -> None:
         self.api, self.seen, self.faults = ImaginedApi(), Seen(), 0
+        self.told: list[tuple[str, str, str]] = []
         self.registration = Registration(
             "w1", MACHINE, KubeletConfig(), {}, [], self._observe, self.seen, self.api,  # type: ignore[arg-type]
-            asyncio.Semaphore(8), SystemClock(), structlog.get_logger(),
+            asyncio.Semaphore(8), lambda *event: self.told.append(event), SystemClock(), structlog.get_logger(),
         )  # fmt: skip
         self.registration.settled.set()
         self._status = asyncio.ensure_future(self.registration.keep_status())
@@ -101,3 +102,13 @@ async def test_a_node_that_was_deleted_before_the_informer_saw_it_is_registered_
     life.api.drop("nodes", "w1")
     await life.tell()
     await life.until(lambda: life.writes("create", "nodes") == 2)
+
+
+@live
+async def test_what_turned_is_told_once(life):
+    await life.tell()
+    reasons = [reason for _, reason, _ in life.told]
+    assert reasons == [
+        "Starting", "NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeNotReady",
+    ]  # fmt: skip
+    assert life.told[-1] == ("Normal", "NodeNotReady", "Node w1 status is now: NodeNotReady")

@@ -41,6 +41,8 @@ def test_top_summary_and_metrics(real_cluster: Cluster) -> None:
     assert summary["node"]["fs"]["capacityBytes"] > 0
     resource = node.kubectl("get", "--raw", f"{base}/metrics/resource")
     assert 'container_cpu_usage_seconds_total{container="c",namespace="default",pod="busy"}' in resource
+    of_node = [item["reason"] for item in node.get("events", "--field-selector", "involvedObject.kind=Node")["items"]]
+    assert {"Starting", "NodeHasSufficientMemory", "NodeReady"} <= {*of_node}
     assert "container_memory_rss" in node.kubectl("get", "--raw", f"{base}/metrics/cadvisor")
     assert 'kubelet_running_containers{container_state="running"}' in node.kubectl("get", "--raw", f"{base}/metrics")
     remove(node, "busy")
