@@ -23,6 +23,7 @@ PENDING, IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
 CONDITIONS = (PENDING, IN_PROGRESS)
 DEFERRED, INFEASIBLE, ERROR = "Deferred", "Infeasible", "Error"
 RETRY_S = 10.0  # until a deferred or failed resize is tried again
+WHOLE_POD = ""  # in the place of a container's name: what the pod has as a whole
 
 Allocation = Mapping[str, dict[str, Any]]  # container -> resources
 Refusal = Callable[[pods.Pod], Ending | None]
@@ -38,9 +39,11 @@ class Change:
 
 
 def resources_of(pod: pods.Pod) -> dict[str, dict[str, Any]]:
-    """Return what the spec asks for each container that can be resized: regular ones and sidecars."""
+    """Return what the spec asks for each container that can be resized, regular ones and sidecars, and for the pod."""
     sidecars = [item for item in pods.init_containers(pod) if pods.is_sidecar(item)]
-    return {item["name"]: item.get("resources") or {} for item in (*pods.containers(pod), *sidecars)}
+    found = {item["name"]: item.get("resources") or {} for item in (*pods.containers(pod), *sidecars)}
+    whole = pod["spec"].get("resources")
+    return found | {WHOLE_POD: whole} if whole else found
 
 
 def with_resources(pod: pods.Pod, allocation: Allocation) -> pods.Pod:
@@ -52,7 +55,8 @@ def with_resources(pod: pods.Pod, allocation: Allocation) -> pods.Pod:
 
     lists = {field: [given(item) for item in pod["spec"][field]] for field in ("containers", "initContainers")
              if pod["spec"].get(field)}  # fmt: skip
-    return {**pod, "spec": {**pod["spec"], **lists}}
+    whole = {"resources": allocation[WHOLE_POD]} if WHOLE_POD in allocation else {}
+    return {**pod, "spec": {**pod["spec"], **lists, **whole}}
 
 
 def told(pod: pods.Pod, status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -62,6 +66,8 @@ def told(pod: pods.Pod, status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         for item in status.get(field) or ():
             if item["name"] in found and item.get("resources"):
                 found[item["name"]] = item["resources"]
+    if WHOLE_POD in found and status.get("resources"):
+        found[WHOLE_POD] = status["resources"]
     return found
 
 
@@ -85,12 +91,22 @@ def _amounts(resources: Mapping[str, Any], name: str) -> tuple[int, int]:
     return amount(requests.get(name) or 0) or limit, limit
 
 
+def inherited(own: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a container has, with the limits of its pod where it has none of its own."""
+    limits = {**(whole.get("limits") or {}), **(own.get("limits") or {})}
+    return {**own, "limits": limits} if limits else dict(own)
+
+
 class Resizing:
     """One pod's allocation, and what its containers have of it."""
 
     def __init__(self) -> None:
         self._allocated: dict[str, dict[str, Any]] | None = None  # None: nothing was taken in yet
         self._actual: dict[str, dict[str, Any]] = {}  # container id -> resources
+        self._whole: dict[
+            str, Any
+        ] = {}  # what the pod's own cgroup was given, where the pod asks for anything as a whole
+        self._whole_of: dict[str, dict[str, Any]] = {}  # container id -> that, as it was when the container was made
         self._pending: tuple[str, str] | None = None  # reason, message
         self._error = ""
         self._in_progress = False
@@ -99,6 +115,7 @@ class Resizing:
         """The pod is admitted, by this kubelet or an earlier one that told of it in its status."""
         if self._allocated is None:
             self._allocated = told(pod, status)
+            self._whole = self._allocated.get(WHOLE_POD, {})
 
     def note(self, runtime: PodRuntime) -> None:
         """Note containers that are new: they were made with what is allocated now."""
@@ -106,6 +123,9 @@ class Resizing:
         self._actual = {
             item.container.id: self._actual.get(item.container.id, allocated.get(item.container.name, {}))
             for item in runtime.containers
+        }
+        self._whole_of = {
+            item.container.id: self._whole_of.get(item.container.id, self._whole) for item in runtime.containers
         }
 
     def view(self, pod: pods.Pod) -> pods.Pod:
@@ -129,24 +149,41 @@ class Resizing:
     def changes(self, pod: pods.Pod, runtime: PodRuntime) -> list[Change]:
         """Return what is left to do so that running containers have what is allocated."""
         found, allocated = [], self._allocated or {}
-        view = self.view(pod)
+        view, whole = self.view(pod), allocated.get(WHOLE_POD, {})
         for name, resources in allocated.items():
             status, container = runtime.newest(name), pods.find_container(view, name)
             if status is None or container is None or not is_running(status):
                 continue
-            actual = self._actual.get(status.container.id, resources)
-            if differs(actual, resources):
+            identity = status.container.id
+            wanted = inherited(resources, whole)
+            actual = inherited(self._actual.get(identity, resources), self._whole_of.get(identity, whole))
+            if differs(actual, wanted):
                 made = qos.container_resources(view, container, 1)
-                found.append(Change(status, made, needs_restart(container, actual, resources)))
-        self._in_progress = bool(found)
-        if not found:
+                found.append(Change(status, made, needs_restart(container, actual, wanted)))
+        self._in_progress = bool(found) or self.whole_is_due
+        if not self._in_progress:
             self._error = ""
         return found
 
+    @property
+    def whole_is_due(self) -> bool:
+        """Whether the pod's own cgroup has not yet what is allocated."""
+        return differs(self._whole, (self._allocated or {}).get(WHOLE_POD, {}))
+
+    def whole_done(self) -> None:
+        """The pod's own cgroup has what is allocated."""
+        self._whole = (self._allocated or {}).get(WHOLE_POD, {})
+
     def done(self, change: Change) -> None:
         """A container has what is allocated."""
-        name = change.container.container.name
-        self._actual[change.container.container.id] = (self._allocated or {}).get(name, {})
+        name, identity = change.container.container.name, change.container.container.id
+        self._actual[identity] = (self._allocated or {}).get(name, {})
+        self._whole_of[identity] = (self._allocated or {}).get(WHOLE_POD, {})
+
+    @property
+    def whole(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return what the pod is given as a whole, and what its cgroup has of it."""
+        return (self._allocated or {}).get(WHOLE_POD, {}), self._whole
 
     def failed(self, why: str) -> None:
         self._error = why
@@ -170,7 +207,7 @@ class Resizing:
         """Return the fields of container statuses that tell of resources, by container."""
         found: dict[str, dict[str, Any]] = {}
         for name, resources in (self._allocated or {}).items():
-            if not resources:
+            if not resources or name == WHOLE_POD:
                 continue
             fields: dict[str, Any] = {}
             requests = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
@@ -181,6 +218,15 @@ class Resizing:
             fields["resources"] = _plain(resources if actual is None else actual)
             found[name] = fields
         return found
+
+
+def of_pod(resizing: Resizing) -> dict[str, Any]:
+    """Return the fields of a pod's status that tell of its resources as a whole."""
+    whole, actual = resizing.whole
+    if not whole:
+        return {}
+    requests = {**(whole.get("limits") or {}), **(whole.get("requests") or {})}
+    return {"allocatedResources": requests, "resources": _plain(actual)}
 
 
 def _plain(resources: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from actors.kubelet.containerd.machine import CGROUP_ROOT
 from actors.kubelet.measure import Durations
 from actors.kubelet.runtime import Resources
+from actors.kubelet.stats.cgroups import CgroupReader
 
 POD_PREFIX = "pod"
 BEST_EFFORT_SHARES = 2  # the kernel's least, as Kubernetes gives to pods without requests
@@ -84,6 +85,11 @@ class Cgroups:
                 path = self._path(controller, self.pod(uid)) / name
                 if path.exists():  # a kernel may lack a controller, such as CFS bandwidth
                     path.write_text(value)
+
+    def held_memory(self, cgroup: str) -> int:
+        """Return the bytes that a cgroup can't give back at once; 0 when there is no such cgroup."""
+        usage = CgroupReader(self._root).read(cgroup)
+        return usage.working_set_bytes if usage is not None else 0
 
     def _make(self, cgroup: str) -> None:
         if self.unified:

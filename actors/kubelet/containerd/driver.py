@@ -378,6 +378,14 @@ class ContainerdDriver:
             await self._remains.clear(identity)
 
     async def update_resources(self, container_id: str, resources: Resources) -> None:
+        """A container that holds more memory than it may have then would be killed, or the kernel would refuse."""
+        uid = (await self._sandbox_config(await self._sandbox_id(container_id))).metadata.uid
+        held_bytes = await asyncio.to_thread(self.cgroups.held_memory, f"{self.cgroups.pod(uid)}/{container_id}")
+        limit_bytes = resources.memory_limit_bytes
+        if limit_bytes and held_bytes > limit_bytes:
+            raise RuntimeRefused(
+                f"attempting to set container memory limit ({limit_bytes}) below current usage ({held_bytes})"
+            )
         request = cri.UpdateContainerResourcesRequest(
             container_id=container_id, linux=requests.linux_resources(resources)
         )

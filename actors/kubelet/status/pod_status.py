@@ -50,6 +50,7 @@ class Facts:
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     hooked: str = ""  # the container whose postStart hook is under way
     resources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of container statuses, by container
+    whole_resources: Mapping[str, Any] = field(default_factory=dict)  # fields that tell of the pod's as a whole
     more_conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # (reason, message) of what holds
     finished: bool = False  # nothing of the pod will be started again
     ending: Ending | None = None
@@ -80,6 +81,7 @@ def status_of(pod: pods.Pod, runtime: PodRuntime, previous: dict[str, Any], fact
         status["initContainerStatuses"] = inits
     if ephemeral:
         status["ephemeralContainerStatuses"] = ephemeral
+    status |= facts.whole_resources
     status["qosClass"] = previous.get("qosClass") or qos.qos_class(pod)
     status |= _reason(previous, facts)
     return status

@@ -28,7 +28,7 @@ class Resizer:
         resizing.note(runtime)
         resizing.allocate(self._life.pod, with_.resize_refusal)
         changes = resizing.changes(self._life.pod, runtime)
-        if changes:
+        if changes or resizing.whole_is_due:
             self._report()
             await self._carry_out(changes)
             resizing.changes(self._life.pod, runtime)
@@ -49,6 +49,7 @@ class Resizer:
                     await with_.driver.update_resources(change.container.container.id, change.resources)
                 self._resizing.done(change)
             await with_.driver.resize_pod(self._life.uid, whole)
+            self._resizing.whole_done()
         except RuntimeUnreachable:
             raise
         except RuntimeFault as error:

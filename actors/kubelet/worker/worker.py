@@ -17,7 +17,7 @@ from actors.api.meta import parse_time
 from actors.kubelet import pod as pods
 from actors.kubelet.compute import PodActions, compute_pod_actions
 from actors.kubelet.observed import PodRuntime
-from actors.kubelet.resize import Resizing
+from actors.kubelet.resize import Resizing, of_pod
 from actors.kubelet.runtime import RuntimeFault
 from actors.kubelet.starter import RETRY_S
 from actors.kubelet.status.pod_status import OWN_CONDITIONS, Ending, Facts, status_of
@@ -268,6 +268,7 @@ class PodWorker:
             waiting=self._living.waiting,
             hooked=self._living.hooked,
             resources=self._resizing.statuses(self._with.observer.pod(self.uid)),
+            whole_resources=of_pod(self._resizing),
             more_conditions=self._resizing.conditions,
             finished=self._life.has_ended,
             ending=self._life.ending,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster import Cluster, eventually
 
-from .test_kubelet_real import await_ready, container, pod, remove, run_pod, status
+from .test_kubelet_real import await_ready, container, pod, remove, run_pod, script, status
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -80,3 +80,44 @@ def test_a_container_that_wants_a_restart_gets_one(node: Cluster) -> None:
     await_ready(node, "restarts")
     assert bounds(node, "restarts")["memory"] == 64
     remove(node, "restarts")
+
+
+def test_the_bounds_of_a_whole_pod_change(node: Cluster) -> None:
+    """What has no limit of its own has its pod's, which may grow and shrink; the containers go on."""
+    whole = {"requests": {"cpu": "100m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "32Mi"}}
+    run_pod(node, "whole", container(), resources=whole)
+    await_ready(node, "whole")
+    assert bounds(node, "whole") == {"memory": 32, "pod": 32, "cpu": 200}
+    identity = status(node, "whole")["containerID"]
+    assert pod(node, "whole")["status"]["resources"]["limits"] == whole["limits"]
+    for cpu, memory in (("400m", "64Mi"), ("300m", "48Mi")):
+        patch = {"spec": {"resources": {"limits": {"cpu": cpu, "memory": memory}}}}
+        node.kubectl("patch", "pod", "whole", "--subresource", "resize", "--patch", json.dumps(patch))
+        told = {"cpu": cpu, "memory": memory}
+        eventually(lambda told=told: pod(node, "whole")["status"]["resources"]["limits"] == told, "it is told", 20)
+        wanted = {"memory": int(memory[:2]), "pod": int(memory[:2]), "cpu": int(cpu[:3])}
+        assert bounds(node, "whole") == wanted
+    assert pod(node, "whole")["status"]["allocatedResources"] == whole["requests"]
+    assert (status(node, "whole")["containerID"], status(node, "whole")["restartCount"]) == (identity, 0)
+    remove(node, "whole")
+
+
+def test_memory_that_is_in_use_is_not_taken_away(node: Cluster) -> None:
+    fill = script("dd if=/dev/zero of=/m/x bs=1M count=40; sleep 1000000 & wait")
+    mounts = [{"name": "m", "mountPath": "/m"}]
+    held = container("c", fill, resources=amounts("100m", "64Mi"), volumeMounts=mounts)
+    run_pod(node, "held", held, volumes=[{"name": "m", "emptyDir": {"medium": "Memory"}}])
+    await_ready(node, "held")
+    identity = status(node, "held")["containerID"].partition("://")[2]
+    usage = next(Path("/sys/fs/cgroup").glob(f"memory/kubus-*/w1/pod*/{identity}/memory.usage_in_bytes"))
+    eventually(lambda: int(usage.read_text()) > 40 << 20, "it holds 40 MiB", 20)
+    resize(node, "held", "100m", "20Mi")
+
+    def refused() -> str:
+        conditions = {item["type"]: item for item in pod(node, "held")["status"]["conditions"]}
+        found = conditions.get("PodResizeInProgress", {})
+        return found.get("message", "") if found.get("reason") == "Error" else ""
+
+    assert "below current usage" in eventually(refused, "the condition says why", 20)
+    assert (bounds(node, "held")["memory"], status(node, "held")["restartCount"]) == (64, 0)
+    remove(node, "held")

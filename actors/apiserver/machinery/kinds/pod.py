@@ -94,6 +94,8 @@ class PodStrategy(WithStatus):
             for kind in ("containers", "initContainers"):
                 for container, wanted in zip(spec.get(kind) or (), given.get(kind) or (), strict=False):
                     container["resources"] = wanted.get("resources") or {}
+            if spec.get("resources") or given.get("resources"):
+                spec["resources"] = given.get("resources") or {}
         obj["spec"], obj["status"] = spec, old.get("status") or {}
         if spec != old["spec"]:
             obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1

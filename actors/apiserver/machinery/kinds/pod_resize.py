@@ -21,6 +21,18 @@ def resize_causes(spec: dict[str, Any], before: dict[str, Any]) -> list[Cause]:
             for which in ("requests", "limits"):
                 causes += _list_causes(after.get(which) or {}, was.get(which) or {}, f"{path}.resources.{which}")
             causes += _restart_causes(spec, container, after, was, path)
+    return causes + _whole_pod_causes(spec.get("resources") or {}, before.get("resources") or {})
+
+
+def _whole_pod_causes(after: dict[str, Any], was: dict[str, Any]) -> list[Cause]:
+    """The amounts of the pod as a whole may change as those of containers do."""
+    if after == was:
+        return []
+    if not was:
+        return [field.forbidden("spec.resources", "resources of a pod as a whole cannot be added to a pod that runs")]
+    causes = []
+    for which in ("requests", "limits"):
+        causes += _list_causes(after.get(which) or {}, was.get(which) or {}, f"spec.resources.{which}")
     return causes
 
 
