@@ -20,7 +20,16 @@ from google.protobuf import json_format
 
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.network import bridge_name, node_suffix
-from actors.kubelet.containerd import importer, leases, network, pause_profile, replies, requests, stop_signal
+from actors.kubelet.containerd import (
+    cni_records,
+    importer,
+    leases,
+    network,
+    pause_profile,
+    replies,
+    requests,
+    stop_signal,
+)
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.config import PAUSE_IMAGE
 from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
@@ -273,19 +282,28 @@ class ContainerdDriver:
     async def stop_sandbox(self, sandbox_id: str) -> None:
         await self._close_host_ports(sandbox_id)
         with contextlib.suppress(NotInRuntime):
-            await self._call("StopPodSandbox", cri.StopPodSandboxRequest(pod_sandbox_id=sandbox_id), WORK_S)
+            await self._end_sandbox("StopPodSandbox", cri.StopPodSandboxRequest(pod_sandbox_id=sandbox_id))
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
         await self._close_host_ports(sandbox_id)
         try:
             uid = (await self._sandbox_config(sandbox_id)).metadata.uid
-            await self._call("RemovePodSandbox", cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id), WORK_S)
+            await self._end_sandbox("RemovePodSandbox", cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id))
         except NotInRuntime:
             uid = ""
         await self._clear(sandbox_id)
         self._sandboxes.pop(sandbox_id, None)
         if uid and not self._has_sandbox(uid):
             await asyncio.to_thread(self.cgroups.remove_pod, uid)
+
+    async def _end_sandbox(self, method: str, request: Any) -> None:
+        """Call once more when a broken record of the sandbox's network was in the way."""
+        try:
+            await self._call(method, request, WORK_S)
+        except RuntimeRefused:
+            if not await asyncio.to_thread(cni_records.drop_broken, request.pod_sandbox_id):
+                raise
+            await self._call(method, request, WORK_S)
 
     async def _sandbox_config(self, sandbox_id: str) -> cri.PodSandboxConfig:
         """Return what a sandbox was made of; after a restart of the kubelet containerd remembers it for us."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from actors.cluster.leftovers import survey
-from actors.kubelet.containerd import pause_profile
+from actors.kubelet.containerd import cni_records, pause_profile
 from actors.kubelet.containerd.archive import File, ImageDescription, build
 from actors.kubelet.containerd.faults import ImageNotFound, InvalidImageName, PullUnauthorized, RegistryUnreachable
 from actors.kubelet.containerd.handlers import NAMES
@@ -282,6 +282,21 @@ def test_exec_and_stop_keep_their_time(node):
             assert 0.9 < time.monotonic() - begun < 6
             assert (await driver.container_status(deaf)).exit_code == 137
             await gone(driver, sandbox_id)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("torn", ["", '{"kind": "cniCacheV1", "containerI'])
+def test_a_record_of_a_network_that_a_killed_containerd_did_not_finish_is_in_nobodys_way(node, torn):
+    async def scenario():
+        async with node.driver() as driver:
+            sandbox_id = await driver.run_sandbox(sandbox(node, "torn"))
+            (record,) = cni_records.RECORDS.glob(f"*-{sandbox_id}-eth0")
+            record.write_text(torn)
+            await driver.stop_sandbox(sandbox_id)
+            assert not record.exists()
+            await gone(driver, sandbox_id)
+            assert list(driver.places.cni_addresses.rglob("10.77.0.*")) == []
 
     asyncio.run(scenario())
 
