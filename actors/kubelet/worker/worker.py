@@ -177,7 +177,8 @@ class PodWorker:
     async def _sync(self) -> None:
         if not self._with.observer.synced.is_set():
             return
-        self._check_deadline()
+        now_s = self._with.clock.wall()  # once: what becomes due after it is due at the next look
+        self._check_deadline(now_s)
         runtime = self._with.observer.pod(self.uid)
         self._check_admission(runtime)
         if self._life.must_end:
@@ -188,7 +189,6 @@ class PodWorker:
         self._with.prober.follow(self.pod, runtime)
         self._wake_at(await self._resizer.resize(runtime))
         runtime = self._with.observer.pod(self.uid)
-        now_s = self._with.clock.wall()
         healths = self._with.prober.healths(self.uid)
         actions = compute_pod_actions(self.pod, runtime, healths, self._with.backoff, now_s)
         if actions.finished:
@@ -213,12 +213,12 @@ class PodWorker:
         self.is_admitted = True
         self._resizing.take_in(self.pod, self._with.writer.last(self.pod))
 
-    def _check_deadline(self) -> None:
+    def _check_deadline(self, now_s: float) -> None:
         limit_s = self.pod["spec"].get("activeDeadlineSeconds")
         begun = self._with.writer.last(self.pod).get("startTime") if limit_s else None
         if not limit_s or not begun or self._life.ending is not None or pods.is_terminal(self.pod):
             return
-        if self._with.clock.wall() >= parse_time(begun) + limit_s:
+        if now_s >= parse_time(begun) + limit_s:
             message = "Pod was active on the node longer than the specified deadline"
             self._life.ending = Ending("DeadlineExceeded", message)
             self._with.tell(self.pod, "Normal", "DeadlineExceeded", message)

@@ -1,7 +1,9 @@
 """What one pod's worker bears, and what it leaves behind: faults of the node's disk, crashes, a slow end."""
 
+import asyncio
 import errno
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -70,5 +72,28 @@ def test_a_pod_whose_shape_nobody_foresaw_keeps_no_other_from_running(tmp_path: 
         world.api.request_deletion("even", 0)
         await world.until(lambda: not world.api.objects["pods"])
         world.worker_faults = world.node.inspect()["worker_faults"]
+
+    scenario(tmp_path, play)
+
+
+def test_a_deadline_that_passes_while_its_pod_is_looked_at_is_kept(tmp_path: Path) -> None:
+    """Time goes on between two looks at the clock, and the wall's clock is not quite the timers'."""
+
+    async def play(world: World) -> None:
+        now, dice, ahead = world.clock.wall, random.Random(1), {0.0: 0.0}
+
+        def drifting() -> float:
+            begun = world.clock.monotonic()
+            if begun not in ahead:
+                ahead.clear()
+            ahead[begun] = ahead.get(begun, 0.0) + dice.random() * 0.001
+            return now() + ahead[begun]
+
+        world.clock.wall = drifting  # type: ignore[method-assign]
+        for number in range(40):
+            world.create(name=f"p{number}", activeDeadlineSeconds=3)
+            await asyncio.sleep(0.137)
+        failed = [f"p{number}" for number in range(40)]
+        await world.until(lambda: all(world.status(name).get("reason") == "DeadlineExceeded" for name in failed), 30)
 
     scenario(tmp_path, play)
