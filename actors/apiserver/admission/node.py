@@ -32,28 +32,31 @@ Object = dict[str, Any]
 def admit_create(asked: Admission, obj: Object) -> None:
     group_resource = asked.resource.group_resource
     if group_resource in _OWN and obj["metadata"].get("name") not in asked.identity.nodes:
-        raise _refused(asked, f"a kubelet may only create its own {asked.resource.kind}")
+        name, own = obj["metadata"].get("name", ""), node_of(asked)
+        if group_resource == "nodes":
+            raise _refused(asked, f'node "{own}" is not allowed to modify node "{name}"')
+        raise _refused(asked, "can only access node lease with the same name as the requesting node")
     if group_resource == "pods":
         _check_new_pod(asked, obj)
     if group_resource == "nodes":
-        _check_labels(asked, obj, {})
+        _check_labels(asked, obj, {}, "set the following labels")
 
 
 def admit_update(asked: Admission, obj: Object, old: Object) -> None:
     group_resource = asked.resource.group_resource
     if group_resource == "nodes":
-        _check_labels(asked, obj, old["metadata"].get("labels") or {})
+        _check_labels(asked, obj, old["metadata"].get("labels") or {}, "modify labels")
         if not asked.subresource and (obj.get("spec") or {}).get("taints") != (old.get("spec") or {}).get("taints"):
-            raise _refused(asked, "a kubelet may not change the taints of its Node")
+            raise _refused(asked, f'node "{node_of(asked)}" is not allowed to modify taints')
     if group_resource == "pods":
-        _check_own_pod(asked, old)
+        _check_own_pod(asked, old, "update pod status for pods")
         if (obj["metadata"].get("labels") or {}) != (old["metadata"].get("labels") or {}):
-            raise _refused(asked, "a kubelet may not change the labels of a pod")
+            raise _refused(asked, f'node "{node_of(asked)}" cannot update labels through pod status')
 
 
 def admit_delete(asked: Admission, old: Object) -> None:
     if asked.resource.group_resource == "pods":
-        _check_own_pod(asked, old)
+        _check_own_pod(asked, old, "delete pods")
 
 
 def admit_token(asked: Admission, request: Object) -> None:
@@ -69,34 +72,37 @@ def admit_token(asked: Admission, request: Object) -> None:
     pod = entry.decode()
     if pod["metadata"]["uid"] != bound["uid"]:
         raise errors.conflict("pods", bound["name"], "the UID in the bound object reference does not match")
-    _check_own_pod(asked, pod)
+    if (pod.get("spec") or {}).get("nodeName") not in asked.identity.nodes:
+        raise _refused(asked, "node requested token bound to a pod scheduled on a different node")
 
 
 def _check_new_pod(asked: Admission, pod: Object) -> None:
-    spec = pod["spec"]
+    spec, node = pod["spec"], node_of(asked)
     if MIRROR not in (pod["metadata"].get("annotations") or {}):
-        raise _refused(asked, "a kubelet may only create mirror pods")
+        why = f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
+        raise _refused(asked, why)
     if spec.get("nodeName") not in asked.identity.nodes:
-        raise _refused(asked, "a kubelet may only create pods bound to its own node")
+        raise _refused(asked, f'node "{node}" can only create pods with spec.nodeName set to itself')
     if spec.get("serviceAccountName") not in (None, ""):
-        raise _refused(asked, "a mirror pod may not reference a service account")
+        raise _refused(asked, f'node "{node}" can not create pods that reference a service account')
     for volume in spec.get("volumes") or ():
         for kind, what in (("secret", "secrets"), ("configMap", "configmaps"), ("projected", "projected volumes"),
                            ("persistentVolumeClaim", "persistentvolumeclaims")):  # fmt: skip
             if kind in volume:
-                raise _refused(asked, f"a mirror pod may not reference {what}")
+                raise _refused(asked, f'node "{node}" can not create pods that reference {what}')
 
 
-def _check_own_pod(asked: Admission, pod: Object) -> None:
+def _check_own_pod(asked: Admission, pod: Object, what: str) -> None:
     if (pod.get("spec") or {}).get("nodeName") not in asked.identity.nodes:
-        raise _refused(asked, "the pod is not bound to a node of this kubelet")
+        raise _refused(asked, f'node "{node_of(asked)}" can only {what} with spec.nodeName set to itself')
 
 
-def _check_labels(asked: Admission, obj: Object, before: dict[str, str]) -> None:
+def _check_labels(asked: Admission, obj: Object, before: dict[str, str], what: str) -> None:
     labels = obj["metadata"].get("labels") or {}
-    for key in labels.keys() | before.keys():
-        if labels.get(key) != before.get(key) and not _is_allowed_label(key):
-            raise _refused(asked, f"a kubelet may not set the label {key}")
+    changed = (key for key in labels.keys() | before.keys() if labels.get(key) != before.get(key))
+    refused = sorted(key for key in changed if not _is_allowed_label(key))
+    if refused:
+        raise _refused(asked, f"is not allowed to {what}: {', '.join(refused)}")
 
 
 def _is_allowed_label(key: str) -> bool:
@@ -113,4 +119,9 @@ def _within(domain: str, parent: str) -> bool:
 
 
 def _refused(asked: Admission, why: str) -> errors.ApiError:
-    return asked.forbidden(f"{why} ({asked.identity.user})")
+    return asked.forbidden(why)
+
+
+def node_of(asked: Admission) -> str:
+    """The node that a kubelet speaks for."""
+    return next(iter(sorted(asked.identity.nodes)), "")

@@ -9,10 +9,15 @@ Neighbours: `controller` writes what this computes; `resources` serves what is e
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from actors.api.meta import get_condition, set_condition
 
 NAMES_ACCEPTED, ESTABLISHED, TERMINATING = "NamesAccepted", "Established", "Terminating"
+APPROVED = "KubernetesAPIApprovalPolicyConformant"
+APPROVAL = "api-approved.kubernetes.io"
+MISSING, INVALID = "MissingAnnotation", "InvalidAnnotation"
+APPROVAL_HELP = "https://github.com/kubernetes/enhancements/pull/1111"
 
 Condition = dict[str, Any]
 Names = dict[str, Any]
@@ -42,11 +47,38 @@ def status_of(definition: dict[str, Any], others: Iterable[dict[str, Any]], now:
         if not is_established(definition):
             message = "not all names are accepted"
             found = set_condition(found, ESTABLISHED, "False", "NotAccepted", message, now)
+    found = _with_approval(definition, found, now)
     stored = list(status.get("storedVersions") or ())
     for version in definition["spec"]["versions"]:
         if version.get("storage") and version["name"] not in stored:
             stored.append(version["name"])
     return {**status, "acceptedNames": accepted, "conditions": found, "storedVersions": stored}
+
+
+def _with_approval(definition: dict[str, Any], found: list[Condition], now: str) -> list[Condition]:
+    """A definition in a group of Kubernetes' own says whether its API was approved; any other says nothing of it."""
+    if not is_protected(definition["spec"]["group"]):
+        return [one for one in found if one["type"] != APPROVED]
+    said = (definition["metadata"].get("annotations") or {}).get(APPROVAL, "")
+    return set_condition(found, APPROVED, *approval_of(said), now)
+
+
+def approval_of(said: str) -> tuple[str, str, str]:
+    """Return (status, reason, message): whether an annotation says that an API was approved, or why it was not."""
+    needed = f'protected groups must have approval annotation "{APPROVAL}"'
+    if not said:
+        return "False", MISSING, f"{needed}, see {APPROVAL_HELP}"
+    if said.startswith("unapproved"):
+        return "False", "UnapprovedAnnotation", f'not approved: "{said}"'
+    parts = urlsplit(said)
+    if parts.scheme and parts.netloc:
+        return "True", "ApprovedAnnotation", f"approved in {said}"
+    return "False", INVALID, f'{needed} with either a URL or a reason starting with "unapproved", see {APPROVAL_HELP}'
+
+
+def is_protected(group: str) -> bool:
+    """Is a group one that Kubernetes keeps for APIs that it has approved?"""
+    return group.endswith((".k8s.io", ".kubernetes.io")) or group in ("k8s.io", "kubernetes.io")
 
 
 def terminating(found: list[Condition], now: str) -> list[Condition]:

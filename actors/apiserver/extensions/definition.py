@@ -22,11 +22,7 @@ from actors.apiserver.machinery.rows import row
 GROUP = "apiextensions.k8s.io"
 GROUP_VERSION = f"{GROUP}/v1"
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
-APPROVAL = "api-approved.kubernetes.io"
-
 _SCOPES = ("Cluster", "Namespaced")
-_PROTECTED_GROUPS = (".k8s.io", ".kubernetes.io")
-_UNPROTECTED = (".x-k8s.io",)
 
 
 class CustomResourceDefinitionStrategy(WithStatus):
@@ -108,12 +104,14 @@ def _group_causes(spec: dict[str, Any], metadata: dict[str, Any]) -> list[Cause]
         return field.messages("spec.group", group, wrong)
     if "." not in group:
         return [field.invalid("spec.group", group, "should be a domain with at least one dot")]
-    is_protected = group.endswith(_PROTECTED_GROUPS) and not group.endswith(_UNPROTECTED)
-    if is_protected and not (metadata.get("annotations") or {}).get(APPROVAL):
-        more = "https://github.com/kubernetes/enhancements/pull/1111"
-        detail = f'protected groups must have approval annotation "{APPROVAL}", see {more}'
-        return [field.required(f"metadata.annotations[{APPROVAL}]", detail)]
-    return []
+    if not conditions.is_protected(group):
+        return []
+    said = (metadata.get("annotations") or {}).get(conditions.APPROVAL, "")
+    _, reason, why = conditions.approval_of(said)
+    where = f"metadata.annotations[{conditions.APPROVAL}]"
+    if reason == conditions.MISSING:
+        return [field.required(where, why)]
+    return [field.invalid(where, said, why)] if reason == conditions.INVALID else []
 
 
 def _names_causes(spec: dict[str, Any]) -> list[Cause]:

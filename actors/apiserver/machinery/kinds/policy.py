@@ -7,6 +7,7 @@ from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.amounts import limit_causes, quota_causes
 from actors.apiserver.machinery.kinds.conditions import condition_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
+from actors.apiserver.machinery.kinds.quota_scopes import scope_causes
 from actors.apiserver.machinery.kinds.scaling_rules import metric_causes, rules_causes, segment_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 from actors.apiserver.machinery.kinds.workloads import int_or_percent_causes
@@ -24,10 +25,6 @@ _SCALE_UP = {
     ],
 }
 _SCALE_DOWN = {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
-
-
-_CONFLICTING = ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"})
-_SCOPES = frozenset({"CrossNamespacePodAffinity", "PriorityClass", "VolumeAttributesClass"}).union(*_CONFLICTING)
 
 
 class PodDisruptionBudgetStrategy(WithStatus):
@@ -85,19 +82,11 @@ class ResourceQuotaStrategy(WithStatus):
         causes: list[Cause] = []
         for name, amount in ((obj.get("spec") or {}).get("hard") or {}).items():
             causes += quota_causes(name, amount, f"spec.hard[{name}]")
-        return causes + _scope_causes((obj.get("spec") or {}).get("scopes") or [])
+        return causes + scope_causes(obj.get("spec") or {})
 
     def validate_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
         after, before = (obj.get("spec") or {}).get("scopes"), (old.get("spec") or {}).get("scopes")
         return [] if sorted(after or ()) == sorted(before or ()) else [field.immutable("spec.scopes", after)]
-
-
-def _scope_causes(scopes: list[str]) -> list[Cause]:
-    at = "spec.scopes"
-    causes = [field.invalid(at, scopes, "unsupported scope") for scope in scopes if scope not in _SCOPES]
-    if any(pair <= set(scopes) for pair in _CONFLICTING):
-        causes.append(field.invalid(at, scopes, "conflicting scopes"))
-    return causes
 
 
 class LimitRangeStrategy(Strategy):

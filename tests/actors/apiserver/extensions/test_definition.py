@@ -176,6 +176,25 @@ def test_status_is_the_same_whoever_computes_it():
     assert freed["acceptedNames"]["shortNames"] == ["ct"]
 
 
+def test_whether_an_api_was_approved():
+    def said(annotation: str) -> tuple[str, str] | None:
+        made = definition(group="x.k8s.io")
+        made["metadata"] |= {"uid": "u", "annotations": {"api-approved.kubernetes.io": annotation}}
+        status = conditions.status_of(made, [], NOW)
+        found = [one for one in status["conditions"] if one["type"] == conditions.APPROVED]
+        return (found[0]["status"], found[0]["reason"]) if found else None
+
+    assert said("https://github.com/x/pull/1") == ("True", "ApprovedAnnotation")
+    assert said("unapproved, for now") == ("False", "UnapprovedAnnotation")
+    assert said("why not") == ("False", "InvalidAnnotation")
+    made = definition(group="x.k8s.io")
+    made["metadata"]["annotations"] = {"api-approved.kubernetes.io": "why not"}
+    assert "with either a URL or a reason" in str(causes(made))
+    plain = definition()
+    plain["metadata"]["uid"] = "u"
+    assert all(one["type"] != conditions.APPROVED for one in conditions.status_of(plain, [], NOW)["conditions"])
+
+
 def test_versions_in_kubernetes_order():
     given = ["v1alpha1", "foo1", "v11alpha2", "v2", "v10", "v3beta1", "v12alpha1", "v11beta2", "v1", "foo10"]
     assert sorted(given, key=priority) == [
