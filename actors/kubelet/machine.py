@@ -34,6 +34,7 @@ def machine_of(data_dir: Path, config: KubeletConfig, overrides: Mapping[str, st
         reserved=reserved(capacity, config.system_reserved, config.eviction_hard),
         addresses=[address or own_address()],
         info=system_info(),
+        swap_bytes=psutil.swap_memory().total,
         os=platform.system().lower(),
         arch=ARCHITECTURES.get(platform.machine(), platform.machine()),
     )

@@ -44,6 +44,7 @@ class Machine:
     reserved: Mapping[str, str] = field(default_factory=dict)
     addresses: Sequence[str] = ()
     info: Mapping[str, str] = field(default_factory=dict)  # of nodeInfo: kernelVersion, osImage, machineID ...
+    swap_bytes: int = 0
     os: str = "linux"
     arch: str = "amd64"
 
@@ -104,6 +105,7 @@ def node_status(name: str, machine: Machine, observed: Observation, previous: di
             "containerRuntimeVersion": observed.runtime or "unknown://unknown",
             "operatingSystem": machine.os,
             "architecture": machine.arch,
+            **({"swap": {"capacity": machine.swap_bytes}} if machine.swap_bytes else {}),
         },
         "images": [_image(item) for item in sorted(observed.images, key=lambda item: -item.size_bytes)[:IMAGES_LIMIT]],
     }

@@ -28,7 +28,7 @@ def write(root: Path, payload: Payload, group: int | None = None) -> bool:
     made = root / f"..{time.strftime('%Y_%m_%d_%H_%M_%S', time.gmtime())}.{secrets.token_hex(5)}"
     made.mkdir(mode=0o755)
     for name, file in payload.items():
-        _write_file(made / name, file.data, modes[name], group)
+        _write_file(made / name, file, modes[name], group)
     for directory in (made, *(path for path in made.rglob("*") if path.is_dir())):
         directory.chmod(0o755)  # whatever the process's umask is
         if group is not None:
@@ -59,19 +59,23 @@ def _holds(current: Path, payload: Payload, modes: dict[str, int]) -> bool:
     there = {str(path.relative_to(current.resolve())) for path in current.resolve().rglob("*") if path.is_file()}
     if there != {str(Path(name)) for name in payload}:
         return False
-    return all(
-        (current / name).read_bytes() == file.data and (current / name).stat().st_mode & 0o7777 == modes[name]
-        for name, file in payload.items()
-    )
+    return all(_is_as(current / name, file, modes[name]) for name, file in payload.items())
 
 
-def _write_file(path: Path, data: bytes, mode: int, group: int | None) -> None:
+def _is_as(path: Path, file: File, mode: int) -> bool:
+    there = path.stat()
+    if there.st_mode & 0o7777 != mode or (file.owner is not None and there.st_uid != file.owner):
+        return False
+    return path.read_bytes() == file.data
+
+
+def _write_file(path: Path, content: File, mode: int, group: int | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        if group is not None:
-            os.fchown(handle, -1, group)
+        file.write(content.data)
+        if group is not None or content.owner is not None:
+            os.fchown(handle, -1 if content.owner is None else content.owner, -1 if group is None else group)
         os.fchmod(handle, mode)
 
 

@@ -20,6 +20,7 @@ TOKEN_MODE_OF_GROUP = 0o600  # with an fsGroup or one runAsUser, only those read
 class File:
     data: bytes
     mode: int
+    owner: int | None = None  # a uid; None: the kubelet's
 
 
 Payload = Mapping[str, File]
@@ -80,9 +81,20 @@ def _part(
     if kind == "downwardAPI":
         return _of_downward(pod, part, mode, around)
     if kind == "serviceAccountToken":
-        shared = (pod["spec"].get("securityContext") or {}).get("fsGroup") is not None
-        return {part["path"]: File(tokens(part).encode(), TOKEN_MODE_OF_GROUP if shared else mode)}
+        shared, user = (pod["spec"].get("securityContext") or {}).get("fsGroup") is not None, only_user(pod)
+        is_narrow = shared or user is not None
+        return {part["path"]: File(tokens(part).encode(), TOKEN_MODE_OF_GROUP if is_narrow else mode, user)}
     raise ConfigError(f"projected volume source {kind} is not supported")
+
+
+def only_user(pod: pods.Pod) -> int | None:
+    """Return the uid that all containers of a pod are told to run as; None when one is told none, or another."""
+    of_pod = (pod["spec"].get("securityContext") or {}).get("runAsUser")
+    told = {
+        (container.get("securityContext") or {}).get("runAsUser", of_pod)
+        for container in (*pods.init_containers(pod), *pods.containers(pod))
+    }
+    return told.pop() if len(told) == 1 else None
 
 
 def _of_object(kind: str, part: dict[str, Any], mode: int, around: Surroundings) -> dict[str, File]:

@@ -35,3 +35,10 @@ def test_a_pressure_that_comes_and_goes_is_told() -> None:
     calm, pressed = ({"conditions": [{"type": "MemoryPressure", "status": value}]} for value in ("False", "True"))
     assert [reason for _, reason, _ in told_of("w1", calm, pressed)] == ["NodeHasInsufficientMemory"]
     assert [reason for _, reason, _ in told_of("w1", pressed, calm)] == ["NodeHasSufficientMemory"]
+
+
+def test_swap_is_told_where_there_is_any() -> None:
+    with_swap, without = (
+        node_status("w1", Machine(CAPACITY, swap_bytes=size), Observation(0.0), {})["nodeInfo"] for size in (7, 0)
+    )
+    assert (with_swap["swap"], "swap" in without) == ({"capacity": 7}, False)

@@ -60,6 +60,40 @@ def test_projected() -> None:
     assert {mode for _, mode in made.values()} == {0o640}
 
 
+@pytest.mark.parametrize(
+    ("spec", "mode", "owner"),
+    [
+        ({}, 0o644, None),
+        ({"securityContext": {"fsGroup": 5}}, 0o600, None),
+        ({"securityContext": {"runAsUser": 1000}}, 0o600, 1000),
+        ({"securityContext": {"runAsUser": 1000, "fsGroup": 5}}, 0o600, 1000),
+        ({"containers": [container(securityContext={"runAsUser": 7}), container("b")]}, 0o644, None),
+        ({"containers": [container(securityContext={"runAsUser": 7})], "securityContext": {"runAsUser": 8}}, 0o600, 7),
+    ],
+)
+def test_who_may_read_a_token(spec: dict[str, Any], mode: int, owner: int | None) -> None:
+    volume = {"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}], "defaultMode": 0o644}}
+    made = pod(**spec)
+    (file,) = content.payload(made, volume, AROUND, lambda source: "x").values()
+    assert (file.mode, file.owner) == (mode, owner)
+
+
+@pytest.mark.parametrize("kind", ["clusterTrustBundle", "podCertificate"])
+def test_what_nobody_can_project_is_refused_in_words(kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"projected volume source {kind} is not supported"):
+        files({"projected": {"sources": [{kind: {"path": "p"}}]}})
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="gives a file to another user")
+def test_a_file_has_its_owner_and_its_group(tmp_path: Path) -> None:
+    wanted = {"token": File(b"x", 0o600, 1000)}
+    assert atomic.write(tmp_path, wanted, 5)
+    found = (tmp_path / "token").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1000, 5, 0o640)
+    assert not atomic.write(tmp_path, wanted, 5)
+    assert atomic.write(tmp_path, {"token": File(b"x", 0o600, 1001)}, 5), "another owner is a change"
+
+
 def test_references() -> None:
     volumes = [
         {"name": "a", "secret": {"secretName": "s"}},
