@@ -6,6 +6,7 @@ from typing import Any
 from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
+from actors.apiserver.machinery.kinds.load_balancers import ingress_causes
 from actors.apiserver.machinery.kinds.placement import label_selector_causes
 from actors.apiserver.machinery.kinds.probes import port_causes
 from actors.apiserver.machinery.kinds.with_status import WithStatus
@@ -21,6 +22,9 @@ _NOT_LAST = ("/..", "/.")
 class IngressStrategy(WithStatus):
     def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
         return {"loadBalancer": {}}
+
+    def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        return ingress_causes(obj)
 
     def validate(self, obj: dict[str, Any]) -> list[Cause]:
         spec = obj.get("spec") or {}

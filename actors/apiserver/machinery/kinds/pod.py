@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from actors.api import errors
+from actors.api import errors, names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field, quantities
 from actors.apiserver.machinery.kinds.placement import merge_label_keys, tolerations_causes
@@ -80,6 +80,17 @@ class PodStrategy(WithStatus):
     def deletes_at_once(self, obj: dict[str, Any]) -> bool:
         return self.default_grace_period_s(obj) == 0
 
+    def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        status, before = obj["status"], old.get("status") or {}
+        nominated, causes = status.get("nominatedNodeName", ""), []
+        if nominated and nominated != before.get("nominatedNodeName"):
+            causes += field.messages("status.nominatedNodeName", nominated, names.dns_subdomain(nominated))
+        for name in ("podIPs", "hostIPs"):
+            addresses = [one.get("ip", "") for one in status.get(name) or ()]
+            if addresses != [one.get("ip", "") for one in before.get(name) or ()]:
+                causes += _address_causes(addresses, f"status.{name}")
+        return causes
+
     def prepare_for_subresource_update(self, subresource: str, obj: dict[str, Any], old: dict[str, Any]) -> None:
         """A write to ephemeralcontainers or resize changes only those parts of the spec."""
         given, spec = obj.get("spec") or {}, copy.deepcopy(old["spec"])
@@ -113,6 +124,16 @@ class PodStrategy(WithStatus):
             detail = "Pod QOS Class may not change as a result of resizing"
             causes.append(field.invalid("spec", qos_class(obj["spec"]), detail))
         return causes
+
+
+def _address_causes(addresses: list[str], path: str) -> list[Cause]:
+    """Return what is wrong with the addresses of a pod or its node: one of each family at the most."""
+    causes: list[Cause] = []
+    for i, address in enumerate(addresses):
+        causes += field.messages(f"{path}[{i}]", address, names.ip_address(address))
+    if not causes and len({":" in address for address in addresses}) < len(addresses):
+        causes.append(field.invalid(path, addresses, "may specify no more than one IP for each IP family"))
+    return causes
 
 
 def _deadline_causes(spec: dict, before: dict) -> list[Cause]:

@@ -1,7 +1,7 @@
-"""Defaults of a pod's spec, as Kubernetes documents them; the same for a Pod and for a template, with two exceptions.
+"""Defaults of a pod's spec, as Kubernetes documents them; the same for a Pod and for a template, with three exceptions.
 
-Only a Pod itself gets enableServiceLinks and requests out of limits: a template keeps what its author wrote. Default
-tolerations and the service account are admission's.
+Only a Pod itself gets enableServiceLinks, requests out of limits, and the ports of its node that it takes in the node's
+network: a template keeps what its author wrote. Default tolerations and the service account are admission's.
 """
 
 from typing import Any
@@ -31,6 +31,9 @@ def default_pod(obj: dict[str, Any]) -> None:
     for name in _CONTAINER_LISTS[:2]:
         for container in spec.get(name) or ():
             requests_from_limits(container.get("resources"))
+            if spec.get("hostNetwork"):
+                for port in container.get("ports") or ():
+                    port.setdefault("hostPort", port.get("containerPort", 0))
     default_whole_pod(spec)
 
 
@@ -47,13 +50,9 @@ def default_pod_spec(spec: dict[str, Any]) -> None:
     spec.setdefault("terminationGracePeriodSeconds", DEFAULT_GRACE_PERIOD_S)
     spec.setdefault("securityContext", {})
     _mirror_service_account(spec)
-    host_network = spec.get("hostNetwork", False)
     for name in _CONTAINER_LISTS:
         for container in spec.get(name) or ():
             default_container(container)
-            if host_network:
-                for port in container.get("ports") or ():
-                    port.setdefault("hostPort", port.get("containerPort", 0))
     for volume in spec.get("volumes") or ():
         default_volume(volume)
 

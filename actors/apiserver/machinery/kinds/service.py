@@ -10,7 +10,9 @@ from actors.api import names
 from actors.api.errors import Cause
 from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds import service_families
+from actors.apiserver.machinery.kinds.conditions import condition_causes
 from actors.apiserver.machinery.kinds.endpoints import address_causes
+from actors.apiserver.machinery.kinds.load_balancers import default_modes, service_causes
 from actors.apiserver.machinery.kinds.probes import port_causes
 from actors.apiserver.machinery.kinds.service_warnings import service_warnings
 from actors.apiserver.machinery.kinds.with_status import WithStatus
@@ -62,6 +64,10 @@ class ServiceStrategy(WithStatus):
             spec.setdefault("internalTrafficPolicy", "Cluster")
         if kind == "LoadBalancer":
             spec.setdefault("allocateLoadBalancerNodePorts", True)
+            default_modes(obj)
+
+    def validate_status_update(self, obj: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+        return service_causes(obj) + condition_causes(obj["status"].get("conditions"), "status.conditions")
 
     def initial_status(self, obj: dict[str, Any]) -> dict[str, Any]:
         return {"loadBalancer": {}}

@@ -51,6 +51,17 @@ def test_pull_policy(image, policy):
     assert pull_policy(image) == policy
 
 
+def test_a_template_does_not_say_which_ports_of_a_node_its_pods_take():
+    ports = "{hostNetwork: true, containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}"
+    pod = defaulted("Pod", f"{{metadata: {{name: x}}, spec: {ports}}}")
+    assert pod["spec"]["containers"][0]["ports"][0]["hostPort"] == 80
+    template = f"template: {{metadata: {{labels: {{a: b}}}}, spec: {ports}}}"
+    made = defaulted(
+        "DaemonSet", f"{{metadata: {{name: x}}, spec: {{selector: {{matchLabels: {{a: b}}}}, {template}}}}}"
+    )
+    assert "hostPort" not in made["spec"]["template"]["spec"]["containers"][0]["ports"][0]
+
+
 def test_the_parts_of_a_pod():
     spec = defaulted(
         "Pod",

@@ -14,7 +14,15 @@ MADE = {
     "Job": f"{{metadata: {{name: x}}, spec: {{suspend: true, {ONCE}}}}}",
     "PodDisruptionBudget": "{metadata: {name: x}, spec: {minAvailable: 1}}",
     "HorizontalPodAutoscaler": "{metadata: {name: x}, spec: {maxReplicas: 1, scaleTargetRef: {kind: D, name: d}}}",
+    "Pod": "{metadata: {name: x}, spec: {containers: [{name: c, image: i}]}}",
+    "Service": "{metadata: {name: x}, spec: {type: LoadBalancer, ports: [{port: 80}]}}",
+    "Ingress": "{metadata: {name: x}, spec: {defaultBackend: {service: {name: s, port: {number: 80}}}}}",
 }
+REACHED = "status.loadBalancer.ingress"
+
+
+def reached(**point: str) -> dict:
+    return {"loadBalancer": {"ingress": [point]}}
 
 
 def causes(kind: str, status: dict, before: dict | None = None) -> dict[str, str]:
@@ -38,11 +46,30 @@ def causes(kind: str, status: dict, before: dict | None = None) -> dict[str, str
         ("PodDisruptionBudget", {"disruptionsAllowed": -1}, "status.disruptionsAllowed", "must be greater than"),
         ("PodDisruptionBudget", {"conditions": [{"type": "A", "status": "x"}]}, "status.conditions[0].status",
          'supported values: "False", "True", "Unknown"'),
+        ("Pod", {"podIPs": [{"ip": "x"}]}, "status.podIPs[0]", "must be a valid IP address"),
+        ("Pod", {"hostIPs": [{"ip": "10.1.1.1"}, {"ip": "10.1.1.2"}]}, "status.hostIPs", "one IP for each IP family"),
+        ("Pod", {"nominatedNodeName": "A b"}, "status.nominatedNodeName", "RFC 1123 subdomain"),
+        ("Service", reached(ip="x", ipMode="VIP"), f"{REACHED}[0].ip", "must be a valid IP address"),
+        ("Service", reached(ip="10.1.1.1", ipMode="X"), f"{REACHED}[0].ipMode", 'supported values: "Proxy", "VIP"'),
+        ("Service", reached(hostname="a.b", ipMode="VIP"), f"{REACHED}[0].ipMode", "when `ip` is not set"),
+        ("Ingress", reached(hostname="10.1.1.1"), f"{REACHED}[0].hostname", "must be a DNS name, not an IP address"),
         ("HorizontalPodAutoscaler", {"currentReplicas": -1}, "status.currentReplicas", "must be greater than"),
     ],
 )  # fmt: skip
 def test_status_that_is_refused(kind, status, field, said):
     assert said in causes(kind, status).get(field, "")
+
+
+def test_where_something_is_reached():
+    assert causes("Ingress", reached(hostname="a.example")) == causes("Ingress", reached(ip="10.1.1.1")) == {}
+    service = created("Service", MADE["Service"])
+    service["status"] = reached(ip="10.1.1.1")
+    resource("Service").strategy.default(service)
+    assert service["status"] == reached(ip="10.1.1.1", ipMode="VIP")
+    service["spec"]["type"] = "ClusterIP"
+    (cause,) = resource("Service").strategy.validate_status_update(service, service)
+    assert cause.field == REACHED
+    assert causes("Pod", {"podIPs": [{"ip": "10.1.1.1"}, {"ip": "fd00::1"}], "nominatedNodeName": "n"}) == {}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
