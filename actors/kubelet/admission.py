@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from actors.api.node_selector import matches_pod
+from actors.api.qos import BEST_EFFORT
 from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
 from actors.kubelet import qos
@@ -72,7 +73,7 @@ def _refused(reason: str, message: str) -> Ending:
 def _under_pressure(pod: pods.Pod, place: Place) -> Ending | None:
     if not place.conditions or is_critical(pod):
         return None
-    is_spared = qos.qos_class(pod) != qos.BEST_EFFORT or _tolerates(pod, MEMORY_PRESSURE_TAINT)
+    is_spared = qos.qos_class(pod) != BEST_EFFORT or _tolerates(pod, MEMORY_PRESSURE_TAINT)
     if place.conditions == {"MemoryPressure"} and is_spared:
         return None
     names = " ".join(sorted(place.conditions))

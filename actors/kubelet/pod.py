@@ -16,6 +16,7 @@ CONFIG_MIRROR = "kubernetes.io/config.mirror"  # on the Pod that shows a static 
 FILE = "file"
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
 DEFAULT_GRACE_PERIOD_S = 30
+LONGEST_GRACE_S = 3e8  # ten years. The API takes any int64; runtimes count nanoseconds, and fail beyond 292 years
 
 
 def uid(pod: Pod) -> str:
@@ -94,11 +95,11 @@ def is_terminal(pod: Pod) -> bool:
 
 
 def grace_period_s(pod: Pod) -> float:
-    """Return how long containers have between SIGTERM and SIGKILL: the deletion's word over the spec's."""
+    """Return how long containers have between SIGTERM and SIGKILL: by the deletion, else by the spec, within reason."""
     grace = pod["metadata"].get("deletionGracePeriodSeconds")
     if grace is None:
         grace = pod["spec"].get("terminationGracePeriodSeconds")
-    return float(DEFAULT_GRACE_PERIOD_S if grace is None else grace)
+    return min(LONGEST_GRACE_S, float(DEFAULT_GRACE_PERIOD_S if grace is None else grace))
 
 
 def is_host_network(pod: Pod) -> bool:

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from actors.api.qos import BEST_EFFORT, GUARANTEED
+from actors.api.qos import qos_class as class_of_spec
 from actors.api.quantity import bytes_of, cpu_millis
 from actors.kubelet import pod as pods
 from actors.kubelet.runtime import Resources
-
-GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
 
 MIN_SHARES = 2  # the kernel's lower bound; also what a container without a request gets
 MAX_SHARES = 262_144  # the kernel's upper bound
 SHARES_PER_CPU = 1024
 PERIOD_US = 100_000
 MIN_QUOTA_US = 1_000  # the kernel refuses less
+MAX_QUOTA_US = 1 << 40  # and more than 2**44; this is ten million CPUs, and so no limit
+MAX_BYTES = 2**63 - 1  # that the runtime and the kernel count
 GUARANTEED_OOM_SCORE_ADJ = -997
 BEST_EFFORT_OOM_SCORE_ADJ = 1000
 HUGEPAGES = "hugepages-"
@@ -27,16 +29,7 @@ NODE_CRITICAL = "system-node-critical"  # the priority class of what a node can'
 
 def qos_class(pod: pods.Pod) -> str:
     """Return the class that the API shows; it never changes in a pod's life."""
-    resources = [_pod_level(pod)] if _pod_level(pod) else [_of(item) for item in _lasting(pod)]
-    requests, limits = zip(
-        *((_positive(item, "requests"), _positive(item, "limits")) for item in resources), strict=True
-    )
-    if not any(requests) and not any(limits):
-        return BEST_EFFORT
-    for request, limit in zip(requests, limits, strict=True):
-        if set(limit) != {"cpu", "memory"} or any(request.get(name, limit[name]) != limit[name] for name in limit):
-            return BURSTABLE
-    return GUARANTEED
+    return class_of_spec(pod["spec"])
 
 
 def container_resources(pod: pods.Pod, container: pods.ContainerDict, node_memory_bytes: int) -> Resources:
@@ -68,7 +61,7 @@ def pod_resources(pod: pods.Pod) -> Resources:
         cpu_shares=shares_of(request_milli),
         cpu_quota_us=quota_of(cpu_limit + cpu_millis(overhead.get("cpu") or 0)) if cpu_limit else 0,
         cpu_period_us=PERIOD_US,
-        memory_limit_bytes=memory_limit + bytes_of(overhead.get("memory") or 0) if memory_limit else 0,
+        memory_limit_bytes=min(memory_limit + bytes_of(overhead.get("memory") or 0), MAX_BYTES) if memory_limit else 0,
     )
 
 
@@ -108,7 +101,7 @@ def shares_of(milli: int) -> int:
 
 
 def quota_of(milli: int) -> int:
-    return max(milli * PERIOD_US // 1000, MIN_QUOTA_US) if milli else 0
+    return min(max(milli * PERIOD_US // 1000, MIN_QUOTA_US), MAX_QUOTA_US) if milli else 0
 
 
 def oom_score_adj(pod: pods.Pod, container: pods.ContainerDict, node_memory_bytes: int) -> int:
@@ -151,13 +144,6 @@ def _of(container: pods.ContainerDict) -> dict[str, Any]:
 
 def _pod_level(pod: pods.Pod) -> dict[str, Any]:
     return pod["spec"].get("resources") or {}
-
-
-def _positive(resources: dict[str, Any], which: str) -> dict[str, int]:
-    """Return the cpu and memory of requests or limits that are more than nothing."""
-    amounts = resources.get(which) or {}
-    found = {name: (cpu_millis if name == "cpu" else bytes_of)(amounts.get(name) or 0) for name in ("cpu", "memory")}
-    return {name: amount for name, amount in found.items() if amount > 0}
 
 
 def _request(container: pods.ContainerDict, name: str) -> Any:

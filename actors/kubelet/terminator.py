@@ -29,7 +29,7 @@ class Grace:
 
     def __init__(self, seconds: float, clock: Clock):
         self._clock = clock
-        self._deadline = clock.monotonic() + seconds
+        self._deadline = clock.monotonic() + min(seconds, pods.LONGEST_GRACE_S)
         self._shrunk = asyncio.Event()
 
     @property

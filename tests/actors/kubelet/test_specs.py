@@ -10,6 +10,7 @@ import pytest
 from actors.kubelet import qos
 from actors.kubelet import runtime as rt
 from actors.kubelet.container_spec import NodeFacts, container_spec, hostname_of, sandbox_spec
+from actors.kubelet.containerd import requests
 from actors.kubelet.images import normalized, pull_policy, split_reference
 from actors.kubelet.surroundings.downward import ConfigError
 from actors.kubelet.surroundings.hosts import dns_of, hosts_file, resolv_conf
@@ -21,8 +22,8 @@ NODE = NodeFacts(memory_bytes=16 * 2**30, owner="x/w1", seccomp_root=Path("/secc
 IMAGE = rt.Image(id="sha256:1", tags=(), digests=(), size_bytes=1)
 
 
-def resources(requests: dict[str, str] | None = None, limits: dict[str, str] | None = None) -> dict[str, Any]:
-    return container("web", resources={"requests": requests or {}, "limits": limits or {}})
+def resources(asked: dict[str, str] | None = None, limits: dict[str, str] | None = None) -> dict[str, Any]:
+    return container("web", resources={"requests": asked or {}, "limits": limits or {}})
 
 
 BOTH = {"cpu": "500m", "memory": "64Mi"}
@@ -35,6 +36,8 @@ BOTH = {"cpu": "500m", "memory": "64Mi"}
         ([resources(BOTH, BOTH)], "Guaranteed"),
         ([resources(None, BOTH)], "Guaranteed"),
         ([resources(BOTH)], "Burstable"),
+        ([resources({"cpu": "0", "memory": "0"}, BOTH)], "Burstable"),
+        ([resources({"cpu": "0"}, BOTH)], "Burstable"),
         ([resources({"cpu": "1"}, BOTH)], "Burstable"),
         ([resources(BOTH, BOTH), container("side")], "Burstable"),
         ([resources({"cpu": "0"})], "BestEffort"),
@@ -54,6 +57,18 @@ def test_container_resources() -> None:
     assert (bare.cpu_shares, bare.cpu_quota_us, bare.memory_limit_bytes, bare.oom_score_adj) == (2, 0, 0, 1000)
     sure = resources(BOTH, BOTH)
     assert qos.container_resources(pod(sure), sure, NODE.memory_bytes).oom_score_adj == -997
+
+
+@pytest.mark.parametrize("amount", ["9223372036854775807", "1e30", "16Ei"])
+def test_limits_beyond_all_machines_are_what_the_runtime_and_the_kernel_can_count(amount: str) -> None:
+    """The API takes them, and with requests of nothing any node is large enough."""
+    huge = resources({"cpu": "0", "memory": "0"}, {"cpu": amount, "memory": amount})
+    made = pod(huge, {**huge, "name": "b"})
+    for bounds in (qos.container_resources(made, huge, NODE.memory_bytes), qos.pod_resources(made)):
+        message = requests.linux_resources(bounds)
+        assert message.cpu_quota <= 2**44, "the kernel's own bound"
+        assert message.cpu_quota > 10**6 * message.cpu_period
+        assert message.memory_limit_in_bytes == 2**63 - 1
 
 
 def test_pod_resources_need_every_limit() -> None:

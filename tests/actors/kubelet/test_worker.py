@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from actors.kubelet import pod as pods
 from actors.kubelet.backoff import Backoff
+from actors.kubelet.containerd.proto import cri_pb2
+from actors.kubelet.containerd.requests import whole_seconds
 from actors.kubelet.surroundings.pod_files import NoFiles
+from actors.kubelet.terminator import Grace
+from runtime.clock import ManualClock
 
-from .pods import container
+from .pods import container, pod
 from .test_node_kubelet import World, scenario
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -97,3 +102,14 @@ def test_a_deadline_that_passes_while_its_pod_is_looked_at_is_kept(tmp_path: Pat
         await world.until(lambda: all(world.status(name).get("reason") == "DeadlineExceeded" for name in failed), 30)
 
     scenario(tmp_path, play)
+
+
+def test_a_grace_of_any_length_is_one_that_a_runtime_can_count() -> None:
+    """The runtime counts nanoseconds in 64 bits, and so does gRPC: what is longer passes at once, for ever anew."""
+    longest = 2**63 - 1
+    asked = pods.grace_period_s(pod(terminationGracePeriodSeconds=longest))
+    for seconds in (asked, float(longest), 1e18):
+        left_s = Grace(seconds, ManualClock()).left_s
+        request = cri_pb2.StopContainerRequest(container_id="c", timeout=whole_seconds(left_s))
+        assert 10**8 < request.timeout < 2**63 / 10**9
+    assert pods.grace_period_s(pod(terminationGracePeriodSeconds=longest)) == asked <= pods.LONGEST_GRACE_S

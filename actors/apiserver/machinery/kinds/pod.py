@@ -5,7 +5,8 @@ from typing import Any
 
 from actors.api import errors, names
 from actors.api.errors import Cause
-from actors.apiserver.machinery import field, quantities
+from actors.api.qos import qos_class
+from actors.apiserver.machinery import field
 from actors.apiserver.machinery.kinds.placement import merge_label_keys, tolerations_causes
 from actors.apiserver.machinery.kinds.pod_defaults import DEFAULT_GRACE_PERIOD_S, default_container, default_pod
 from actors.apiserver.machinery.kinds.pod_resize import resize_causes
@@ -13,7 +14,6 @@ from actors.apiserver.machinery.kinds.pod_spec import pod_spec_causes
 from actors.apiserver.machinery.kinds.pod_warnings import name_warnings, pod_warnings
 from actors.apiserver.machinery.kinds.with_status import WithStatus
 
-_COMPUTE = ("cpu", "memory")
 _FINISHED = ("Succeeded", "Failed")
 _UPDATE_DETAIL = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -212,29 +212,6 @@ def _difference(after: dict, before: dict) -> str:
     """Return which fields of the spec differ, for the message."""
     changed = [name for name in sorted({*after, *before}) if after.get(name) != before.get(name)]
     return "; changed: " + ", ".join(f"spec.{name}" for name in changed)
-
-
-def qos_class(spec: dict[str, Any]) -> str:
-    """Return Guaranteed, Burstable or BestEffort, as the requests and limits of all containers make it, or the pod's
-    own, where it has any."""
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    own = spec.get("resources") or {}
-    if own.get("requests") or own.get("limits"):
-        containers = [spec]
-    some, equal = False, True
-    for container in containers:
-        resources = container.get("resources") or {}
-        limits, requests = _nonzero(resources.get("limits")), _nonzero(resources.get("requests"))
-        some = some or bool(limits or requests)
-        equal = equal and len(limits) == len(_COMPUTE) and limits == {**limits, **requests}
-    if not some:
-        return "BestEffort"
-    return "Guaranteed" if equal else "Burstable"
-
-
-def _nonzero(amounts: dict[str, str] | None) -> dict[str, Any]:
-    found = {name: quantities.amount(amounts[name]) for name in _COMPUTE if amounts and name in amounts}
-    return {name: amount for name, amount in found.items() if amount > 0}
 
 
 def bind(pod: dict[str, Any], binding: dict[str, Any], now: str) -> dict[str, Any]:
