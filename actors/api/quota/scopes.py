@@ -7,6 +7,7 @@ VolumeAttributesClass, which is of PersistentVolumeClaims; no other kind knows a
 from collections.abc import Mapping
 from typing import Any
 
+from actors.api.qos import BEST_EFFORT, qos_class
 from actors.api.selectors import from_match
 
 Object = Mapping[str, Any]
@@ -34,14 +35,7 @@ def matches(requirement: Object, group_resource: str, obj: Object) -> bool:
 
 def is_best_effort(pod: Object) -> bool:
     """Does no container, and not the Pod itself, request or limit cpu or memory?"""
-    spec = pod.get("spec") or {}
-    for part in (spec, *(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
-        resources = part.get("resources") or {}
-        for side in ("requests", "limits"):
-            for name in ("cpu", "memory"):
-                if str((resources.get(side) or {}).get(name, "0")) not in ("0", ""):
-                    return False
-    return True
+    return qos_class(pod.get("spec") or {}) == BEST_EFFORT
 
 
 def _pod_matches(requirement: Object, scope: str, pod: Object) -> bool:
