@@ -19,11 +19,10 @@ import orjson
 from actors.api.errors import Cause
 from actors.apiserver.extensions.schema import structural
 from actors.apiserver.extensions.schema.checks import checks_of, wrong_type
-from actors.apiserver.machinery import field, schema
-from actors.apiserver.machinery.schema.shapes import Report, Struct, Unfit
+from actors.apiserver.extensions.schema.embedded import prune_metadata, validate_embedded
+from actors.apiserver.machinery import field
 
 MAX_CAUSES = 200  # of one object; an object with more is wrong enough
-OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 UNSET: Any = object()  # no old value
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -44,10 +43,6 @@ def same(value: Any, old: Any) -> bool:
     if type(value) not in (dict, list):
         return True
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) == orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
-
-
-def metadata_shape() -> Struct:
-    return schema.SCHEMAS.of_definition(OBJECT_META).resolved()
 
 
 class Node:
@@ -119,7 +114,7 @@ class Node:
             if name not in value:
                 causes.append(field.required(prefix + name))
         if self.embedded:
-            _validate_embedded(value, prefix, causes)
+            validate_embedded(value, prefix, causes)
         before = old if type(old) is dict else {}
         for name, part in value.items():
             node = self.properties.get(name)
@@ -178,7 +173,7 @@ class Node:
         for name in list(value):
             if (self.root or self.embedded) and (name in _TYPE_META or name == "metadata"):
                 if name == "metadata" and self.embedded:
-                    _prune_metadata(value, prefix, unknown)
+                    prune_metadata(value, prefix, unknown)
                 continue
             node = self.properties.get(name)
             if node is None and isinstance(self.additional, Node):
@@ -341,25 +336,3 @@ def _of_junction(path: str, detail: str) -> Cause:
 
 def _default_of(node: Node | None) -> Any:
     return orjson.loads(node.default_bytes) if node is not None and node.default_bytes else None
-
-
-def _prune_metadata(value: dict[str, Any], prefix: str, unknown: list[str]) -> None:
-    """Bring an embedded object's metadata into form. A mistyped one stays: validation says what is wrong with it."""
-    report = Report()
-    try:
-        value["metadata"] = metadata_shape().conform_at(value["metadata"], prefix + "metadata", "ObjectMeta", report)
-    except Unfit:
-        return
-    unknown += report.unknown
-
-
-def _validate_embedded(value: dict[str, Any], prefix: str, causes: list[Cause]) -> None:
-    for name in _TYPE_META:
-        if not value.get(name):
-            causes.append(field.required(prefix + name, "must not be empty"))
-        elif type(value[name]) is not str:
-            causes.append(wrong_type(value[name], "string", prefix + name))
-    try:
-        metadata_shape().conform_at(value.get("metadata") or {}, "metadata", "ObjectMeta", Report())
-    except Unfit as error:
-        causes.append(field.invalid(prefix + "metadata", value["metadata"], str(error)))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from actors.apiserver.extensions.schema import structural
-from actors.apiserver.extensions.schema.node import Node, metadata_shape
+from actors.apiserver.extensions.schema.embedded import metadata_shape
+from actors.apiserver.extensions.schema.node import Node
 from actors.apiserver.machinery.schema.shapes import Field, Report
 
 if TYPE_CHECKING:

@@ -163,3 +163,22 @@ def test_what_fits_needs_no_care(value: dict[str, Any]):
     NODE.prune(again, "", [])
     NODE.default(again)
     assert again == value
+
+
+@pytest.mark.parametrize(
+    ("changed", "where", "said"),
+    [
+        ({"apiVersion": "a/b/c"}, "pod.apiVersion", "unexpected GroupVersion string: a/b/c"),
+        ({"kind": "P_d"}, "pod.kind", "may have mixed case, but should otherwise match"),
+        ({"kind": 1}, "pod.kind", 'must be of type string: "integer"'),
+        ({"metadata": {"name": "a/b"}}, "pod.metadata.name", "may not contain '/'"),
+        ({"metadata": {"labels": {"a b": "c"}}}, "pod.metadata.labels", "name part must consist of"),
+        ({"metadata": {"annotations": {"a b": "c"}}}, "pod.metadata.annotations", "name part must consist of"),
+        ({"metadata": {"namespace": "A"}}, "pod.metadata.namespace", "RFC 1123"),
+        ({"metadata": {"labels": 1}}, "pod.metadata", "Invalid value"),
+    ],
+)
+def test_an_object_within(changed: dict, where: str, said: str):
+    good = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "A_b", "labels": {"a": "b"}}}
+    assert causes({"pod": good}) == {}
+    assert said in causes({"pod": good | changed})[where]
