@@ -14,7 +14,7 @@ from actors.apiserver.auth.authorization_config import DEFAULT, NODE, RBAC
 from actors.apiserver.auth.node_authorizer import NodeAuthorizer
 from actors.apiserver.auth.rbac import Rbac
 from actors.apiserver.auth.rules import Attributes
-from actors.apiserver.auth.webhook_authorizer import WebhookAuthorizer
+from actors.apiserver.auth.webhook_authorizer import Opinion, WebhookAuthorizer
 from actors.apiserver.call import Identity
 from actors.apiserver.request_info import RequestInfo
 from actors.apiserver.storage.selection import pinned_name
@@ -40,24 +40,25 @@ class Authorizer:
         why = self.rbac.why_allowed(identity, asked) if self._has_rbac else None
         return why is not None, why or ""
 
-    async def decide_by_all(self, identity: Identity, asked: Attributes) -> tuple[bool | None, str]:
-        """Return whether somebody may, by all who are to be asked, and why; False when it was denied, None when nobody
-        has an opinion."""
+    async def decide_by_all(self, identity: Identity, asked: Attributes) -> Opinion:
+        """Return whether somebody may, by all who are to be asked."""
         if identity.is_master:
-            return True, ""
-        said: list[str] = []
+            return Opinion(True)
+        reasons: list[str] = []
+        failures: list[str] = []
         for step in self.steps:
             if isinstance(step, WebhookAuthorizer):
-                allowed, why = await step.opinion(identity, asked)
-                if allowed is not None:
-                    return allowed, why
-                said += [why] if why else []
+                found = await step.opinion(identity, asked)
+                if found.allowed is not None:
+                    return found
+                reasons += [found.reason] if found.reason else []
+                failures += [found.failure] if found.failure else []
             elif step == NODE:
                 if identity.nodes and self.node.allows(identity, asked):
-                    return True, ""
+                    return Opinion(True)
             elif (reason := self.rbac.why_allowed(identity, asked)) is not None:
-                return True, reason
-        return None, ", ".join(said)
+                return Opinion(True, reason)
+        return Opinion(None, "\n".join(reasons), ", ".join(failures))
 
     def allows(self, identity: Identity, asked: Attributes) -> bool:
         if identity.is_master:
@@ -75,10 +76,13 @@ class Authorizer:
             raise refusal(identity, asked)
 
     async def check_by_all(self, identity: Identity, asked: Attributes) -> None:
-        """The same, by all who are to be asked."""
-        allowed, why = await self.decide_by_all(identity, asked)
-        if not allowed:
-            raise refusal(identity, asked, why)
+        """The same, by all who are to be asked. Raises InternalError where one of them could not be."""
+        found = await self.decide_by_all(identity, asked)
+        if found.allowed:
+            return
+        if found.failure:  # somebody who should have been asked was not: that is no refusal
+            raise errors.internal(found.failure)
+        raise refusal(identity, asked, found.reason)
 
 
 def attributes(info: RequestInfo) -> Attributes:

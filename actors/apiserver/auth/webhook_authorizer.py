@@ -12,6 +12,7 @@ import ssl
 import tempfile
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -28,7 +29,15 @@ RETRIES = 2  # of a question that met a connection error
 RETRY_AFTER_S = 0.1
 
 Post = Callable[[bytes], Awaitable[bytes]]  # raises Unanswered
-Opinion = tuple[bool | None, str]  # (allowed, denied or no opinion; why)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """`allowed` is None where there is no opinion; `failure` says why a webhook could not be asked."""
+
+    allowed: bool | None
+    reason: str = ""
+    failure: str = ""
 
 
 class Unanswered(Exception):
@@ -48,7 +57,7 @@ class WebhookAuthorizer:
         webhook, spec = self._webhook, review_spec(identity, asked)
         try:
             if not all(condition(spec) for condition in webhook.conditions):
-                return None, ""
+                return Opinion(None)
         except ConditionUnclear as error:
             return self._failed(f"match condition {error}")
         body = orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
@@ -77,10 +86,10 @@ class WebhookAuthorizer:
 
     def _failed(self, why: str) -> Opinion:
         self._log.warning("an authorization webhook gave no answer", webhook=self._webhook.name, error=why)
-        return (False if self._webhook.denies_on_failure else None), why
+        return Opinion(False if self._webhook.denies_on_failure else None, failure=why)
 
     def _remember(self, body: bytes, found: Opinion) -> None:
-        ttl = self._webhook.authorized_ttl_s if found[0] else self._webhook.unauthorized_ttl_s
+        ttl = self._webhook.authorized_ttl_s if found.allowed else self._webhook.unauthorized_ttl_s
         if ttl <= 0 or len(body) > MAX_REMEMBERED_BYTES:
             return
         self._known[body] = (self._clock.monotonic() + ttl, found)
@@ -116,7 +125,7 @@ def opinion_of(answer: bytes) -> Opinion:
         raise Unanswered(f"the answer is no SubjectAccessReview: {error}") from error
     if allowed and denied:
         raise Unanswered("webhook subject access review returned both allow and deny response")
-    return (True if allowed else False if denied else None), str(why)
+    return Opinion(True if allowed else False if denied else None, str(why))
 
 
 def https_post(endpoint: Endpoint) -> Post:

@@ -101,11 +101,12 @@ def _decision(server: Server, identity: Identity, obj: dict[str, Any]) -> Status
 
 
 async def _decision_of_all(server: Server, identity: Identity, asked: Attributes) -> Status:
-    allowed, why = await server.authorizer.decide_by_all(identity, asked)
-    status: Status = {"allowed": bool(allowed)}
-    if allowed is False:
+    found = await server.authorizer.decide_by_all(identity, asked)
+    status: Status = {"allowed": bool(found.allowed)}
+    if found.allowed is False:
         status["denied"] = True
-    return status | ({"reason": why} if why else {})
+    said = {"reason": found.reason, "evaluationError": found.failure}
+    return status | {key: text for key, text in said.items() if text}
 
 
 def _field_selector(resource: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from actors.apiserver.auth.authorization_config import DEFAULT, NODE, RBAC, Webh
 from actors.apiserver.auth.authorizer import Authorizer
 from actors.apiserver.auth.config_files import BadConfiguration
 from actors.apiserver.auth.identities import authenticated
-from actors.apiserver.auth.webhook_authorizer import Unanswered, WebhookAuthorizer, opinion_of
+from actors.apiserver.auth.webhook_authorizer import Opinion, Unanswered, WebhookAuthorizer, opinion_of
 from actors.apiserver.call import Identity
 from tests.actors.apiserver.api_harness import with_api
 
@@ -89,9 +89,9 @@ def test_configurations_that_are_refused(authorizers: tuple, why: str, beside: P
 @pytest.mark.parametrize(
     ("answer", "opinion"),
     [
-        (b'{"status": {"allowed": true, "reason": "why"}}', (True, "why")),
-        (b'{"status": {"allowed": false, "denied": true}}', (False, "")),
-        (b'{"status": {"allowed": false}}', (None, "")),
+        (b'{"status": {"allowed": true, "reason": "why"}}', Opinion(True, "why")),
+        (b'{"status": {"allowed": false, "denied": true}}', Opinion(False)),
+        (b'{"status": {"allowed": false}}', Opinion(None)),
         (b'{"status": {"allowed": true, "denied": true}}', None),
         (b'{"kind": "Other"}', None),
         (b"[]", None),
@@ -176,13 +176,18 @@ def test_answers_are_remembered_for_a_while(beside: Path):
     check()
 
 
-@pytest.mark.parametrize(("policy", "status"), [("NoOpinion", 200), ("Deny", 403)])
+@pytest.mark.parametrize(("policy", "status"), [("NoOpinion", 200), ("Deny", 500)])
 def test_one_that_does_not_answer(policy: str, status: int, beside: Path):
     @with_api()
     async def check(api: Any) -> None:
         found = with_hook(api, beside, failurePolicy=policy)
         found.is_down = True
         assert (await api.get("/apis", identity=authenticated("bob")))[0] == status
+        status_of_pods, answer = await api.get(PODS, identity=authenticated("bob"))
+        assert (status_of_pods, answer["message"]) == (500, "Internal error occurred: down")
+        review = {"spec": {"user": "bob", "resourceAttributes": {"verb": "get", "resource": "pods"}}}
+        said = (await api.must("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review))["status"]
+        assert said == {"allowed": False, "evaluationError": "down"} | ({"denied": True} if policy == "Deny" else {})
 
     check()
 

@@ -13,7 +13,7 @@ from actors.api.config import ApiServerConfig, ClusterConfig, NodeConfig, OidcCo
 from actors.apiserver.auth.authorization_config import Endpoint
 from actors.apiserver.auth.jwt_issuers import of_oidc
 from actors.apiserver.auth.oidc import OidcTokens, Unreachable, https_fetch
-from actors.apiserver.auth.webhook_authorizer import Unanswered, https_post, opinion_of
+from actors.apiserver.auth.webhook_authorizer import Opinion, Unanswered, https_post, opinion_of
 from actors.cluster.pki import prepare
 from runtime.clock import SystemClock
 from tests.actors.apiserver.test_tokens import provider_key
@@ -94,7 +94,7 @@ def test_a_webhook_is_asked_whether_somebody_may(pki):
             authority = pki.ca_crt.read_text()
             own = pki.crt("admin").read_text(), pki.key("admin").read_text()
             post = https_post(Endpoint(f"{url}/authorize", authority, *own))
-            assert opinion_of(await post(b"{}")) == (True, "")
+            assert opinion_of(await post(b"{}")) == Opinion(True)
             for endpoint in (Endpoint(f"{url}/gone", authority), Endpoint(f"{url}/authorize")):
                 with pytest.raises(Unanswered):
                     await https_post(endpoint)(b"{}")
