@@ -9,6 +9,7 @@ Neighbours: `node_kubelet` asks when `admission` refuses a critical pod for want
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from actors.api.qos import BEST_EFFORT, BURSTABLE, GUARANTEED
 from actors.kubelet import pod as pods
 from actors.kubelet import qos
 from actors.kubelet.admission import Place, missing_for
@@ -25,14 +26,14 @@ def victims(pod: pods.Pod, place: Place) -> list[pods.Pod]:
     if not lacks or not is_critical(pod):
         return []
     choice = _Choice(place)
-    classes: dict[str, list[pods.Pod]] = {qos.GUARANTEED: [], qos.BURSTABLE: [], qos.BEST_EFFORT: []}
+    classes: dict[str, list[pods.Pod]] = {GUARANTEED: [], BURSTABLE: [], BEST_EFFORT: []}
     for other in place.others:
         if not is_critical(other) and pods.uid(other) != pods.uid(pod):
             classes[qos.qos_class(other)].append(other)
-    best_effort, burstable = classes[qos.BEST_EFFORT], classes[qos.BURSTABLE]
-    if choice.without(lacks, [*best_effort, *burstable, *classes[qos.GUARANTEED]]):
+    best_effort, burstable = classes[BEST_EFFORT], classes[BURSTABLE]
+    if choice.without(lacks, [*best_effort, *burstable, *classes[GUARANTEED]]):
         return []
-    first = choice.nearest(classes[qos.GUARANTEED], choice.without(lacks, [*best_effort, *burstable]))
+    first = choice.nearest(classes[GUARANTEED], choice.without(lacks, [*best_effort, *burstable]))
     second = choice.nearest(burstable, choice.without(lacks, [*best_effort, *first]))
     third = choice.nearest(best_effort, choice.without(lacks, [*first, *second]))
     return [*third, *second, *first]
