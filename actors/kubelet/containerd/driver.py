@@ -11,12 +11,9 @@ finds it again by itself; a call past its deadline -> RuntimeUnreachable, and th
 import asyncio
 import contextlib
 import functools
-import json
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
-
-from google.protobuf import json_format
 
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.network import bridge_name, node_suffix
@@ -31,20 +28,18 @@ from actors.kubelet.containerd import (
     stop_signal,
 )
 from actors.kubelet.containerd.cgroups import Cgroups
-from actors.kubelet.containerd.config import PAUSE_IMAGE
-from actors.kubelet.containerd.faults import exec_timed_out, name_holder, pull_fault_of
+from actors.kubelet.containerd.faults import exec_timed_out, name_holder
 from actors.kubelet.containerd.handlers import Handlers, recorded
+from actors.kubelet.containerd.host_ports import HostPorts
 from actors.kubelet.containerd.image_layers import ImageLayers
+from actors.kubelet.containerd.image_store import ImageStore
 from actors.kubelet.containerd.machine import CAP_SYS_RESOURCE, holds_capability
+from actors.kubelet.containerd.made_of import MadeOf
 from actors.kubelet.containerd.operations import NAMES
 from actors.kubelet.containerd.outliving import OutlivingCalls
 from actors.kubelet.containerd.places import Places, places_of
 from actors.kubelet.containerd.podnetwork import (
-    HostPort,
     PodNetwork,
-    add_host_ports,
-    delete_host_ports,
-    host_ports_of,
 )
 from actors.kubelet.containerd.proto import cri_pb2 as cri
 from actors.kubelet.containerd.remains import Remains
@@ -82,7 +77,6 @@ from runtime.failpoint import passing
 READ_S = 10.0  # answered from containerd's memory
 WORK_S = 120.0  # starts or ends processes, runs CNI plugins; the reference kubelet's bound for the same
 STOP_SLACK_S = 30.0  # beyond a container's grace: SIGKILL, and the wait for what is left to die
-PULL_S = 3600.0  # containerd itself gives up on a pull that makes no progress
 UNBOUNDED_EXEC_S = 4 * 3600.0  # an exec without a timeout: as long as the reference's streams may idle
 EXEC_SLACK_S = 10.0  # beyond an exec's timeout, which containerd enforces
 
@@ -109,14 +103,13 @@ class ContainerdDriver:
         self.socket = Path(config.containerd_socket) if self._foreign else self.places.socket
         self._may_lower_oom_score = holds_capability(CAP_SYS_RESOURCE, Path("/proc/self/status").read_text())
         self._pause_seccomp = Seccomp("RuntimeDefault")  # which containerd leaves out where the kernel has no seccomp
-        self._sandboxes: dict[str, cri.PodSandboxConfig] = {}  # by sandbox id; what is not here is asked for
-        self._sandbox_of: dict[str, str] = {}  # container id -> sandbox id, likewise
-        self._host_ports: dict[str, Sequence[HostPort]] = {}  # by sandbox id: what is in the node's nftables map
+        self._made_of = MadeOf(self._call)
+        self._host_ports = HostPorts(self._tables, self.sandbox_status, self._made_of.config_of)
         self._importing = asyncio.Lock()
         self._connection: Any = None
         self._outliving: OutlivingCalls | None = None
         self.streams = ContainerdStreams(self._call, self._call_outliving, self.places.commands)
-        self._layers = ImageLayers(self._call)
+        self._images, self._layers = ImageStore(self._call), ImageLayers(self._call)
         self._remains = Remains(self._call, self.places)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -174,8 +167,7 @@ class ContainerdDriver:
         """Also gives the node its pause and toolbox images, and ends what those before have left behind."""
         state = await self.list()
         if not self._foreign:
-            self._host_ports = await self._host_ports_in_use(state)
-            used = [port for ports in self._host_ports.values() for port in ports]
+            used = await self._host_ports.find(state)
             await network.ensure(
                 self._instance, self._pod_network(pod_cidrs), used, self.places.cni_conf, tables=self._tables
             )
@@ -224,7 +216,7 @@ class ContainerdDriver:
         """Containers first: so each one's sandbox is in the answer, unless it was removed meanwhile."""
         containers = await self._call("ListContainers", cri.ListContainersRequest(), READ_S)
         sandboxes = await self._call("ListPodSandbox", cri.ListPodSandboxRequest(), READ_S)
-        self._sandbox_of = {item.id: item.pod_sandbox_id for item in containers.containers}
+        self._made_of.containers_are({item.id: item.pod_sandbox_id for item in containers.containers})
         return replies.runtime_state(sandboxes, containers)
 
     async def run_sandbox(self, spec: SandboxSpec) -> str:
@@ -237,12 +229,21 @@ class ContainerdDriver:
         try:
             sandbox_id = await self._make_sandbox_with_image(request)
         finally:
-            if not sandbox_id and not self._has_sandbox(spec.pod_uid):
+            if not sandbox_id and not self._made_of.has_sandbox(spec.pod_uid):
                 self.cgroups.remove_pod(spec.pod_uid)  # nobody else will: the pod may be gone by now
-        self._sandboxes[sandbox_id] = config
+        self._made_of.sandbox_made(sandbox_id, config)
         if spec.port_mappings and spec.network is NamespaceMode.POD and not self._foreign:
-            await self._open_host_ports(sandbox_id, spec.port_mappings)
+            await self._lead_host_ports(sandbox_id, spec.port_mappings)
         return sandbox_id
+
+    async def _lead_host_ports(self, sandbox_id: str, mappings: Sequence[PortMapping]) -> None:
+        """A port that another pod has costs the new one its sandbox."""
+        try:
+            await self._host_ports.open(sandbox_id, mappings)
+        except RuntimeFault as fault:
+            await self.stop_sandbox(sandbox_id)
+            await self.remove_sandbox(sandbox_id)
+            raise RuntimeRefused(f"host ports: {fault}") from fault
 
     async def _make_sandbox_with_image(self, request: cri.RunPodSandboxRequest) -> str:
         try:
@@ -252,9 +253,6 @@ class ContainerdDriver:
                 raise
         await self._ensure_images()  # somebody removed the pause image
         return await self._make_sandbox(request)
-
-    def _has_sandbox(self, pod_uid: str) -> bool:
-        return any(config.metadata.uid == pod_uid for config in self._sandboxes.values())
 
     async def _make_sandbox(self, request: cri.RunPodSandboxRequest) -> str:
         """Return the id of a new sandbox, or of the one that a kubelet before this one asked for, once it is there."""
@@ -280,20 +278,20 @@ class ContainerdDriver:
         return replies.sandbox_status(reply.status)
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
-        await self._close_host_ports(sandbox_id)
+        await self._host_ports.close(sandbox_id)
         with contextlib.suppress(NotInRuntime):
             await self._end_sandbox("StopPodSandbox", cri.StopPodSandboxRequest(pod_sandbox_id=sandbox_id))
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
-        await self._close_host_ports(sandbox_id)
+        await self._host_ports.close(sandbox_id)
         try:
-            uid = (await self._sandbox_config(sandbox_id)).metadata.uid
+            uid = (await self._made_of.config_of(sandbox_id)).metadata.uid
             await self._end_sandbox("RemovePodSandbox", cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id))
         except NotInRuntime:
             uid = ""
         await self._clear(sandbox_id)
-        self._sandboxes.pop(sandbox_id, None)
-        if uid and not self._has_sandbox(uid):
+        self._made_of.sandbox_removed(sandbox_id)
+        if uid and not self._made_of.has_sandbox(uid):
             await asyncio.to_thread(self.cgroups.remove_pod, uid)
 
     async def _end_sandbox(self, method: str, request: Any) -> None:
@@ -305,49 +303,10 @@ class ContainerdDriver:
                 raise
             await self._call(method, request, WORK_S)
 
-    async def _sandbox_config(self, sandbox_id: str) -> cri.PodSandboxConfig:
-        """Return what a sandbox was made of; after a restart of the kubelet containerd remembers it for us."""
-        config = self._sandboxes.get(sandbox_id)
-        if config is None:
-            request = cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id, verbose=True)
-            reply = await self._call("PodSandboxStatus", request, READ_S)
-            remembered = json.loads(reply.info["info"])["config"]
-            config = json_format.ParseDict(remembered, cri.PodSandboxConfig(), ignore_unknown_fields=True)
-            self._sandboxes[sandbox_id] = config
-        return config
-
-    # -- host ports -------------------------------------------------------------------------------------------------
-
-    async def _host_ports_in_use(self, state: RuntimeState) -> dict[str, Sequence[HostPort]]:
-        used: dict[str, Sequence[HostPort]] = {}
-        for sandbox in state.sandboxes:
-            mappings = requests.port_mappings(await self._sandbox_config(sandbox.id)) if sandbox.ready else ()
-            if mappings:
-                ips = (await self.sandbox_status(sandbox.id)).ips
-                used[sandbox.id] = host_ports_of(mappings, ips[0]) if ips else ()
-        return used
-
-    async def _open_host_ports(self, sandbox_id: str, mappings: Sequence[PortMapping]) -> None:
-        """Lead host ports to a new sandbox; a port that another pod has costs the new one its sandbox."""
-        try:
-            ips = (await self.sandbox_status(sandbox_id)).ips
-            ports = host_ports_of(mappings, ips[0]) if ips else []
-            await network.run("nft", "-f", "-", text=add_host_ports(self._tables, ports))
-        except RuntimeFault as fault:
-            await self.stop_sandbox(sandbox_id)
-            await self.remove_sandbox(sandbox_id)
-            raise RuntimeRefused(f"host ports: {fault}") from fault
-        self._host_ports[sandbox_id] = ports
-
-    async def _close_host_ports(self, sandbox_id: str) -> None:
-        ports = self._host_ports.pop(sandbox_id, ())
-        if ports:
-            await network.run("nft", "-f", "-", text=delete_host_ports(self._tables, ports))
-
     # -- containers -------------------------------------------------------------------------------------------------
 
     async def create_container(self, sandbox_id: str, spec: ContainerSpec) -> str:
-        sandbox = await self._sandbox_config(sandbox_id)
+        sandbox = await self._made_of.config_of(sandbox_id)
         config = requests.container_config(spec, sandbox)
         resources = config.linux.resources
         if resources.oom_score_adj < 0 and not self._may_lower_oom_score:
@@ -356,7 +315,7 @@ class ContainerdDriver:
             await asyncio.to_thread(_keep_readonly, config)
         request = cri.CreateContainerRequest(pod_sandbox_id=sandbox_id, config=config, sandbox_config=sandbox)
         reply = await self._call("CreateContainer", request, WORK_S)
-        self._sandbox_of[reply.container_id] = sandbox_id
+        self._made_of.container_made(reply.container_id, sandbox_id)
         return str(reply.container_id)
 
     async def start_container(self, container_id: str) -> None:
@@ -364,17 +323,7 @@ class ContainerdDriver:
 
     async def container_status(self, container_id: str) -> ContainerStatus:
         reply = await self._call("ContainerStatus", cri.ContainerStatusRequest(container_id=container_id), READ_S)
-        return replies.container_status(reply.status, await self._sandbox_id(container_id))
-
-    async def _sandbox_id(self, container_id: str) -> str:
-        """Return a container's sandbox, which ContainerStatus does not tell."""
-        if container_id not in self._sandbox_of:
-            only = cri.ListContainersRequest(filter=cri.ContainerFilter(id=container_id))
-            found = (await self._call("ListContainers", only, READ_S)).containers
-            if not found:
-                raise NotInRuntime(f"container {container_id} was removed")
-            self._sandbox_of[container_id] = found[0].pod_sandbox_id
-        return self._sandbox_of[container_id]
+        return replies.container_status(reply.status, await self._made_of.sandbox_of(container_id))
 
     async def stop_container(self, container_id: str, grace_s: float, signal: str = "") -> None:
         if signal and grace_s > 0:
@@ -389,7 +338,7 @@ class ContainerdDriver:
         with contextlib.suppress(NotInRuntime):
             await self._call("RemoveContainer", cri.RemoveContainerRequest(container_id=container_id), WORK_S)
         await self._clear(container_id)
-        self._sandbox_of.pop(container_id, None)
+        self._made_of.container_removed(container_id)
 
     async def _clear(self, identity: str) -> None:
         if not self._foreign:
@@ -397,7 +346,7 @@ class ContainerdDriver:
 
     async def update_resources(self, container_id: str, resources: Resources) -> None:
         """A container that holds more memory than it may have then would be killed, or the kernel would refuse."""
-        uid = (await self._sandbox_config(await self._sandbox_id(container_id))).metadata.uid
+        uid = (await self._made_of.config_of(await self._made_of.sandbox_of(container_id))).metadata.uid
         held_bytes = await asyncio.to_thread(self.cgroups.held_memory, f"{self.cgroups.pod(uid)}/{container_id}")
         limit_bytes = resources.memory_limit_bytes
         if limit_bytes and held_bytes > limit_bytes:
@@ -439,33 +388,16 @@ class ContainerdDriver:
     # -- images -----------------------------------------------------------------------------------------------------
 
     async def image_status(self, reference: str) -> Image | None:
-        request = cri.ImageStatusRequest(image=cri.ImageSpec(image=reference))
-        try:
-            reply = await self._call("ImageStatus", request, READ_S)
-        except RuntimeRefused as fault:
-            raise pull_fault_of(reference, fault) from fault
-        return replies.image(reply.image) if reply.HasField("image") and reply.image.id else None
+        return await self._images.status(reference)
 
     async def pull_image(self, reference: str, auth: ImageAuth | None = None) -> str:
-        request = cri.PullImageRequest(image=cri.ImageSpec(image=reference))
-        if auth is not None:
-            request.auth.CopyFrom(requests.auth_config(auth))
-        try:
-            reply = await self._call("PullImage", request, PULL_S)
-        except RuntimeFault as fault:
-            raise pull_fault_of(reference, fault) from fault
-        return str(reply.image_ref)
+        return await self._images.pull(reference, auth)
 
     async def images(self) -> Sequence[Image]:
-        """The pause image counts as pinned also where containerd does not say so: a node can't do without it."""
-        reply = await self._call("ListImages", cri.ListImagesRequest(), READ_S)
-        for message in reply.images:
-            message.pinned = message.pinned or PAUSE_IMAGE in message.repo_tags
-        return [replies.image(message) for message in reply.images]
+        return await self._images.list()
 
     async def remove_image(self, image_id: str) -> None:
-        with contextlib.suppress(NotInRuntime):
-            await self._call("RemoveImage", cri.RemoveImageRequest(image=cri.ImageSpec(image=image_id)), WORK_S)
+        await self._images.remove(image_id)
 
     async def image_layers(self, image_id: str, key: str) -> Sequence[str]:
         return await self._layers.view(image_id, key)
