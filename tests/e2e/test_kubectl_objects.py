@@ -21,7 +21,7 @@ GENERATORS = [
     ("cronjob/c", "cronjob c --image=i --schedule=@hourly -- date"),
     ("ingress/ing", "ingress ing --rule=foo.com/bar=web:80 --default-backend=web:80 --annotation=a=b --class=x"),
     ("poddisruptionbudget/p", "poddisruptionbudget p --selector=app=none --min-available=50%"),
-    ("quota/q", "quota q --hard=pods=100,services=20 --scopes=NotTerminating"),
+    ("quota/q", "quota q --hard=pods=100 --scopes=NotTerminating"),
     ("role/ro", "role ro --verb=get,list --resource=pods,pods/log,deployments.apps --resource-name=x"),
     ("rolebinding/rb", "rolebinding rb --role=ro --user=u --group=g --serviceaccount=default:default"),
     ("secret/s", "secret generic s --from-literal=a=b --type=x/y"),
