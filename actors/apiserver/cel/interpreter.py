@@ -18,7 +18,7 @@ from actors.apiserver.cel.calls import SPECIAL, caller, set_membership
 from actors.apiserver.cel.errors import EvaluationError
 from actors.apiserver.cel.frames import Attribute, Frame, Qualifier, Run, Step, constant
 from actors.apiserver.cel.limits import Budget
-from actors.apiserver.cel.loops import Loop, Turns, binding, listing, quantifier
+from actors.apiserver.cel.loops import Loop, Turns, binding, listing, quantifier, single
 from actors.apiserver.cel.reading import of_attribute, presence, qualified, reader
 from actors.apiserver.cel.values import MISSING, Optional, TypeOf, Uint
 
@@ -104,6 +104,8 @@ class _Compilation:
         if (found := macros.quantifier(loop)) is not None:
             predicate, decider = found
             return Step(quantifier(turns, self._within(names[1:], predicate).run, decider))
+        if (only := macros.single(loop)) is not None:
+            return Step(single(turns, self._within(names[1:], only).run))
         if (listed := macros.listing(loop)) is not None:
             condition, element = listed
             kept = None if condition is None else self._within(names[1:], condition).run

@@ -97,6 +97,41 @@ def quantifier(turns: Turns, predicate: Run, decider: bool) -> Run:
     return run
 
 
+def single(turns: Turns, predicate: Run) -> Run:
+    """`exists_one`: every member is looked at."""
+
+    def run(frame: Frame) -> bool:
+        ranged, first, second = turns.start(frame)
+        outside = frame.variables
+        frame.variables = variables = {**outside}
+        count = 0
+        failed: EvaluationError | None = None
+        try:
+            for item in ranged:
+                if second:
+                    variables[first], variables[second] = item
+                else:
+                    variables[first] = item
+                try:
+                    found = predicate(frame)
+                    if found is True:
+                        count += 1
+                        frame.cost += 2  # what it has come to, and one more
+                    elif found is not False:
+                        raise no_such_overload("_?_:_", found)
+                except EvaluationError as error:
+                    failed = failed or error
+                frame.turn()
+        finally:
+            frame.variables = outside
+        frame.cost += 2  # what it has come to, and whether that is one
+        if failed is not None:
+            raise failed
+        return count == 1
+
+    return run
+
+
 def listing(turns: Turns, condition: Run | None, element: Run) -> Run:
     """`map`, `filter` and `transformList`: a list of what an expression makes of the members, or of some of them."""
     added = 1 + LIST + 1  # what it has come to, the list of one, the sum of both

@@ -1,4 +1,4 @@
-"""Which macro a comprehension was, told by its shape: `all`, `exists`, `map`, `filter`, `transformList`.
+"""Which macro a comprehension was, told by its shape: `all`, `exists`, `exists_one`, `map`, `filter`, `transformList`.
 
 Neighbours: `interpreter` asks, for `loops` has better loops for these.
 """
@@ -20,6 +20,19 @@ def quantifier(loop: Any) -> tuple[Any, bool] | None:
     if not all(_is_accu(one, loop) for one in (asked, step.args[0], loop.result)):
         return None
     return step.args[1], decider
+
+
+def single(loop: Any) -> Any | None:
+    """Return the predicate of `exists_one`. None for any other loop."""
+    step, result = loop.loop_step.call_expr, loop.result.call_expr
+    is_endless = loop.loop_condition.HasField("const_expr") and loop.loop_condition.const_expr.bool_value
+    if not is_endless or not _is_integer(loop.accu_init, 0) or step.function != "_?_:_" or result.function != "_==_":
+        return None
+    more = step.args[1].call_expr
+    counts = more.function == "_+_" and _is_accu(more.args[0], loop) and _is_integer(more.args[1], 1)
+    if not counts or not all(_is_accu(one, loop) for one in (step.args[2], result.args[0])):
+        return None
+    return step.args[0] if _is_integer(result.args[1], 1) else None
 
 
 def listing(loop: Any) -> tuple[Any | None, Any] | None:
@@ -45,6 +58,13 @@ def _added(node: Any, loop: Any) -> Any | None:
     if not call.args[1].HasField("list_expr") or len(listed.elements) != 1 or listed.optional_indices:
         return None
     return listed.elements[0]
+
+
+def _is_integer(node: Any, value: int) -> bool:
+    constant = node.const_expr
+    return (
+        node.HasField("const_expr") and constant.WhichOneof("kind") == "int64_value" and constant.int64_value == value
+    )
 
 
 def _argument(node: Any, function: str) -> Any | None:

@@ -66,7 +66,7 @@ def compile_declared(expression: str, more_names: tuple[str, ...], variables: tu
     return _environment(more_names, variables).compile(rewritten(expression))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # half a megabyte each
 def _environment(more_names: tuple[str, ...], variables: tuple[str, ...]) -> Environment:
     types = {name: ANYTHING for name in (*NAMES, *more_names)}
     types["request"] = REQUEST
