@@ -52,8 +52,11 @@ def pod_settings(resources: Resources, unified: bool) -> list[tuple[str, str, st
 class Cgroups:
     """The pods' cgroups of one node. Calls block for the kernel's time: fractions of a millisecond each."""
 
-    def __init__(self, parent: str, root: Path = CGROUP_ROOT):
+    def __init__(self, parent: str, root: Path = CGROUP_ROOT, memory_bytes: int = 0):
+        """`memory_bytes` is what all pods together may have; 0: no bound."""
         self.parent = parent
+        self._memory_bytes = memory_bytes
+        self._is_bound = False  # also as nothing bounds it: an earlier kubelet may have had another configuration
         self._root = root
         self.unified = (root / "cgroup.controllers").exists()
         self.durations = Durations()
@@ -99,6 +102,7 @@ class Cgroups:
             if (self._root / controller).exists():
                 self._path(controller, cgroup).mkdir(parents=True, exist_ok=True)
         self._weigh_parent("cpu.shares", str(SHARES_PER_CPU * (os.cpu_count() or 1)))
+        self._bound_parent("memory.limit_in_bytes", "-1")
 
     def _make_unified(self, cgroup: str) -> None:
         """Make each level, and hand the controllers down to the next one."""
@@ -112,12 +116,28 @@ class Cgroups:
             level = level / part
             level.mkdir(exist_ok=True)
         self._weigh_parent("cpu.weight", str(cpu_weight(SHARES_PER_CPU * (os.cpu_count() or 1))))
+        self._bound_parent("memory.max", "max")
 
     def _weigh_parent(self, name: str, value: str) -> None:
         """Let the pods together weigh as much as the machine has CPUs against everything else on it."""
         path = self._path("cpu", "/" + self.parent.strip("/").split("/")[0]) / name
         if path.exists() and path.read_text().strip() != value:
             path.write_text(value)
+
+    def _bound_parent(self, name: str, unbound: str) -> None:
+        """Hold all pods of the node together to what the system does not keep for itself.
+
+        Pods that hold more already keep it: the kernel refuses then, and is asked again with the next pod.
+        """
+        path = self._path("memory", self.parent) / name
+        if self._is_bound or not path.exists():
+            return
+        try:
+            path.write_text(str(self._memory_bytes or unbound))
+            self._is_bound = True
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
 
     def remove_pod(self, uid: str) -> bool:
         """Remove a pod's cgroup with the empty ones inside; False when something is still in it."""

@@ -15,8 +15,11 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from actors.api.config import ClusterConfig, NodeConfig, node_of_settings, of_settings
 from actors.api.network import bridge_name, node_suffix
+from actors.api.quantity import bytes_of
 from actors.kubelet.containerd import (
     cni_records,
     importer,
@@ -86,6 +89,12 @@ HANDLER = "io.kubus.runtime-handler"  # on a sandbox: who made it, and will make
 MAKING_POLL_S = 0.1  # while containerd makes the sandbox that a kubelet which is dead asked for
 
 
+def pods_memory(config: NodeConfig) -> int:
+    """Return the bytes that all pods of a node together may have; 0 where the system keeps none for itself."""
+    kept = bytes_of(config.kubelet.system_reserved.get("memory") or 0)
+    return max(1, bytes_of(config.capacity.get("memory") or psutil.virtual_memory().total) - kept) if kept else 0
+
+
 class ContainerdDriver:
     """See the module's docstring. One a node; calls may overlap."""
 
@@ -93,7 +102,7 @@ class ContainerdDriver:
         cluster: ClusterConfig = of_settings(setup.settings)
         config: NodeConfig = node_of_settings(setup.settings)
         self.places: Places = places_of(Path(setup.data_dir), node)
-        self.cgroups = Cgroups(self.places.cgroup)
+        self.cgroups = Cgroups(self.places.cgroup, memory_bytes=pods_memory(config))
         self.operations, self.cgroup_durations = Operations(), self.cgroups.durations
         self._network = cluster.network
         self._instance = self.places.instance

@@ -45,14 +45,16 @@ def field_value(pod: pods.Pod, path: str, pod_ips: Sequence[str], host_ips: Sequ
 def resource_value(pod: pods.Pod, container_name: str, ref: dict[str, Any], allocatable: Mapping[str, str]) -> str:
     """Return what a resourceFieldRef means: a request or limit in units of its divisor, rounded up.
 
-    A limit that is not set is the node's allocatable amount, a request that is not set is nothing.
+    A limit that is not set is that of the pod as a whole, else the node's allocatable amount; a request that is not
+    set is nothing.
     """
     container = pods.find_container(pod, ref.get("containerName") or container_name)
     if container is None:
         raise ConfigError(f"container {ref.get('containerName')} not found")
     which, _, resource = ref["resource"].partition(".")
     amounts = (container.get("resources") or {}).get(which) or {}
-    fallback = allocatable.get(resource, "0") if which == "limits" else "0"
+    of_pod = ((pod["spec"].get("resources") or {}).get("limits") or {}).get(resource)
+    fallback = of_pod or allocatable.get(resource, "0") if which == "limits" else "0"
     amount: Decimal = parse_quantity(amounts.get(resource) or fallback)
     divisor = parse_quantity(ref.get("divisor") or "1") or Decimal(1)
     return str(int((amount / divisor).to_integral_value(rounding=ROUND_CEILING)))

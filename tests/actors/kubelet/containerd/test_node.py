@@ -12,10 +12,12 @@ from pathlib import Path
 import grpc
 import pytest
 
+from actors.api.config import KubeletConfig, NodeConfig
 from actors.cluster import purge
 from actors.cluster.purge import Scope
 from actors.kubelet.containerd import network, podnetwork
 from actors.kubelet.containerd.cgroups import Cgroups, cpu_weight, pod_settings
+from actors.kubelet.containerd.driver import pods_memory
 from actors.kubelet.containerd.podnetwork import HostPort, PodNetwork, host_ports_of
 from actors.kubelet.runtime import PortMapping, Resources
 from runtime.command import find_program
@@ -81,6 +83,22 @@ def test_version_2_hands_controllers_down(tmp_path):
     cgroups.make_pod("u1", Resources())
     assert (tmp_path / "kubus-x/m1/podu1").is_dir()
     assert (tmp_path / "kubus-x/m1/cgroup.subtree_control").read_text() == "+memory"  # the last that was written
+
+
+@pytest.mark.parametrize(("bound", "written"), [(4096, "4096"), (0, "-1")])
+def test_all_pods_together_are_bound(v1, tmp_path, bound, written):
+    v1.make_pod("u1", Resources())
+    limit = tmp_path / "memory/kubus-x/m1/memory.limit_in_bytes"
+    limit.write_text("77")  # as an earlier kubelet left it
+    cgroups = Cgroups("/kubus-x/m1", tmp_path, memory_bytes=bound)
+    cgroups.make_pod("u2", Resources())
+    assert limit.read_text() == written
+
+
+def test_what_the_system_keeps_is_not_for_pods():
+    kept = KubeletConfig(system_reserved={"memory": "1Gi"})
+    assert pods_memory(NodeConfig(roles=[], capacity={"memory": "4Gi"}, kubelet=kept)) == 3 << 30
+    assert pods_memory(NodeConfig(roles=[], capacity={"memory": "4Gi"})) == 0
 
 
 def test_sweep_keeps_the_living(v1):

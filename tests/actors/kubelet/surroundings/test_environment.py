@@ -206,6 +206,9 @@ def test_resources() -> None:
     assert value("limits.cpu", "1m") == "250"
     assert value("requests.memory") == "0"
     assert value("limits.ephemeral-storage") == "0"
+    whole = pod(container("web"), resources={"limits": {"memory": "128Mi"}})
+    for resource, amount in (("limits.memory", "128"), ("requests.memory", "0")):
+        assert resource_value(whole, "web", {"resource": resource, "divisor": "1Mi"}, allocatable) == amount
 
 
 def test_a_path_with_a_missing_or_empty_variable_is_refused():
