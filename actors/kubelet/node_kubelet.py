@@ -28,6 +28,7 @@ from actors.kubelet.logs.termination_message import with_message
 from actors.kubelet.machine import has_apparmor
 from actors.kubelet.metrics import NodeCollectors, NodeMetrics, ProbeMetrics
 from actors.kubelet.node import Machine, Observation, allocatable
+from actors.kubelet.node_network import NodeNetwork
 from actors.kubelet.node_pods import NodePods
 from actors.kubelet.observer import Observer
 from actors.kubelet.places import Places
@@ -35,7 +36,7 @@ from actors.kubelet.probes.checks import check
 from actors.kubelet.probes.prober import Prober, Probing
 from actors.kubelet.registration import Registration, unheard
 from actors.kubelet.resize import feasibility
-from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeUnreachable, RuntimeVersion
+from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeVersion
 from actors.kubelet.shutdown import end_all, groups_of
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
@@ -103,12 +104,14 @@ class NodeKubelet:
         self._counts = Counts()
         self._is_shutting_down = False
         self._patient_until_s = 0.0  # monotonic; until then a runtime that is away is not held against the node
-        self._network_fault = "waiting for the node's podCIDR"
-        self._node_changed = asyncio.Event()
         self.recorder = EventRecorder(shared.outbox, "kubelet", name, shared.clock)
         complete = functools.partial(with_message, places=self._places)
         self.observer = Observer(driver, self._pod_changed, complete, self._owner, shared.log)
         self.observer.on_reachable = self._runtime_changed
+        self._network = NodeNetwork(
+            name, driver.ensure_network, lambda: self.registration.node, lambda: self.observer.reachable,
+            self._network_changed, shared.log,
+        )  # fmt: skip
         self.writer = StatusWriter(shared.api, shared.status_writes, shared.log)
         equipment = self._equipment()
         self.pods = NodePods(equipment, lambda: shared.pods.has_synced)
@@ -130,7 +133,7 @@ class NodeKubelet:
             (self._observe_runtime(), "observer"),
             (self.registration.keep_status(), "status"),
             (self.registration.keep_lease(), "lease"),
-            (self._keep_network(), "network"),
+            (self._network.keep(), "network"),
         ):
             self._shared.spawn(work, f"{what} of {self.name}")
         if self._shared.services is not None:
@@ -157,7 +160,7 @@ class NodeKubelet:
 
     def node_changed(self) -> None:
         """The API's Node has changed: it may have its podCIDR now, or be gone."""
-        self._node_changed.set()
+        self._network.look()
         if self.registration.node is None:
             self.registration.changed()
 
@@ -186,7 +189,7 @@ class NodeKubelet:
         )
         starter = Starter(
             driver, self.observer, images, files, self._places, node, self.recorder_tell,
-            lambda: self._network_fault, shared.api.get, self._slots(), counts, shared.clock,
+            lambda: self._network.fault, shared.api.get, self._slots(), counts, shared.clock,
         )  # fmt: skip
         return Equipment(
             driver=driver,
@@ -334,7 +337,7 @@ class NodeKubelet:
         self.pods.objects_changed(uid)
 
     def _runtime_changed(self) -> None:
-        self._node_changed.set()
+        self._network.look()
         if self.observer.reachable:
             self.registration.changed()
             self.pods.look_at_all()
@@ -361,44 +364,10 @@ class NodeKubelet:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_S[1])
 
-    async def _keep_network(self) -> None:
-        """Have the node's network made as soon as both its podCIDR and the runtime are there, and again after a fault
-        of the runtime."""
-        pause_s = RETRY_S[0]
-        done_for: tuple[str, ...] = ()
-        while True:
-            await self._node_changed.wait()
-            self._node_changed.clear()
-            cidrs = self._pod_cidrs()
-            if not self.observer.reachable:
-                done_for = ()
-                continue
-            if not cidrs or cidrs == done_for:
-                continue
-            try:
-                await self.driver.ensure_network(cidrs)
-                done_for, pause_s = cidrs, RETRY_S[0]
-                self._set_network_fault("")
-            except RuntimeUnreachable as error:
-                # That is the runtime's fault, not the network's. It is made once more when the runtime is back.
-                self._shared.log.debug("the node's network waits for the runtime", node=self.name, error=str(error))
-            except RuntimeFault as error:
-                self._set_network_fault(str(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, RETRY_S[1])
-                self._node_changed.set()
-
-    def _set_network_fault(self, fault: str) -> None:
-        if fault != self._network_fault:
-            self._network_fault = fault
-            self._shared.log.info("node network", node=self.name, fault=fault)
-            self.registration.settled.set()
-            self.registration.changed()
-            self.pods.look_at_all()
-
-    def _pod_cidrs(self) -> tuple[str, ...]:
-        spec = (self.registration.node or {}).get("spec") or {}
-        return tuple(spec.get("podCIDRs") or ((spec["podCIDR"],) if spec.get("podCIDR") else ()))
+    def _network_changed(self) -> None:
+        self.registration.settled.set()
+        self.registration.changed()
+        self.pods.look_at_all()
 
     # -- the node's status ------------------------------------------------------------------------------------------
 
@@ -407,8 +376,8 @@ class NodeKubelet:
             return ["node is shutting down"]
         if not self.observer.reachable and self._shared.clock.monotonic() >= self._patient_until_s:
             return [f"container runtime is down: {self.observer.fault}"]
-        if self._network_fault:
-            return [f"container runtime network not ready: {self._network_fault}"]
+        if self._network.fault:
+            return [f"container runtime network not ready: {self._network.fault}"]
         return []
 
     async def _observe(self) -> Observation:
