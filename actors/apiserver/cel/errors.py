@@ -44,8 +44,14 @@ class OutOfTime(OutOfBudget):
 def compile_error(error: Exception) -> CompileError:
     """Return the error for what the compiler said."""
     text = _STATUS_AT_THE_END.sub("", _STATUS.sub("", str(error), count=1)).strip()
-    text = _UNDECLARED.sub(r"undeclared reference to '\1'", text)
+    text = _without_consequences(_UNDECLARED.sub(r"undeclared reference to '\1'", text))
     return CompileError(_DECLARED.sub("object", _NOT_IN_STRUCT.sub("", text)))
+
+
+def _without_consequences(text: str) -> str:
+    """Leave out what is only said because something else is wrong: that it has no type."""
+    first, *others = text.split("\nERROR: ")
+    return "\nERROR: ".join([first, *(one for one in others if "'*error*'" not in one)])
 
 
 def evaluation_error(text: str) -> EvaluationError:

@@ -108,6 +108,12 @@ def test_types_are_checked():
             CHECKED.compile(bad)
 
 
+def test_what_is_wrong_is_told_once():
+    with pytest.raises(CompileError) as refused:
+        CHECKED.compile("self.replicants.of.what > 1 && self.other == 2")
+    assert str(refused.value).count("ERROR") == 2 and "*error*" not in str(refused.value)
+
+
 def estimate(expression: str) -> int:
     return cost.estimate(CHECKED.compile(expression).serialized(), {"self": SPEC})
 
