@@ -20,6 +20,7 @@ from typing import Any
 from actors.cluster.install import NEEDS
 from actors.kubelet.containerd import crun, handlers
 from actors.kubelet.containerd.machine import CGROUP_ROOT, holds_capability, parse_version
+from actors.kubelet.containerd.places import places_of
 from runtime.command import find_program
 
 PROGRAM_TIMEOUT_S = 5.0  # for one `--version`
@@ -98,7 +99,7 @@ def _tried_crun() -> handlers.Finding:
     if os.geteuid() != 0:
         return handlers.Finding(fault="crun can't be tried without root")
     with tempfile.TemporaryDirectory() as place:
-        return crun.look(Path(place) / "crun", Path(place), Path(place), f"/kubus-trial-{os.getpid()}")
+        return crun.look(places_of(Path(place), "trial"))
 
 
 def _existing(path: Path) -> Path:

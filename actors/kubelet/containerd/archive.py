@@ -207,13 +207,20 @@ def pause_program() -> bytes:
     return ident + header + program + image
 
 
+def _mount_points(*names: str) -> dict[str, File]:
+    """Return what every container has something mounted on. What an image lacks, each start makes in a new layer."""
+    return {name: File() for name in ("dev", "proc", "sys")} | {name: File(b"", mode=0o644) for name in names}
+
+
 def pause_image(machine: str, busybox: bytes | None) -> ImageDescription:
     """Describe the pause image; only machines other than x86-64 need the busybox."""
     if machine == "x86_64":
-        return ImageDescription(PAUSE_IMAGE, machine, {"pause": File(pause_program())}, entrypoint=("/pause",))
+        pause = {"pause": File(pause_program()), **_mount_points("etc/resolv.conf")}
+        return ImageDescription(PAUSE_IMAGE, machine, pause, entrypoint=("/pause",))
     if busybox is None:
         raise ArchiveError(f"the pause image for {machine} is made of a static busybox, and none was found")
     files = {"bin/busybox": File(busybox), "bin/sh": File(link="busybox"), "bin/sleep": File(link="busybox")}
+    files |= _mount_points("etc/resolv.conf")
     return ImageDescription(PAUSE_IMAGE, machine, files, entrypoint=("/bin/sh", "-c", _PAUSE_SCRIPT), env=_PATH)
 
 
@@ -239,6 +246,7 @@ def toolbox_image(machine: str, busybox: bytes, applets: Iterable[str]) -> Image
         "usr/bin": File(),
         "var/run": File(),
         "www": File(),
+        **_mount_points("etc/hostname", "etc/hosts", "etc/resolv.conf"),
     }
     return ImageDescription(TOOLBOX_IMAGE, machine, files, command=("/bin/sh",), env=_PATH)
 

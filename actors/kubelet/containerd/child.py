@@ -59,7 +59,7 @@ def this_machine(places: Places, handler: str = "") -> Machine:
         apparmor=find_program("apparmor_parser") is not None,
         handlers=handlers.choose(
             handler,
-            lambda: crun.look(places.crun_script, places.state, places.bundles, places.trial_cgroup),
+            lambda: crun.look(places),
             lambda: find_program(handlers.RUNC) is not None,
         ),
     )

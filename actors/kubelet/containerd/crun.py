@@ -2,8 +2,8 @@
 
 The container has the namespaces, mounts, limits and the seccomp filter of a pod's, and says by its exit status what it
 found: whether a mount that could not be written still can't, and whether its user, whom no /etc/passwd knows, has a
-home. What is wanting there is made up for by a script (`crun_script`) that runs crun, and the trial is repeated with
-it. If a container can't be run at all, pods are left to runc.
+home. What is wanting there is made up for by a script (`crun_script`) that runs crun. If a container can't be run at
+all, pods are left to runc.
 
 Neighbours: `handlers` decides what comes of it, `actors.cluster.doctor` tells the user.
 """
@@ -21,6 +21,7 @@ from actors.kubelet.containerd import pause_profile
 from actors.kubelet.containerd.crun_script import UNIFIED, Wants, script_of, write_script
 from actors.kubelet.containerd.handlers import CRUN, Finding
 from actors.kubelet.containerd.machine import CGROUP_ROOT, find_busybox
+from actors.kubelet.containerd.places import Places
 from actors.kubelet.volumes import mounting
 from runtime.command import find_program
 
@@ -35,8 +36,8 @@ LOOK_AROUND = f"""s={RAN}
 exit $s"""
 
 
-def look(script: Path, state: Path, bundles: Path, cgroup: str) -> Finding:
-    """Try crun; `script` is where that is written by which it is run, if it needs one, `cgroup` the trial's."""
+def look(places: Places) -> Finding:
+    """Try crun, in a cgroup of the node's own; the script by which it is run, if it needs one, is written."""
     program, busybox = find_program(CRUN), find_busybox()
     if program is None:
         return Finding(fault="crun is not installed")
@@ -46,25 +47,24 @@ def look(script: Path, state: Path, bundles: Path, cgroup: str) -> Finding:
     shared = is_shared(CGROUP_ROOT, Path("/proc/self/mountinfo").read_text())
     wants = Wants(hide_unified=bool(hidden), is_shared=shared)
     try:
-        used = _arranged(wants, program, script, busybox, state, bundles)
-        said, fault = _try(used, busybox, cgroup)
+        beside = places.crun_script.with_suffix(".trial")  # containers that run may need the script as it is
+        used = _arranged(wants, program, busybox, places, beside)
+        said, fault = _try(used, busybox, places.trial_cgroup)
         if fault:
             return Finding(fault=f"crun does not work here: {fault}")
         keeps_flags = bool(said & FLAGS_KEPT)
         wants = Wants(bool(hidden), shared, keep_flags=not keeps_flags, set_home=not said & HAS_HOME)
-        used = _arranged(wants, program, script, busybox, state, bundles)
-        if wants.set_home and not _try(used, busybox, cgroup)[0] & HAS_HOME:
-            return Finding(fault="crun gives users without an entry in /etc/passwd no home")
+        used = _arranged(wants, program, busybox, places, places.crun_script)
     except OSError as error:
         return Finding(fault=f"crun can't be tried: {error}")
     return Finding(used, in_words(wants, hidden), keeps_flags=keeps_flags)
 
 
-def _arranged(wants: Wants, program: str, script: Path, busybox: Path, state: Path, bundles: Path) -> str:
+def _arranged(wants: Wants, program: str, busybox: Path, places: Places, script: Path) -> str:
     """Return the program to run; writes the script where one is needed."""
     if not wants.anything:
         return program
-    write_script(script, script_of(wants, program, str(busybox), str(state), str(bundles)))
+    write_script(script, script_of(wants, program, str(busybox), places))
     return str(script)
 
 

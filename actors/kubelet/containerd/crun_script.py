@@ -12,7 +12,11 @@ Three things, each only where the trial (`crun`) found it wanting:
 - *HOME.* A user that the image's /etc/passwd does not know has the home /, says runc; crun means to, and reads past the
   file's end without doing so. The variable is added to what the container, and each command in it, is started with.
 
-Start, delete and all others are run as they are.
+Start, delete and all others are run as they are; and nothing is edited for sandboxes, which hold a pause process.
+
+crun copies itself, or mounts itself read-only for a moment, and begins anew from there, so that no container can write
+to its file (CVE-2019-5736). That is a third of its CPU, and waits for the kernel to forget the mount. It spares that
+where its file is on a read-only mount: so the kubelet holds one (`ReadOnly`), and the script uses it while it is there.
 
 What can go wrong: containerd writes its JSON in another way; then nothing is found that could be changed, and
 tests/actors/kubelet/containerd/test_driver_real.py fails.
@@ -25,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.kubelet.containerd.machine import CGROUP_ROOT
+from actors.kubelet.containerd.places import Places
+from actors.kubelet.volumes import mounting
 
 UNIFIED = CGROUP_ROOT / "unified"
 HOMELESS = "homeless"  # a file in the bundle of a container whose user has no entry in /etc/passwd
@@ -69,9 +75,9 @@ class Wants:
         return self.hide_unified or self.keep_flags or self.set_home
 
 
-def script_of(wants: Wants, program: str, busybox: str, state: str, bundles: str) -> str:
-    """Return the script. `state` is containerd's folder, `bundles` that of its containers, each named by its id."""
-    crun, tool = shlex.quote(program), shlex.quote(busybox)
+def script_of(wants: Wants, program: str, busybox: str, places: Places) -> str:
+    """Return the script for one node."""
+    tool, readonly = shlex.quote(busybox), shlex.quote(str(places.crun_readonly))
     create: list[str] = []
     if wants.hide_unified:
         private = f"mount --make-private {CGROUP_ROOT} && " if wants.is_shared else ""
@@ -82,10 +88,10 @@ def script_of(wants: Wants, program: str, busybox: str, state: str, bundles: str
             f"{private}{tool} umount {UNIFIED} || exit 1",
         ]
     if wants.keep_flags or wants.set_home:
-        create += _edit_bundle(wants, tool, state)
+        create += _edit_bundle(wants, places)
     arms = [_arm("create run", create)]
     if wants.set_home:
-        homeless = f'[ -e {shlex.quote(bundles)}"/$last/{HOMELESS}" ]'
+        homeless = f'[ -e {shlex.quote(str(places.bundles))}"/$last/{HOMELESS}" ]'
         arms.append(_arm("exec", [f'if {homeless}; then edit "$process" "" "" "" || exit 1; fi']))
     return "\n".join(
         [
@@ -98,22 +104,25 @@ def script_of(wants: Wants, program: str, busybox: str, state: str, bundles: str
             'case " $* " in',
             *arms,
             "esac",
-            f'exec {crun} "$@"',
+            f'crun={readonly}; [ -s "$crun" ] || crun={shlex.quote(program)}',
+            'exec "$crun" "$@"',
             "",
         ]
     )
 
 
-def _edit_bundle(wants: Wants, tool: str, state: str) -> list[str]:
+def _edit_bundle(wants: Wants, places: Places) -> list[str]:
     """Where there is no /etc/passwd, crun sets HOME. A link in its place is not followed: it may lead out."""
-    shown = shlex.quote(state if wants.keep_flags else "")
-    if not wants.set_home:
-        return [f'edit "$bundle/config.json" - "" {shown} || exit 1']
-    return [
-        'passwd="$bundle/rootfs/etc/passwd"',
-        '[ -f "$passwd" ] && [ ! -L "$passwd" ] && [ ! -L "$bundle/rootfs/etc" ] || passwd=-',
-        f'edit "$bundle/config.json" "$passwd" "$bundle/{HOMELESS}" {shown} || exit 1',
-    ]
+    shown = shlex.quote(str(places.state) if wants.keep_flags else "")
+    steps = ["passwd=-"]
+    if wants.set_home:
+        steps = [
+            'passwd="$bundle/rootfs/etc/passwd"',
+            '[ -f "$passwd" ] && [ ! -L "$passwd" ] && [ ! -L "$bundle/rootfs/etc" ] || passwd=-',
+        ]
+    steps.append(f'edit "$bundle/config.json" "$passwd" "$bundle/{HOMELESS}" {shown} || exit 1')
+    sandbox = f'{shlex.quote(str(places.sandboxes))}"/$last"'
+    return [f"if [ ! -d {sandbox} ]; then", *(f"  {step}" for step in steps), "fi"]
 
 
 def _arm(commands: str, steps: list[str]) -> str:
@@ -128,3 +137,20 @@ def write_script(path: Path, text: str) -> None:
     fresh.write_text(text)
     fresh.chmod(0o755)
     fresh.replace(path)
+
+
+class ReadOnly:
+    """crun on a read-only mount, for the script. Held by the kubelet; what a killed one left is taken over."""
+
+    def __init__(self, place: Path):
+        self._place = place
+
+    def hold(self, program: str) -> None:
+        """Mount it. OSError where that can't be; the script does without then."""
+        self.let_go()
+        self._place.touch()
+        mounting.bind_readonly(Path(program), self._place)
+
+    def let_go(self) -> None:
+        """Unmount it; who runs it goes on."""
+        mounting.unmount(self._place)

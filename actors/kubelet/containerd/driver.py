@@ -31,8 +31,9 @@ from actors.kubelet.containerd import (
     stop_signal,
 )
 from actors.kubelet.containerd.cgroups import Cgroups
+from actors.kubelet.containerd.crun_script import ReadOnly
 from actors.kubelet.containerd.faults import exec_timed_out, name_holder
-from actors.kubelet.containerd.handlers import Handlers, recorded
+from actors.kubelet.containerd.handlers import CRUN, Handlers, recorded
 from actors.kubelet.containerd.host_ports import HostPorts
 from actors.kubelet.containerd.image_layers import ImageLayers
 from actors.kubelet.containerd.image_store import ImageStore
@@ -74,6 +75,7 @@ from actors.kubelet.runtime import (
 )
 from actors.kubelet.volumes.mounting import is_readonly
 from runtime.actor import Setup
+from runtime.command import find_program
 from runtime.failpoint import passing
 
 # Deadlines by what a call has to do. A healthy containerd takes a hundredth of each; a machine that swaps takes longer.
@@ -120,6 +122,7 @@ class ContainerdDriver:
         self.streams = ContainerdStreams(self._call, self._call_outliving, self.places.commands)
         self._images, self._layers = ImageStore(self._call), ImageLayers(self._call)
         self._remains = Remains(self._call, self.places)
+        self._readonly_crun = ReadOnly(self.places.crun_readonly)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -129,6 +132,9 @@ class ContainerdDriver:
         if pause_profile.ACTIONS.exists():
             pause_profile.write(self.places.pause_profile)
             self._pause_seccomp = Seccomp("Localhost", str(self.places.pause_profile))
+        if any(handler.program == str(self.places.crun_script) for handler in self.handlers.all):
+            with contextlib.suppress(OSError):  # no mount can be made: crun sees to itself then, more slowly
+                await asyncio.to_thread(self._readonly_crun.hold, find_program(CRUN) or "")
         self._connection = Connection(self.socket)
         self._outliving = OutlivingCalls(Connection, self.socket, WORK_S)
 
@@ -138,6 +144,7 @@ class ContainerdDriver:
             await self._connection.close()
         if self._outliving is not None:
             await self._outliving.close()
+        await asyncio.to_thread(self._readonly_crun.let_go)
 
     async def _call(self, method: str, request: Any, timeout_s: float | None) -> Any:
         """Call containerd. Before and after each call is a failpoint, because a kubelet may die there."""

@@ -58,6 +58,16 @@ class Places:
         return self.home / "crun"
 
     @property
+    def crun_readonly(self) -> Path:
+        """An empty file on which crun is mounted read-only while a kubelet runs."""
+        return self.home / "crun-readonly"
+
+    @property
+    def sandboxes(self) -> Path:
+        """A folder for each sandbox, named by its id."""
+        return self.state / "io.containerd.grpc.v1.cri" / "sandboxes"
+
+    @property
     def commands(self) -> Path:
         """FIFOs of commands that run in containers, a folder each."""
         return self.home / "commands"
@@ -112,8 +122,8 @@ class Places:
 
     @property
     def trial_cgroup(self) -> str:
-        """Of the container by which crun is tried; purged with the others if it is left behind."""
-        return f"/kubus-{self.instance}/trial-{self.node}"
+        """Of the container by which crun is tried."""
+        return f"/kubus-trial-{self.instance}-{self.node}"
 
 
 def places_of(data_dir: Path, node: str) -> Places:

@@ -120,6 +120,17 @@ def make_all_readonly(path: Path) -> None:
     _check(_set_attributes(AT_FDCWD, os.fsencode(path), MOUNT_ATTR_RDONLY), f"make {path} read-only")
 
 
+def bind_readonly(source: Path, target: Path) -> None:
+    """Mount a file or folder on another one, so that nobody can write to it by that path."""
+    where = os.fsencode(target)
+    _check(_c().mount(os.fsencode(source), where, None, MS_BIND, None), f"bind {source} on {target}")
+    status = _c().mount(None, where, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, None)
+    if status:
+        code = ctypes.get_errno()
+        unmount(target)
+        raise OSError(code, f"remount {target}: {os.strerror(code)}")
+
+
 def mount_layers(layers: Sequence[str], target: Path) -> None:
     """Mount folders on top of each other, the uppermost first, so that they can be read and nothing else.
 

@@ -9,6 +9,7 @@ import pytest
 
 from actors.kubelet.containerd.crun_script import Wants, script_of, write_script
 from actors.kubelet.containerd.machine import find_busybox
+from actors.kubelet.containerd.places import places_of
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n"
 TRICKY = 'FOO=a,"HOME=/trick","cwd":"/","env":["'  # what a user may write, in JSON with backslashes
@@ -18,8 +19,8 @@ class World:
     """A containerd's folder with one bundle, and a program that prints its words and what it is to run."""
 
     def __init__(self, folder: Path, wants: Wants):
-        self.state, self.bundles, self.script = folder / "the state", folder / "bundles", folder / "crun"
-        self.bundle = self.bundles / "c1"
+        self.places = places_of(folder / "the data", "w1")
+        self.bundle = self.places.bundles / "c1"
         (self.bundle / "rootfs" / "etc").mkdir(parents=True)
         shown = folder / "a crun"
         shown.write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
@@ -27,10 +28,10 @@ class World:
         busybox = find_busybox()
         if busybox is None:
             pytest.skip("there is no static busybox")
-        write_script(self.script, script_of(wants, str(shown), str(busybox), str(self.state), str(self.bundles)))
+        write_script(self.places.crun_script, script_of(wants, str(shown), str(busybox), self.places))
 
     def run(self, *words: str) -> list[str]:
-        done = subprocess.run([self.script, *words], capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run([self.places.crun_script, *words], capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.splitlines()
 
     def create(self, specification: dict) -> dict:
@@ -42,7 +43,7 @@ class World:
         return json.loads(path.read_text())
 
     def exec(self, process: dict) -> dict:
-        path = self.bundles / "process.json"
+        path = self.places.home / "process.json"
         path.write_text(json.dumps(process, separators=(",", ":")))
         words = ["--root", "/r", "exec", "--process", str(path), "--detach", "c1"]
         assert self.run(*words) == words
@@ -113,7 +114,7 @@ def test_no_link_is_followed_out_of_an_image(world, linked, tmp_path):
 
 
 def test_only_containerds_own_shared_memory_is_told_of_its_flags(world):
-    own = specification(0, "A=1", shm=f"{world.state}/sandboxes/s1/shm")
+    own = specification(0, "A=1", shm=f"{world.places.state}/sandboxes/s1/shm")
     options = [mount["options"] for mount in world.create(own)["mounts"]]
     assert options == [["nosuid"], ["nosuid", "nodev", "noexec", "rbind", "rprivate", "rw"], ["rbind"]]
     foreign = specification(0, "A=1")
@@ -123,9 +124,23 @@ def test_only_containerds_own_shared_memory_is_told_of_its_flags(world):
 def test_only_what_is_wanted_is_done(tmp_path):
     world = World(tmp_path, Wants(keep_flags=True))
     (world.bundle / "rootfs" / "etc" / "passwd").write_text(PASSWD)
-    given = specification(1000, "A=1", shm=f"{world.state}/s")
+    given = specification(1000, "A=1", shm=f"{world.places.state}/s")
     assert world.create(given)["process"] == given["process"]
     assert world.exec(process(1000, "A=1")) == process(1000, "A=1")
+
+
+def test_nothing_is_edited_for_a_sandbox(world):
+    (world.places.sandboxes / "c1").mkdir(parents=True)
+    given = specification(1000, "A=1", shm=f"{world.places.state}/s")
+    assert world.create(given) == given
+
+
+def test_crun_is_run_from_where_nobody_can_write_while_that_is_there(world):
+    world.places.crun_readonly.touch()
+    assert world.run("start", "c1") == ["start", "c1"]
+    world.places.crun_readonly.write_text("#!/bin/sh\necho read-only\n")
+    world.places.crun_readonly.chmod(0o755)
+    assert world.run("start", "c1") == ["read-only"]
 
 
 @pytest.mark.parametrize("words", [("start", "c1"), ("delete", "--force", "c1"), ("kill", "--all", "c1", "9")])
@@ -136,10 +151,10 @@ def test_other_commands_are_run_as_they_are(world, words):
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_hierarchy_is_hidden_where_a_container_is_made(shared):
     wants = Wants(hide_unified=True, is_shared=shared)
-    text = script_of(wants, "/usr/bin/crun", "/bin/busybox", "/state", "/bundles")
+    text = script_of(wants, "/usr/bin/crun", "/bin/busybox", places_of(Path("/data"), "w1"))
     assert ("mount --make-private /sys/fs/cgroup && /bin/busybox umount /sys/fs/cgroup/unified" in text) is shared
     assert '*" create "* | *" run "*)\n  if [ -z "$IN_OWN_MOUNTS" ]; then\n    IN_OWN_MOUNTS=1 exec unshare' in text
 
 
 def test_the_script_can_be_run(world):
-    assert stat.S_IMODE(world.script.stat().st_mode) == 0o755
+    assert stat.S_IMODE(world.places.crun_script.stat().st_mode) == 0o755
