@@ -29,6 +29,7 @@ from actors.kubelet.containerd import (
     replies,
     requests,
     stop_signal,
+    unneeded,
 )
 from actors.kubelet.containerd.cgroups import Cgroups
 from actors.kubelet.containerd.crun_script import ReadOnly
@@ -194,6 +195,7 @@ class ContainerdDriver:
         await self.streams.sweep()
         await asyncio.to_thread(self.cgroups.sweep, {sandbox.pod_uid for sandbox in state.sandboxes})
         await self._network_ready()
+        await asyncio.to_thread(unneeded.give_back)
 
     def _pod_network(self, pod_cidrs: Sequence[str]) -> PodNetwork:
         return PodNetwork(
