@@ -78,10 +78,11 @@ def of_pods(data_dir: Path, node: str, inside: list[str]) -> list[str]:
     """Return a line for each thing that a node has for its pods: when no pod is bound to it, all are leaks.
 
     `inside` begins a command that looks into the node's network. What needs a process to ask is asked last, and only
-    when the rest is clean.
+    when the rest is clean. One mount is the node's own: crun's, while its kubelet runs.
     """
     places = places_of(data_dir, node)
-    found = [*_pod_files(places), *_mounts(data_dir), *_pod_cgroups(places), *_shims(places)]
+    mounts = [line for line in _mounts(data_dir) if line != f"mount {places.crun_readonly}"]
+    found = [*_pod_files(places), *mounts, *_pod_cgroups(places), *_shims(places)]
     return found or [*_pod_links(inside), *_in_containerd(places)]
 
 
