@@ -75,6 +75,7 @@ async def find_page(server: Server, info: RequestInfo, resource: Resource, selec
     """Find what a list's query asks for."""
     query = info.query
     limit = min(max(whole("limit", query.get("limit", "")) or 0, 0), MAX_LIMIT)
+    whole("timeoutSeconds", query.get("timeoutSeconds", ""))  # what is no number is refused; a list has its own time
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
     token = query.get("continue", "")
     _check(info, version, match, token)

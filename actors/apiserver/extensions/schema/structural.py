@@ -261,10 +261,10 @@ def _check_inside(
             causes.append(field.forbidden(f"{path}.{name}", "must be empty to be structural"))
     if schema.get(RULES):
         causes.append(field.forbidden(f"{path}.{RULES}", "must be empty to be structural"))
-    known = outside.get("properties") or {}
-    values = outside.get("additionalProperties")
+    known, values = outside.get("properties") or {}, outside.get("additionalProperties")
     for name, inner in (schema.get("properties") or {}).items():
-        declared = known.get(name) or (values if isinstance(values, dict) else None)
+        named = (known.get(name) if isinstance(known, dict) else None, values)
+        declared = next((part for part in named if part and isinstance(part, dict)), None)
         where = f"{path}.properties[{name}]"
         if declared is None and name not in ("metadata", "apiVersion", "kind"):
             shown = where.replace(path, path.rpartition(f".{junctor}")[0], 1)

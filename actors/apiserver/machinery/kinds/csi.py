@@ -89,9 +89,9 @@ class CSINodeStrategy(Strategy):
         before = {item["name"]: item for item in old["spec"]["drivers"]}
         causes = []
         for i, driver in enumerate(obj["spec"]["drivers"]):
-            if driver["name"] in before:
-                at = f"spec.drivers[{i}]."
-                causes += fixed(driver, before[driver["name"]], ("nodeID", "topologyKeys"), at)
+            known = before.get(driver.get("name", ""))
+            if known is not None:
+                causes += fixed(driver, known, ("nodeID", "topologyKeys"), f"spec.drivers[{i}].")
         return causes
 
 
