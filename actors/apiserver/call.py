@@ -98,7 +98,6 @@ class ApiCall:
         deadline: float = 0.0,
         upgrade: str = "",
         others: Sequence[tuple[bytes, bytes]] = (),
-        audit_id: str = "",
     ) -> None:
         self.identity = identity
         self.method = method
@@ -111,7 +110,7 @@ class ApiCall:
         self.deadline = deadline
         self.upgrade = upgrade
         self.others = others
-        self.audit_id = audit_id  # by which the audit log, and the client, know the request
+        self.audit_id = ""  # by which the audit log, and the client, know the request
         self.annotations: dict[str, str] = {}  # what the audit log is told of the request besides
         self.answer_head = b""  # header lines of the answer, as HTTP writes them
         self.impersonator: Identity | None = None  # who it really is that acts as `identity`

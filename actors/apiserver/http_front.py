@@ -7,6 +7,7 @@ Neighbours: `http_connection` parses and writes, `https_server` listens, `handle
 """
 
 import asyncio
+from itertools import count
 from typing import Any
 
 from actors.api import errors
@@ -46,11 +47,14 @@ class HttpFront:
         self._authorizer = authorizer
         self._bearer = bearer
         self._log = log
+        drawn = new_uid()  # one for all requests, with a number at its end: to draw one for each takes longer
+        self._audit_prefix, self._audit_numbers = drawn[:-12], count(int(drawn[-12:], 16) >> 1)
 
     async def serve(self, connection: Connection, request: Request) -> None:
         """Answer one request on its connection."""
         answer: Answer | StreamAnswer
         call = _call_of(request)
+        call.audit_id = _wanted_audit_id(request) or f"{self._audit_prefix}{next(self._audit_numbers):012x}"
         call.source = connection.source
         call.task = connection.worker
         try:
@@ -173,16 +177,15 @@ def _call_of(request: Request) -> ApiCall:
         user_agent=request.user_agent,
         upgrade=_upgrade_of(request) if request.upgrades else "",
         others=request.others,
-        audit_id=_audit_id_of(request),
     )
 
 
-def _audit_id_of(request: Request) -> str:
-    """Return the id by which the client wants a request to be known; a new one if it does not care."""
+def _wanted_audit_id(request: Request) -> str:
+    """Return the id by which the client wants a request to be known; empty if it does not care."""
     for name, value in request.others:
-        if name == b"audit-id" and 0 < len(value) <= MAX_AUDIT_ID_CHARS:
+        if name == b"audit-id" and len(value) <= MAX_AUDIT_ID_CHARS:
             return value.decode("latin-1")
-    return new_uid()
+    return ""
 
 
 def _upgrade_of(request: Request) -> str:

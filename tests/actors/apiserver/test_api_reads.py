@@ -116,6 +116,7 @@ async def test_selectors(api):
     known = 'only "metadata.name", "metadata.namespace"'
     assert (status, answer["message"]) == (400, f'"data.colour" is not a known field selector: {known}')
     assert names(await api.must("GET", f"{PODS}?fieldSelector=status.podIPs=10.0.0.1")) == []
+    assert (await api.get(f"{CMS}?timeoutSeconds=soon"))[0] == 400
 
 
 @with_api()
