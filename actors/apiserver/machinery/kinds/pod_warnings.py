@@ -44,6 +44,7 @@ _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _USE_SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead'
 _USE_APPARMOR = 'deprecated since v1.30; use the "appArmorProfile" field instead'
 _NO_POD = "a null labelSelector results in matching no pod"
+_PROJECTED = {"configMap": "configMap", "secret": "secrets", "downwardAPI": "downwardAPI"}  # as warnings name them
 _BYTES = ("memory", "ephemeral-storage")
 _REQUIRED, _PREFERRED = (
     "requiredDuringSchedulingIgnoredDuringExecution",
@@ -84,9 +85,11 @@ def pod_warnings(spec: Object, metadata: Object, at: str = "") -> list[str]:
         found += _annotation_warnings(spec, annotations, at)
     if volumes := spec.get("volumes"):
         found += _volume_warnings(volumes, f"{at}spec.volumes")
-    found += _duplicates(spec.get("hostAliases"), "ip", f"{at}spec.hostAliases")
-    found += _duplicates(spec.get("imagePullSecrets"), "name", f"{at}spec.imagePullSecrets")
-    found += _fractions(spec.get("overhead"), f"{at}spec.overhead")
+    for name, key in (("hostAliases", "ip"), ("imagePullSecrets", "name")):
+        if name in spec:
+            found += _duplicates(spec[name], key, f"{at}spec.{name}")
+    if "overhead" in spec:
+        found += _fractions(spec["overhead"], f"{at}spec.overhead")
     ports: dict[tuple[Any, Any], list[tuple[str, Object]]] = {}
     for where, container in _containers(spec, f"{at}spec"):
         found += _container_warnings(container, where)
@@ -166,12 +169,13 @@ def _volume_warnings(volumes: list[Object], path: str) -> list[str]:
         for kind in volume:
             if kind in DEPRECATED_VOLUMES:
                 found.append(f"{path}[{i}].{kind}: {DEPRECATED_VOLUMES[kind]}")
-        template = (volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}
-        found += claim_spec_warnings(template.get("spec"), f"{path}[{i}].ephemeral.volumeClaimTemplate.spec")
+        if "ephemeral" in volume:
+            template = volume["ephemeral"].get("volumeClaimTemplate") or {}
+            found += claim_spec_warnings(template.get("spec"), f"{path}[{i}].ephemeral.volumeClaimTemplate.spec")
         for source in (volume.get("projected") or {}).get("sources") or ():
             if token := source.get("serviceAccountToken"):
                 tokens.add(token.get("path"))
-    for i, volume in enumerate(volumes) if tokens else ():
+    for i, volume in enumerate(volumes) if tokens else ():  # which nearly every pod has
         for source in (volume.get("projected") or {}).get("sources") or ():
             found += _shadowed(source, tokens, f"{path}[{i}].projected.sources")
     return found
@@ -180,8 +184,9 @@ def _volume_warnings(volumes: list[Object], path: str) -> list[str]:
 def _shadowed(source: Object, tokens: set[Any], path: str) -> list[str]:
     """Return what is projected to where a token is."""
     found = []
-    for kind, shown in (("configMap", "configMap"), ("secret", "secrets"), ("downwardAPI", "downwardAPI")):
-        for i, item in enumerate((source.get(kind) or {}).get("items") or ()):
+    for kind in source:
+        shown = _PROJECTED.get(kind, "")
+        for i, item in enumerate((source[kind] or {}).get("items") or ()) if shown else ():
             if item.get("path") in tokens:
                 found.append(f'{path}.{shown}[{i}]: has duplicated path with ServiceAccountToken "{item["path"]}"')
     bundle = (source.get("clusterTrustBundle") or {}).get("path")
@@ -222,10 +227,13 @@ def claim_spec_warnings(spec: Object | None, path: str) -> list[str]:
 
 
 def _container_warnings(container: Object, path: str) -> list[str]:
-    resources, found = container.get("resources") or {}, []
-    for kind in ("limits", "requests"):
-        found += _fractions(resources.get(kind), f"{path}.resources.{kind}")
+    found: list[str] = []
+    for kind, amounts in (container.get("resources") or {}).items():
+        if kind in ("limits", "requests"):
+            found += _fractions(amounts, f"{path}.resources.{kind}")
     variables = container.get("env") or ()
+    if len(variables) < 2:
+        return found
     seen: set[str] = set()
     for i, variable in enumerate(variables):
         name, value = variable.get("name", ""), variable.get("value", "")

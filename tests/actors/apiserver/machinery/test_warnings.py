@@ -23,6 +23,9 @@ PODS = [  # of the spec, beside a container; of the container; the warning
     ("hostAliases: [{ip: 1.2.3.4}, {ip: 1.2.3.4}]", "", 'spec.hostAliases[1].ip: duplicate ip "1.2.3.4"'),
     ("", "resources: {requests: {memory: 1500m}}",
      'spec.containers[0].resources.requests[memory]: fractional byte value "1500m" is invalid, must be an integer'),
+    ("volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}, "
+     "{name: w, projected: {sources: [{configMap: {name: c, items: [{key: k, path: t}]}}]}}]", "",
+     'spec.volumes[1].projected.sources.configMap[0]: has duplicated path with ServiceAccountToken "t"'),
     ("", "env: [{name: A, value: x}, {name: A, value: y}]",
      'spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply'),
     ("", "ports: [{containerPort: 80}, {containerPort: 80, hostPort: 80}]",
