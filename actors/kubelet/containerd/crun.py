@@ -44,7 +44,7 @@ def look(places: Places) -> Finding:
     if busybox is None:
         return Finding(fault="crun can't be tried without a static busybox")
     hidden = controllers_of(UNIFIED)
-    shared = is_shared(CGROUP_ROOT, Path("/proc/self/mountinfo").read_text())
+    shared = is_shared(UNIFIED, Path("/proc/self/mountinfo").read_text())
     wants = Wants(hide_unified=bool(hidden), is_shared=shared)
     try:
         beside = places.crun_script.with_suffix(".trial")  # containers that run may need the script as it is
@@ -85,7 +85,7 @@ def controllers_of(hierarchy: Path) -> str:
 
 
 def is_shared(mount_point: Path, mountinfo: str) -> bool:
-    """Return whether what is unmounted below a mount point would be so in other namespaces, too."""
+    """Return whether what is mounted on a mount would be so in other namespaces, too."""
     for line in mountinfo.splitlines():
         words = line.split(" ")
         if words[4] == str(mount_point):

@@ -4,8 +4,9 @@ Three things, each only where the trial (`crun`) found it wanting:
 
 - *A unified hierarchy with controllers.* crun knows pure cgroup v1 and pure v2. Where /sys/fs/cgroup/unified is a
   cgroup2 mount beside v1's hierarchies and still has a controller, it creates no container, though it needs nothing of
-  that mount. So the container is created in a mount namespace without it, which lives as long as that one process of
-  crun. All other mounts keep their propagation there: volumes that share mounts with the machine do so as before.
+  that mount. So the container is created in a mount namespace where a tmpfs covers it, which lives as long as that one
+  process of crun: it makes folders there, which go with it. (Without the mount, they would stay for ever, beneath it.)
+  All other mounts keep their propagation there: volumes that share mounts with the machine do so as before.
 - *Flags of mounts.* From 0.19 to, at the least, Debian 12's 1.8.1, crun mounts a volume anew with the flags that it is
   asked for, and forgets those that its source is mounted with. /dev/shm is mounted with nosuid, nodev and noexec, so
   these are asked for. (Pods with volumes whose mounts have flags are left to runc: see `handlers`.)
@@ -66,7 +67,7 @@ class Wants:
     """What crun needs done for it."""
 
     hide_unified: bool = False
-    is_shared: bool = False  # the mount at /sys/fs/cgroup is: what is unmounted below it would be so everywhere
+    is_shared: bool = False  # that mount is: what is mounted on it would be so everywhere
     keep_flags: bool = False
     set_home: bool = False
 
@@ -80,12 +81,12 @@ def script_of(wants: Wants, program: str, busybox: str, places: Places) -> str:
     tool, readonly = shlex.quote(busybox), shlex.quote(str(places.crun_readonly))
     create: list[str] = []
     if wants.hide_unified:
-        private = f"mount --make-private {CGROUP_ROOT} && " if wants.is_shared else ""
+        private = f"mount --make-private {UNIFIED} && " if wants.is_shared else ""
         create += [
             'if [ -z "$IN_OWN_MOUNTS" ]; then',
             '  IN_OWN_MOUNTS=1 exec unshare --mount --propagation unchanged "$0" "$@"',
             "fi",
-            f"{private}{tool} umount {UNIFIED} || exit 1",
+            f"{private}{tool} mount -t tmpfs -o mode=755 none {UNIFIED} || exit 1",
         ]
     if wants.keep_flags or wants.set_home:
         create += _edit_bundle(wants, places)

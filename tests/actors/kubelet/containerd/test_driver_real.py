@@ -501,6 +501,24 @@ def test_flags_of_a_volumes_mount_hold_inside(node):
         asyncio.run(scenario())
 
 
+def test_nothing_is_left_beneath_a_hidden_hierarchy(node):
+    """Where crun is not shown the unified hierarchy, it must not write into the folder that this is mounted on."""
+    if not Path("/sys/fs/cgroup/unified/cgroup.controllers").exists():
+        pytest.skip("there is no unified hierarchy beside others")
+
+    async def scenario():
+        async with node.driver() as driver:
+            sandbox_id = await driver.run_sandbox(sandbox(node, "beneath"))
+            await gone(driver, sandbox_id)
+            return driver.places.instance
+
+    instance = asyncio.run(scenario())
+    look = "umount /sys/fs/cgroup/unified && find /sys/fs/cgroup/unified -maxdepth 1"
+    beneath = subprocess.run(["unshare", "--mount", "sh", "-c", look], capture_output=True, text=True, check=True)
+    assert beneath.stdout.splitlines()[0] == "/sys/fs/cgroup/unified"
+    assert instance not in beneath.stdout
+
+
 def test_what_a_killed_containerd_left_of_either_handler_is_removed(node):
     """A record of a runtime without task and container goes away with its bundle, whoever wrote it."""
     places = places_of(node.data_dir, "m1")
