@@ -116,6 +116,10 @@ EVICTION_HARD = {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs
                  "imagefs.available": "15%", "pid.available": "5%"}  # fmt: skip
 
 
+SYSTEM_CRITICAL = 2_000_000_000  # the priority from which on Kubernetes calls a pod critical
+SHUTDOWN_SLACK_S = 2.0  # beyond the grace of each group of pods that are ended: SIGKILL, and the final status
+
+
 class PriorityGrace(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How long pods of a priority, up to the next one that is listed, have when the node shuts down."""
 
@@ -146,10 +150,21 @@ class KubeletConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     start_latency_ms: int = 50  # simulated runtime only: from sandbox to running
 
     @property
+    def shutdown_groups(self) -> list[PriorityGrace]:
+        """Return who is ended with whom and within which time, the first to go first; nothing where pods outlive the
+        node's kubelet."""
+        if self.shutdown_grace_period_by_pod_priority:
+            return sorted(self.shutdown_grace_period_by_pod_priority, key=lambda group: group.priority)
+        whole_s = self.shutdown_grace_period_s
+        if not whole_s:
+            return []
+        critical_s = min(self.shutdown_grace_period_critical_pods_s, whole_s)
+        return [PriorityGrace(0, whole_s - critical_s), PriorityGrace(SYSTEM_CRITICAL, critical_s)]
+
+    @property
     def shutdown_s(self) -> float:
         """Return how long the end of all pods may take; 0 where they run on."""
-        groups = self.shutdown_grace_period_by_pod_priority
-        return sum(group.shutdown_grace_period_s for group in groups) or self.shutdown_grace_period_s
+        return sum(group.shutdown_grace_period_s + SHUTDOWN_SLACK_S for group in self.shutdown_groups)
 
 
 class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

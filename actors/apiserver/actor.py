@@ -147,7 +147,7 @@ class ApiServerActor(Actor):
         self.spawn(Upkeep(self.cache, self.clock, self._write_own).run(), "flow control objects")
         self.spawn(AddressUpkeep(self.cache, self.clock, self._write_own).run(), "addresses of Services")
         span = node_ports(config.network.node_ports)
-        ports = PortUpkeep(self._server.state, self.cache, self.clock, span, self._write_own)
+        ports = PortUpkeep(self._server.state, self.cache, self.clock, span, self._write_own, self.log)
         self.spawn(ports.run(), "ports of Services")
         self.spawn(PolicyStatusUpkeep(self.cache, self._server.registry, self._write_own).run(), "types of policies")
         own = Address(host, port)

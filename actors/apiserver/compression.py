@@ -30,12 +30,15 @@ def wanted_for(request: Request, answer: Answer) -> bool:
     )
 
 
+_REFUSED = (b"q=0", b"q=0.", b"q=0.0", b"q=0.00", b"q=0.000")  # a weight of nothing, as it may be written
+
+
 def _takes_gzip(request: Request) -> bool:
     for name, value in request.others:
         if name == b"accept-encoding":
             for choice in value.lower().split(b","):
                 coding, _, weight = choice.partition(b";")
-                if coding.strip() == b"gzip" and weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00"):
+                if coding.strip() == b"gzip" and weight.replace(b" ", b"") not in _REFUSED:
                     return True
     return False
 

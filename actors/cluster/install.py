@@ -20,6 +20,7 @@ from runtime.command import find_program
 
 APT_LOCK_WAIT_S = 120  # unattended upgrades hold dpkg's lock for a minute or two
 APT_TIMEOUT_S = 900.0  # for one run of apt-get on a slow line
+LOOK_UP_TIMEOUT_S = 30.0  # in lists that are here
 APT_LISTS = Path("/var/lib/apt/lists")
 
 
@@ -112,7 +113,10 @@ def install_missing(report: Callable[[str], None] = lambda line: None) -> list[s
 
 def _is_offered(package: str) -> bool:
     """Whether the distribution has a package, as far as the lists here tell."""
-    answer = subprocess.run(["apt-cache", "-q", "show", package], capture_output=True, timeout=APT_TIMEOUT_S)
+    try:
+        answer = subprocess.run(["apt-cache", "-q", "show", package], capture_output=True, timeout=LOOK_UP_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
     return answer.returncode == 0
 
 

@@ -241,7 +241,8 @@ def _is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return not names.dns_subdomain(text.lower())
+        is_mistyped = text.rpartition(".")[2].isdigit()  # an address: no name ends in a number
+        return not is_mistyped and not names.dns_subdomain(text.lower())
     return True
 
 

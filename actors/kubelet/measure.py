@@ -86,11 +86,9 @@ class Operations:
         if not name:
             yield
             return
-        begun_s = time.perf_counter()
         try:
-            yield
+            with self.durations.timed(name):
+                yield
         except RuntimeFault:
             self.errors[name] += 1
             raise
-        finally:
-            self.durations.observe(time.perf_counter() - begun_s, name)

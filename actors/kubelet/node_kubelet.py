@@ -37,7 +37,7 @@ from actors.kubelet.probes.prober import Prober, Probing
 from actors.kubelet.registration import Registration, unheard
 from actors.kubelet.resize import feasibility
 from actors.kubelet.runtime import Image, RuntimeDriver, RuntimeFault, RuntimeVersion
-from actors.kubelet.shutdown import end_all, groups_of
+from actors.kubelet.shutdown import end_all
 from actors.kubelet.simulated.driver import SimulatedDriver
 from actors.kubelet.simulated.prober import SimulatedProber
 from actors.kubelet.slots import AT_MOST, Slots, starts_at_once
@@ -146,7 +146,7 @@ class NodeKubelet:
             self._shared.spawn(self.static.run(), f"static pods of {self.name}")
 
     async def stop(self) -> None:
-        if groups_of(self._shared.config.kubelet):
+        if self._shared.config.kubelet.shutdown_groups:
             self._is_shutting_down = True
             await end_all(self.pods.workers, self._shared.config.kubelet)
         await self.driver.close()

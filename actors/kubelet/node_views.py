@@ -1,9 +1,9 @@
 """What a node shows of itself besides figures: its configuration in Kubernetes' words, what it runs, that it is well.
 
 `/configz` is read by tools that want to know a kubelet's limits (benchmarks of its security, the e2e tests), so its
-names are those of KubeletConfiguration v1beta1. `/runningpods/` is what the runtime has, whatever the API says.
+names are those of KubeletConfiguration v1beta1. `/runningpods` is what the runtime has, whatever the API says.
 
-Neighbours: `actor` registers the paths; `node_kubelet` is what is looked at.
+Neighbours: `actor` registers the paths; `observer` has what runs.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -25,7 +25,6 @@ from actors.apiserver.deadlines import duration_s
 API_VERSIONS = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1", "apiserver.config.k8s.io/v1alpha1")
 KIND = "AuthorizationConfiguration"
 NODE, RBAC, WEBHOOK = "Node", "RBAC", "Webhook"
-REPEATABLE = frozenset({WEBHOOK})
 MAX_CONDITIONS = 64
 MAX_TIMEOUT_S = 30.0
 AUTHORIZED_TTL_S, UNAUTHORIZED_TTL_S = 300.0, 30.0  # for which an answer is taken to hold, if nothing else is said
@@ -158,7 +157,9 @@ def _condition(source: Any, at: str) -> Condition:
             value = program.evaluate({"request": request})
         except CelError as error:
             raise ConditionUnclear(f"{expression!r} resulted in error: {error}") from error
-        return value is True
+        if type(value) is not bool:
+            raise ConditionUnclear(f"{expression!r} did not evaluate to bool")
+        return value
 
     return holds
 

@@ -2,9 +2,9 @@
 
 Where the config says so, webhooks are asked too, in its order, and the first that has an opinion decides. What must be
 answered at once, without asking anybody outside, goes by the node authorizer and RBAC alone: impersonation, the checks
-of who grants a role, and what policies ask of `authorizer`.
+of who grants a role or signs, and what policies ask of `authorizer`.
 
-Neighbours: `handler` asks for every request; `verbs.reviews` for access reviews.
+Neighbours: `handler` asks for every request; `verbs.review` for access reviews.
 """
 
 from collections.abc import Sequence
@@ -77,6 +77,10 @@ class Authorizer:
 
     async def check_by_all(self, identity: Identity, asked: Attributes) -> None:
         """The same, by all who are to be asked. Raises InternalError where one of them could not be."""
+        if not self.asks_others:
+            if not self.allows(identity, asked):
+                raise refusal(identity, asked)
+            return
         found = await self.decide_by_all(identity, asked)
         if found.allowed:
             return

@@ -20,6 +20,8 @@ class BadConfiguration(Exception):
 
 def source_of(config: AccessConfig, data_dir: Path, key: str) -> tuple[Any, str]:
     """Return a configuration as it was given, and its name in errors. Raises BadConfiguration."""
+    if config.config and config.config_file:
+        raise BadConfiguration(f"apiserver.{key}: config and config_file exclude each other")
     if config.config:
         return config.config, f"apiserver.{key}.config"
     path = data_dir / config.config_file

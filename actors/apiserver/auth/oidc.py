@@ -22,6 +22,7 @@ import orjson
 
 from actors.apiserver.auth.jwt_issuers import Claims, Issuer
 from actors.apiserver.call import Identity
+from actors.apiserver.webhooks.bodies import TooLong, read_at_most
 from runtime.clock import Clock
 
 FETCH_TIMEOUT_S = 10.0
@@ -167,9 +168,9 @@ def https_fetch(ca_file: str, authority: str = "") -> Fetch:
             ):
                 if response.status != 200:
                     raise Unreachable(f"{url} answered {response.status}")
-                body = await response.content.read(MAX_DOCUMENT_BYTES)
+                body = await read_at_most(response, MAX_DOCUMENT_BYTES)
                 return _document(url, body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, TooLong) as error:
             raise Unreachable(f"{url}: {error or type(error).__name__}") from error
 
     return fetch

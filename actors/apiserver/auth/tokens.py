@@ -4,7 +4,7 @@ A service account token is a JWT (ES256) bound to the account's uid, and maybe t
 is checked once; the account and the bound object are looked up in the watch cache at every request, so that a token
 dies with what it is bound to.
 
-Neighbours: `http_front` authenticates with it; `verbs.token` issues; `verbs.reviews` answers TokenReviews.
+Neighbours: `http_front` authenticates with it; `verbs.token` issues; `verbs.review` answers TokenReviews.
 """
 
 import csv

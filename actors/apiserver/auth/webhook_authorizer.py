@@ -20,12 +20,13 @@ import orjson
 from actors.apiserver.auth.authorization_config import ConditionUnclear, Endpoint, Webhook
 from actors.apiserver.auth.rules import Attributes
 from actors.apiserver.call import Identity
+from actors.apiserver.webhooks.bodies import TooLong, read_at_most
 from runtime.clock import Clock
 
 MAX_ANSWER_BYTES = 1 << 20
 REMEMBERED = 10_240  # answers of one webhook, as in Kubernetes
 MAX_REMEMBERED_BYTES = 10_000  # of a question; a longer one is asked each time, as in Kubernetes
-RETRIES = 2  # of a question that met a connection error
+RETRIES = 2  # of a question that found nobody, or somebody with too much to do
 RETRY_AFTER_S = 0.1
 
 Post = Callable[[bytes], Awaitable[bytes]]  # raises Unanswered
@@ -44,6 +45,10 @@ class Unanswered(Exception):
     """A webhook gave no answer that could be used."""
 
 
+class Unreachable(Unanswered):
+    """It may give one when it is asked again."""
+
+
 class WebhookAuthorizer:
     def __init__(self, webhook: Webhook, post: Post, clock: Clock, log: Any) -> None:
         self._webhook = webhook
@@ -54,12 +59,17 @@ class WebhookAuthorizer:
 
     async def opinion(self, identity: Identity, asked: Attributes) -> Opinion:
         """Return what the webhook thinks of a request."""
-        webhook, spec = self._webhook, review_spec(identity, asked)
-        try:
-            if not all(condition(spec) for condition in webhook.conditions):
-                return Opinion(None)
-        except ConditionUnclear as error:
-            return self._failed(f"match condition {error}")
+        webhook, whole = self._webhook, review_spec(identity, asked)
+        unclear = ""
+        for condition in webhook.conditions:
+            try:
+                if not condition(whole):
+                    return Opinion(None)  # whatever the others say
+            except ConditionUnclear as error:
+                unclear = unclear or f"match condition {error}"
+        if unclear:
+            return self._failed(unclear)
+        spec = as_sent(whole)
         body = orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)
         known = self._known.get(body)
         if known is not None and known[0] > self._clock.monotonic():
@@ -78,7 +88,7 @@ class WebhookAuthorizer:
                 for _ in range(RETRIES):
                     try:
                         return await self._post(body)
-                    except Unanswered:
+                    except Unreachable:
                         await asyncio.sleep(RETRY_AFTER_S)
                 return await self._post(body)
         except TimeoutError:
@@ -98,22 +108,26 @@ class WebhookAuthorizer:
 
 
 def review_spec(identity: Identity, asked: Attributes) -> dict[str, Any]:
-    """Return the spec of a SubjectAccessReview."""
-    spec: dict[str, Any] = {"user": identity.user, "groups": list(identity.groups)}
-    if identity.uid:
-        spec["uid"] = identity.uid
-    if identity.extra:
-        spec["extra"] = {key: list(values) for key, values in identity.extra.items()}
+    """Return the spec of a SubjectAccessReview as match conditions see it: with the fields that are empty."""
+    spec: dict[str, Any] = {"user": identity.user, "groups": list(identity.groups), "uid": identity.uid}
+    spec["extra"] = {key: list(values) for key, values in identity.extra.items()}
     if not asked.is_resource:
         return spec | {"nonResourceAttributes": {"path": asked.path, "verb": asked.verb}}
-    found = {
+    attributes: dict[str, Any] = {
         "verb": asked.verb, "group": asked.group, "version": asked.version, "resource": asked.resource,
         "subresource": asked.subresource, "namespace": asked.namespace, "name": asked.name,
     }  # fmt: skip
-    attributes: dict[str, Any] = {key: value for key, value in found.items() if value}
     if asked.field_selector:
         attributes["fieldSelector"] = {"rawSelector": asked.field_selector}
     return spec | {"resourceAttributes": attributes}
+
+
+def as_sent(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec without what is empty."""
+    found = {key: value for key, value in spec.items() if value or key == "groups"}
+    if "resourceAttributes" in found:
+        found["resourceAttributes"] = {key: value for key, value in found["resourceAttributes"].items() if value}
+    return found
 
 
 def opinion_of(answer: bytes) -> Opinion:
@@ -151,10 +165,14 @@ def https_post(endpoint: Endpoint) -> Post:
                 ) as response,
             ):
                 if not 200 <= response.status < 300:
-                    raise Unanswered(f"{endpoint.url} answered {response.status}")
-                return await response.content.read(MAX_ANSWER_BYTES)
+                    may_recover = response.status == 429 or response.status >= 500
+                    kind = Unreachable if may_recover else Unanswered
+                    raise kind(f"{endpoint.url} answered {response.status}")
+                return await read_at_most(response, MAX_ANSWER_BYTES)
+        except TooLong as error:
+            raise Unanswered(f"{endpoint.url}: {error}") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unanswered(f"{endpoint.url}: {error or type(error).__name__}") from error
+            raise Unreachable(f"{endpoint.url}: {error or type(error).__name__}") from error
 
     return post
 

@@ -100,7 +100,10 @@ def release(claim: KeyValue, owner_revision: int) -> Txn:
 
 
 class PortUpkeep:
-    def __init__(self, state: StateClient, cache: WatchCache, clock: Clock, places: Places, send: Send) -> None:
+    def __init__(
+        self, state: StateClient, cache: WatchCache, clock: Clock, places: Places, send: Send, log: Any
+    ) -> None:
+        self._log = log
         self._state = state
         self._services = cache.at(SERVICES_PREFIX)
         self._places = places
@@ -114,7 +117,8 @@ class PortUpkeep:
             pause = PERIOD_S
             try:
                 await self.put_right()
-            except BusError:
+            except BusError as error:
+                self._log.warning("node ports were not looked after", error=str(error), retry_s=RETRY_S)
                 pause = RETRY_S
             await asyncio.sleep(pause)
 

@@ -34,7 +34,6 @@ class ServiceEvents:
             return
         if len(self._told) >= MAX_TOLD:
             self._told.clear()
-        self._told[told] = None
         now = now_rfc3339(self._clock)
         about = {"kind": "Service", "apiVersion": "v1", "namespace": metadata["namespace"], "name": metadata["name"]}
         event = {
@@ -43,4 +42,5 @@ class ServiceEvents:
             "message": message, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
             "source": {"component": self._component},
         }  # fmt: skip
-        await self._send("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", event)
+        if await self._send("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", event) < 300:
+            self._told[told] = None

@@ -95,14 +95,11 @@ class _Estimator:
         select = node.select_expr
         total = self.cost(select.operand)
         if select.test_only:
-            return total if self._is_path(select.operand) else total
+            return total
         if self._type(select.operand).kind in _READ:
             total = total + ONE
         self._paths[node.id] = (*self._path(select.operand), select.field)
         return total
-
-    def _is_path(self, node: Any) -> bool:
-        return bool(self._path(node))
 
     def _list(self, node: Any) -> Range:
         total, members = NOTHING, Range(MAX, 0) if node.list_expr.elements else NOTHING

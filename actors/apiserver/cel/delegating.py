@@ -3,7 +3,7 @@
 A function that Python implements is called with what its declaration wants. Any other is an expression of its own to
 the library: `a0.format(a1)`, compiled once, evaluated with the arguments.
 
-Neighbours: `library.declaring` notes what is implemented; `interpreter` calls.
+Neighbours: `library.declaring` notes what is implemented, `checker` is the library; `interpreter` calls.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from actors.apiserver.cel.checker import untyped
 from actors.apiserver.cel.errors import EvaluationError, evaluation_error, no_such_overload
 from actors.apiserver.cel.library.declaring import IMPLEMENTED, Implementation
 from actors.apiserver.cel.values import Uint, plain
@@ -68,12 +69,10 @@ def _done(one: Implementation, args: Sequence[Any]) -> Any:
 @lru_cache(maxsize=512)
 def of_library(function: str, is_member: bool, count: int) -> Function:
     """Return what lets the library evaluate one call. Raises CompileError."""
-    from actors.apiserver.cel.environment import compiled_by_library
-
     names = [f"a{i}" for i in range(count)]
     written = _WRITTEN.get(function, function)
     text = f"{names[0]}.{written}({', '.join(names[1:])})" if is_member else f"{written}({', '.join(names)})"
-    evaluate = compiled_by_library(text, tuple(names))
+    evaluate = untyped(*names).evaluator(text)
 
     def call(*args: Any) -> Any:
         try:

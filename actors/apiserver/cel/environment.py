@@ -3,11 +3,11 @@
 The library parses, expands macros and checks types; the tree that comes of it is evaluated here (`interpreter`), so
 that what each step costs is known: the library neither counts nor stops at a limit of ours.
 
-Values: JSON's, bytes, and Protobuf's Timestamp and Duration. Neighbours: `library`; `typecheck` for checked rules;
-`limits` for what evaluations may cost.
+Values: JSON's, bytes, and Protobuf's Timestamp and Duration. Neighbours: `checker` is the library; `typecheck` for
+checked rules; `limits` for what evaluations may cost.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,30 +15,15 @@ from cel_expr_python import cel
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from actors.apiserver.cel import library, methods
-from actors.apiserver.cel.errors import CompileError, CostExceeded, EvaluationError, compile_error, evaluation_error
+from actors.apiserver.cel import methods
+from actors.apiserver.cel.checker import Checker
+from actors.apiserver.cel.errors import CompileError, CostExceeded, EvaluationError
 from actors.apiserver.cel.interpreter import Frame, Interpreter, Run
-from actors.apiserver.cel.library import standard
 from actors.apiserver.cel.limits import PER_CALL, Budget
-from actors.apiserver.cel.values import Uint, exposed
+from actors.apiserver.cel.values import exposed
 
 MAX_EXPRESSION_CHARS = 100_000  # Kubernetes' code point limit of the parser
 CACHED_PROGRAMS = 1024  # of one environment; a program takes about 15 KB
-
-_CONFIG = """
-name: kubernetes
-extensions:
-- name: lists
-- name: sets
-- name: two-var-comprehensions
-- name: optional
-- name: strings
-- name: math
-- name: bindings
-- name: encoders
-stdlib:
-  exclude_functions:
-""" + "".join(f'  - name: "{name}"\n' for name in standard.REDECLARED)
 
 DYN = cel.Type.DYN
 TIMESTAMP, DURATION = Timestamp, Duration
@@ -95,44 +80,15 @@ class Environment:
     """
 
     def __init__(self, variables: Mapping[str, Any], pool: Any = None, is_typed: bool = False) -> None:
-        options = {"descriptor_pool": pool} if pool is not None else {}
         self._interpreter = Interpreter(frozenset(variables), is_typed)
-        try:
-            self._env = cel.NewEnv(
-                config=cel.NewEnvConfigFromYaml(_CONFIG),
-                variables=dict(variables),
-                functions=list(library.functions()),
-                **options,
-            )
-        except (RuntimeError, TypeError) as error:
-            raise compile_error(error) from error
+        self._checker = Checker(variables, pool)
         self.compile = lru_cache(maxsize=CACHED_PROGRAMS)(self._compile)
 
     def _compile(self, expression: str) -> Program:
         """Return a program, the same one for the same text. Raises CompileError."""
         if len(expression) > MAX_EXPRESSION_CHARS:
             raise CompileError(f"expression is longer than {MAX_EXPRESSION_CHARS} characters")
-        try:
-            compiled = self._env.compile(methods.rewritten(expression))
-        except (RuntimeError, TypeError) as error:
-            raise compile_error(error) from error
-        return Program(expression, compiled, self._interpreter)
-
-    def by_library(self, expression: str) -> Callable[[Mapping[str, Any]], Any]:
-        """Return what lets the library evaluate an expression. Raises CompileError."""
-        try:
-            compiled = self._env.compile(expression)
-        except (RuntimeError, TypeError) as error:
-            raise compile_error(error) from error
-
-        def evaluate(variables: Mapping[str, Any]) -> Any:
-            result = compiled.eval(data=variables)
-            if result.type() == cel.Type.ERROR:
-                raise evaluation_error(str(result.value()))
-            value = result.plain_value()
-            return Uint(value) if result.type() == cel.Type.UINT else value
-
-        return evaluate
+        return Program(expression, self._checker.compile(methods.rewritten(expression)), self._interpreter)
 
 
 @lru_cache(maxsize=64)
@@ -145,8 +101,3 @@ def dynamic(*names: str) -> Environment:
 def typed(*names: str) -> Environment:
     """Return the same for expressions that were checked with types: rules of custom resources."""
     return Environment({name: DYN for name in names}, is_typed=True)
-
-
-def compiled_by_library(expression: str, names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
-    """Return what lets the library evaluate an expression with these variables. Raises CompileError."""
-    return dynamic(*names).by_library(expression)

@@ -85,7 +85,10 @@ class _Compilation:
         entries = [
             (self.step(one.map_key), self.step(one.value), one.optional_entry) for one in node.struct_expr.entries
         ]
-        if all(not option and MISSING not in (key.constant, value.constant) for key, value, option in entries):
+        if all(
+            not option and type(key.constant) in _KEYS and value.constant is not MISSING
+            for key, value, option in entries
+        ):
             made = {key.constant: value.constant for key, value, _ in entries}
             if len(made) == len(entries):  # a key that is there twice is an error when the map is made
                 return constant(made)
@@ -147,6 +150,7 @@ class _Compilation:
 
 
 _SPECIAL = frozenset({"null_value", "uint64_value"})
+_KEYS = (str, int, bool, Uint)  # what a key of a map may be
 
 
 def _is_packed(call: Any) -> bool:
@@ -195,7 +199,7 @@ def _map_maker(entries: list[tuple[Run, Run, bool]]) -> Run:
         made: dict[Any, Any] = {}
         for key_of, value_of, option in entries:
             key, value = key_of(frame), value_of(frame)
-            if type(key) not in (str, int, bool, Uint):
+            if type(key) not in _KEYS:
                 raise EvaluationError(f"unsupported key type: {type(key).__name__}")
             if operators.in_(key, made):
                 raise EvaluationError(f"Failed with repeated key: {key}")

@@ -79,7 +79,7 @@ class _Variables(Lookup):
         self._errors: dict[str, EvaluationError] = {}
 
     def has(self, name: str) -> bool:
-        return name in self._declared or name in self._values
+        return name in self._declared or name in self._values or name in self._errors
 
     def member(self, name: str) -> Any:
         if name in self._values:

@@ -14,7 +14,8 @@ for no two creations share a uid. An update is decided anew: that somebody has w
 ours, for two who both count from 1 to 2 must not both succeed.
 
 A write of what the API server itself looks at for other requests (roles, webhooks, quotas, namespaces) is answered when
-it is in the cache: whoever has been told that a webhook is gone does not meet it again.
+it is in the cache, or soon after where the cache is cut off: whoever has been told that a webhook is gone does not meet
+it again.
 
 Neighbours: `client` carries txns; `verbs` decide what to write; `machinery` encodes.
 """
@@ -179,6 +180,7 @@ class Store:
         return entry
 
     async def _seen(self, revision: int) -> None:
+        """Return once the cache has a revision. It is written: a cache that does not get it cannot make it fail."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_S):
                 await self._cache.wait_for(revision)

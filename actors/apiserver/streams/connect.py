@@ -18,7 +18,7 @@ from actors.api.spdy.connection import Role
 from actors.api.spdy.session import Session
 from actors.apiserver.admission import chain
 from actors.apiserver.admission.attributes import CONNECT, Admission
-from actors.apiserver.auth.authorizer import attributes, refusal
+from actors.apiserver.auth.authorizer import attributes
 from actors.apiserver.call import Answer, ApiCall, UpgradeAnswer
 from actors.apiserver.integers import MAX_PORT, port_of
 from actors.apiserver.machinery.resource import Resource
@@ -185,10 +185,7 @@ async def _admitted(server: Server, call: ApiCall, info: RequestInfo, pods: Reso
     asked = attributes(info)
     if asked.verb != "create":
         asked = replace(asked, verb="create")
-        if server.authorizer.asks_others:
-            await server.authorizer.check_by_all(call.identity, asked)
-        elif not server.authorizer.allows(call.identity, asked):
-            raise refusal(call.identity, asked)
+        await server.authorizer.check_by_all(call.identity, asked)
     if not call.upgrade:
         raise errors.bad_request("Upgrade request required")
     await settle(server, "")

@@ -9,7 +9,6 @@ Neighbours: `update` and `create` do the writing; `machinery.apply` the merging.
 from typing import Any
 
 from actors.api import errors
-from actors.apiserver.auth.authorizer import refusal
 from actors.apiserver.auth.rules import Attributes
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.request import absent, applied, configuration, for_path
@@ -21,15 +20,13 @@ from actors.apiserver.verbs import create, update
 from actors.apiserver.verbs.field_manager import check_apply_options, writer_of
 from actors.apiserver.verbs.write_options import field_validation, is_dry_run, written
 
-ATTEMPTS = 8  # at finding the object there or not; only where it is created and deleted all the time are they used up
-
 
 async def apply(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
     check_apply_options(info, is_apply=True)
     config, warnings = configuration(resource.api_version, resource.kind, call.body, field_validation(info))
     update.check_name(resource, info, config)
     config = for_path(resource, config, info.subresource)
-    for _ in range(ATTEMPTS):
+    for _ in range(update.ATTEMPTS):
         try:
             entry, said = await _to_object(server, call, info, resource, config)
             return written(server, call, info, resource, entry, 200, warnings + said)
@@ -62,8 +59,7 @@ async def _to_nothing(
     server: Server, call: ApiCall, info: RequestInfo, resource: Resource, config: dict[str, Any]
 ) -> tuple[Entry, list[str]]:
     asked = Attributes("create", info.group, info.resource, "", info.namespace, info.name)
-    if not server.authorizer.allows(call.identity, asked):
-        raise refusal(call.identity, asked)
+    await server.authorizer.check_by_all(call.identity, asked)
     if "create" not in resource.verbs:
         raise errors.not_found(resource.group_resource, info.name)
     metadata = config["metadata"]

@@ -28,7 +28,7 @@ from actors.apiserver.verbs.write_options import field_validation
 
 GROUP, VERSION, KIND = "autoscaling", "v1", "Scale"
 SCALES = Resource(  # how a Scale is shown by itself
-    group="autoscaling", version="v1", kind="Scale", plural="scales", singular="scale", namespaced=True,
+    group=GROUP, version=VERSION, kind=KIND, plural="scales", singular="scale", namespaced=True,
     columns=(NAME, number("Desired", "spec.replicas"), number("Available", "status.replicas"), AGE),
 )  # fmt: skip
 

@@ -13,7 +13,6 @@ from actors.apiserver.admission import quota
 from actors.apiserver.admission.attributes import UPDATE, Admission
 from actors.apiserver.admission.chain import admit_update, check
 from actors.apiserver.allocate.claims import Allocation, allocation_for, claims_of
-from actors.apiserver.auth.authorizer import refusal
 from actors.apiserver.auth.rules import Attributes
 from actors.apiserver.call import Answer, ApiCall
 from actors.apiserver.machinery.apply.tracking import same_but_times, track_update
@@ -70,8 +69,7 @@ async def update(server: Server, call: ApiCall, info: RequestInfo, resource: Res
 async def _create(server: Server, call: ApiCall, info: RequestInfo, resource: Resource) -> Answer:
     """Make the object of a PUT that is not there, for kinds that allow that, if its writer may create."""
     asked = Attributes("create", info.group, info.resource, "", info.namespace, info.name)
-    if not server.authorizer.allows(call.identity, asked):
-        raise refusal(call.identity, asked)
+    await server.authorizer.check_by_all(call.identity, asked)
     obj, warnings = decode(resource, call.body, call.content_type, field_validation(info))
     check_name(resource, info, obj)
     if obj["metadata"].get("resourceVersion") or obj["metadata"].get("uid"):

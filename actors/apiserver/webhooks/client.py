@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from actors.apiserver.webhooks.addresses import NoAddress
+from actors.apiserver.webhooks.bodies import TooLong, read_at_most
 from actors.apiserver.webhooks.call_failed import CallFailed
 from actors.apiserver.webhooks.configuration import Hook, ServiceReference
 
@@ -132,16 +133,10 @@ def _is_address(text: str) -> bool:
 
 
 async def _read(response: Any) -> bytes:
-    data = await response.content.read(MAX_ANSWER_BYTES + 1)
-    parts = [data]
-    size = len(data)
-    while data and size <= MAX_ANSWER_BYTES:
-        data = await response.content.read(MAX_ANSWER_BYTES + 1 - size)
-        parts.append(data)
-        size += len(data)
-    if size > MAX_ANSWER_BYTES:
-        raise CallFailed(f"the response is larger than {MAX_ANSWER_BYTES} bytes")
-    return b"".join(parts)
+    try:
+        return await read_at_most(response, MAX_ANSWER_BYTES)
+    except TooLong as error:
+        raise CallFailed(str(error)) from error
 
 
 async def _refusal(response: Any) -> str:

@@ -48,8 +48,10 @@ def look(places: Places) -> Finding:
     wants = Wants(hide_unified=bool(hidden), is_shared=shared)
     try:
         beside = places.crun_script.with_suffix(".trial")  # containers that run may need the script as it is
-        used = _arranged(wants, program, busybox, places, beside)
-        said, fault = _try(used, busybox, places.trial_cgroup)
+        try:
+            said, fault = _try(_arranged(wants, program, busybox, places, beside), busybox, places.trial_cgroup)
+        finally:
+            beside.unlink(missing_ok=True)
         if fault:
             return Finding(fault=f"crun does not work here: {fault}")
         keeps_flags = bool(said & FLAGS_KEPT)

@@ -54,7 +54,7 @@ class Places:
 
     @property
     def crun_script(self) -> Path:
-        """Runs crun where it needs a view of the cgroups of its own; shims remember this path."""
+        """Runs crun where something must be done for it (`crun_script`); shims remember this path."""
         return self.home / "crun"
 
     @property

@@ -7,13 +7,12 @@ then by priority, then by how much more they use. Critical pods stay.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from actors.api.config import SYSTEM_CRITICAL
 from actors.api.quantity import bytes_of, format_quantity
 from actors.kubelet import pod as pods
 from actors.kubelet import qos
 from actors.kubelet.eviction.thresholds import RESOURCES, Amount, Threshold
 from actors.kubelet.stats.usage import ContainerUsage, PodUsage
-
-SYSTEM_CRITICAL = 2_000_000_000  # the priority from which on the scheduler's documentation calls a pod critical
 
 Usages = Mapping[str, PodUsage]  # by pod uid
 

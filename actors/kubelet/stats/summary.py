@@ -123,11 +123,7 @@ def _room(disk: Disk, now: str) -> dict[str, Any]:
 
 def _disk(disk: Disk, now: str) -> dict[str, Any]:
     return {
-        "time": now,
-        "availableBytes": disk.available_bytes,
-        "capacityBytes": disk.capacity_bytes,
+        **_room(disk, now),
         "usedBytes": disk.capacity_bytes - disk.available_bytes,
-        "inodesFree": disk.inodes_free,
-        "inodes": disk.inodes,
         "inodesUsed": disk.inodes - disk.inodes_free,
     }

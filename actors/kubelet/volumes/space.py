@@ -12,7 +12,10 @@ class Space:
     used_bytes: int
     inodes: int
     inodes_free: int
-    inodes_used: int
+
+    @property
+    def inodes_used(self) -> int:
+        return self.inodes - self.inodes_free
 
 
 def space_of(path: Path) -> Space | None:
@@ -27,5 +30,4 @@ def space_of(path: Path) -> Space | None:
         used_bytes=(found.f_blocks - found.f_bfree) * found.f_frsize,
         inodes=found.f_files,
         inodes_free=found.f_ffree,
-        inodes_used=found.f_files - found.f_ffree,
     )

@@ -5,7 +5,7 @@ overlap. All it knows is in the API, in the runtime and on the disk, so it may d
 again.
 
 Sends: calls to the runtime, pod statuses, events, and at the end the pod's deletion. Receives: changes of the pod
-(`update`, `gone`), of the runtime and of probes (`poke`).
+(`update`, `gone`), of the runtime (`poke`) and of probes (`health_changed`).
 """
 
 import asyncio

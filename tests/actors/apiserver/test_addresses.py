@@ -292,7 +292,7 @@ async def test_what_an_earlier_version_stored_is_put_right(api):
     async def send(method: str, path: str, body: dict) -> int:
         return (await send_as_self(api.handler, method, path, body))[0]
 
-    upkeep = PortUpkeep(api.server.state, api.cache, api.clock, node_ports("30000-32767"), send)
+    upkeep = PortUpkeep(api.server.state, api.cache, api.clock, node_ports("30000-32767"), send, api.log)
     await upkeep.put_right()
     owner = b"/registry/services/default/a"
     assert await keys_under(api, NODE_PORTS) == {port: owner, b"32001": b"gone"}

@@ -213,3 +213,41 @@ def test_conditions_and_reviews(beside: Path):
         assert (await may(Identity("x").user, "default"))["allowed"] is False
 
     check()
+
+
+def test_one_condition_that_does_not_hold_decides_whatever_the_others_do(beside: Path):
+    @with_api()
+    async def check(api: Any) -> None:
+        conditions = [
+            {"expression": "request.resourceAttributes.namespace == 'nowhere'"},  # nothing to ask of for a path
+            {"expression": "request.user == 'jane'"},
+        ]
+        found = with_hook(
+            api, beside, failurePolicy="Deny", matchConditions=conditions,
+            matchConditionSubjectAccessReviewVersion="v1",
+        )  # fmt: skip
+        assert (await api.get("/apis", identity=authenticated("bob")))[0] == 200
+        assert (await api.get("/api/v1/nodes", identity=JANE))[0] == 403, "an empty namespace is one to compare with"
+        assert (await api.get("/apis", identity=JANE))[0] == 500
+        assert found.asked == []
+
+    check()
+
+
+def test_a_put_and_an_apply_that_create_are_asked_for_as_such(beside: Path):
+    @with_api()
+    async def check(api: Any) -> None:
+        found = with_hook(api, beside)
+        leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "one"}, "spec": {}}
+        assert (await api.put(f"{leases}/one", lease, identity=JANE))[0] == 201
+        assert [spec["resourceAttributes"]["verb"] for spec in found.asked] == ["update", "create"]
+        found.asked.clear()
+        status, _ = await api.call(
+            "PATCH", f"{leases}/two?fieldManager=x", lease | {"metadata": {"name": "two"}}, identity=JANE,
+            content_type="application/apply-patch+yaml",
+        )  # fmt: skip
+        assert status == 201
+        assert [spec["resourceAttributes"]["verb"] for spec in found.asked] == ["patch", "create"]
+
+    check()

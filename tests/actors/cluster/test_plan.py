@@ -60,6 +60,7 @@ def config(text: str) -> ClusterConfig:
         ("nodes: []", "c.yaml:1: nodes: expected keys with values, as {NAME: {roles: [TEXT]}}, got a list"),
         ("nodes: {MASTER, w1: {roles: []}}", "nodes.w1.roles: the list is empty"),
         ("nodes: {MASTER}\napiserver: {bind: '0.0.0.0:80'}", "apiserver.bind: expected an IP address or a name"),
+        ("nodes: {MASTER}\napiserver: {bind: 10.0.0.256}", "apiserver.bind: expected an IP address or a name"),
         ("nodes: {MASTER}\nnetwork: {domain: a b}", "expected a DNS domain, as cluster.local, got 'a b'"),
         ("nodes: {MASTER}\nnetwork: {bridge: a-bridge-that-is-long}", "up to 15 letters and digits, got 'a-bridge"),
         ("nodes: {MASTER}\napiserver: {oidc: {issuer_url: x}}", "apiserver.oidc: key client_id is missing"),

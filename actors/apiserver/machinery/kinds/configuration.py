@@ -113,7 +113,7 @@ def tls_pair_error(certificate: bytes, key: bytes) -> str:
             return f"tls: failed to find any PEM data in {part} input"
     try:
         public = x509.load_pem_x509_certificate(certificate).public_key()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         return f"x509: malformed certificate: {error}"
     try:
         own = serialization.load_pem_private_key(key, None).public_key()

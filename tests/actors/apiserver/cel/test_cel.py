@@ -48,6 +48,12 @@ def test_true_is(expression: str):
     assert value(expression) is True
 
 
+@pytest.mark.parametrize("key", ["[1]", "1.5", "null", "b'a'", "{'a': 1}"])
+def test_what_may_be_no_key_is_an_error_in_a_constant_map_too(key: str):
+    with pytest.raises(EvaluationError, match="unsupported key type"):
+        value(f"{{{key}: 2}} == {{}}")
+
+
 def test_errors_are_in_the_original_words():
     with pytest.raises(EvaluationError, match="^no such key: b$"):
         value("self.b == 1", {"a": 1})
